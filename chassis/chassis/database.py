@@ -1,0 +1,30 @@
+"""The connection pool: bounded, and with the time limits that keep a frozen process from holding rows for long."""
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+TIME_LIMITS = {
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": "5s",
+}
+"""Set on every role when it is made, and again by every connection of ours."""
+
+
+def pool(url: str, service: str, size: int) -> Any:
+    """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole."""
+    return asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        timeout=5,
+        command_timeout=30,
+        server_settings={"search_path": service, "application_name": service, "timezone": "UTC", **TIME_LIMITS},
+    )

@@ -1,0 +1,1 @@
+"""The language that every service of Sojourn and every subscriber speaks."""

@@ -1,0 +1,93 @@
+"""The one table of the topics: who emits an event, who consumes it, how it is keyed, seen and kept."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
+from sojourn_contracts.event import Event
+from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
+from sojourn_contracts.match import MatchDeclined, MatchProposed
+from sojourn_contracts.survey import SurveySubmitted
+
+SERVICES = ("registration", "matching", "exchange", "survey")
+
+MAX_RECORD_BYTES = 1_000_000
+"""Of key, value and headers together; every topic's ``max.message.bytes`` leaves room above it."""
+
+
+class Visibility(StrEnum):
+    PUBLIC = "public"
+    INTERNAL = "internal"
+
+
+class Cleanup(StrEnum):
+    """COMPACT keeps the newest event per key for good; DELETE drops records after ``INTERNAL_RETENTION``."""
+
+    COMPACT = "compact"
+    DELETE = "delete"
+
+
+INTERNAL_RETENTION = timedelta(days=21)
+"""Less than the inbox's 30 days, so that whatever a topic can repeat is still known."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One row: a topic carries one event."""
+
+    event: type[Event]
+    producer: str
+    consumers: tuple[str, ...]
+    visibility: Visibility = Visibility.PUBLIC
+    cleanup: Cleanup = Cleanup.COMPACT
+    partitions: int = 6
+    """Equal for all, so that one subject's events usually meet one member of a group."""
+
+    @property
+    def name(self) -> str:
+        return self.event.topic()
+
+    @property
+    def key(self) -> str:
+        """Name of the field that is the record's key."""
+        return self.event.key
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """The topic's settings at the broker; ages in milliseconds."""
+        size = {"max.message.bytes": str(MAX_RECORD_BYTES + 100_000)}
+        if self.cleanup is Cleanup.COMPACT:
+            day = int(timedelta(days=1).total_seconds() * 1000)
+            ages = {"min.compaction.lag.ms": str(7 * day), "max.compaction.lag.ms": str(14 * day)}
+            return size | {"cleanup.policy": "compact", "retention.ms": "-1"} | ages
+        return size | {
+            "cleanup.policy": "delete",
+            "retention.ms": str(int(INTERNAL_RETENTION.total_seconds() * 1000)),
+        }
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(CompanyRegistered, "registration", ("matching", "exchange", "survey")),
+    Topic(CompanyUpdated, "registration", ("matching", "exchange", "survey")),
+    Topic(CompanyWithdrawn, "registration", ("matching", "exchange", "survey")),
+    Topic(MatchProposed, "matching", ("exchange", "survey")),
+    Topic(MatchDeclined, "exchange", ("matching", "survey")),
+    Topic(ExchangeUpdated, "exchange", ("survey",)),
+    Topic(ExchangeAgreed, "exchange", ("matching", "survey")),
+    Topic(ExchangeCancelled, "exchange", ("matching", "survey")),
+    Topic(ExchangeCompleted, "exchange", ("matching", "survey")),
+    Topic(SurveySubmitted, "survey", ()),
+)
+
+BY_NAME: dict[str, Topic] = {topic.event.__name__: topic for topic in TOPICS}
+
+
+def emitted_by(service: str) -> tuple[Topic, ...]:
+    """The topics that a service writes, in the table's order."""
+    return tuple(topic for topic in TOPICS if topic.producer == service)
+
+
+def consumed_by(service: str) -> tuple[Topic, ...]:
+    """The topics that a service reads, in the table's order."""
+    return tuple(topic for topic in TOPICS if service in topic.consumers)

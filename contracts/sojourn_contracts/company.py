@@ -1,0 +1,93 @@
+"""Events about a company: registration tells everybody who takes part, and with what."""
+
+from typing import Annotated, ClassVar, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from sojourn_contracts.event import Event
+from sojourn_contracts.vocabulary import (
+    Country,
+    Days,
+    Part,
+    Region,
+    Revision,
+    Sector,
+    SizeClass,
+    Skill,
+    Spoken,
+    Window,
+)
+
+
+class _Stay(Part):
+    """What a placement and a hosting offer have in common."""
+
+    languages: tuple[Spoken, ...]
+    window: Window
+    min_days: Days
+    max_days: Days
+    preferred_sectors: tuple[Sector, ...] = ()
+    """NACE divisions that are liked, not required."""
+
+    @model_validator(mode="after")
+    def _days_in_order(self) -> Self:
+        if self.max_days < self.min_days:
+            raise ValueError("max_days is less than min_days")
+        return self
+
+
+class Placement(_Stay):
+    """One employee whom the company would send abroad."""
+
+    placement_id: UUID
+    traveller_id: UUID
+    """Opaque: who this is, only registration knows."""
+    destinations: tuple[Country, ...]
+    """Countries that are acceptable; never the company's own."""
+    skills_brought: tuple[Skill, ...]
+    skills_sought: tuple[Skill, ...]
+
+
+class HostingOffer(_Stay):
+    """Room for travellers from abroad."""
+
+    offer_id: UUID
+    capacity: Annotated[int, Field(ge=0)]
+    """Travellers who can be hosted over the life of the offer."""
+    skills_taught: tuple[Skill, ...]
+    skills_needed: tuple[Skill, ...]
+
+
+class _Company(Event):
+    key: ClassVar[str] = "company_id"
+
+    company_id: UUID
+    revision: Revision
+    country: Country
+    region: Region
+    sector: Sector
+    size_class: SizeClass
+    languages: tuple[Spoken, ...]
+    """Working languages of the company."""
+    placements: tuple[Placement, ...]
+    offers: tuple[HostingOffer, ...]
+
+
+class CompanyRegistered(_Company):
+    """A company was admitted to the programme."""
+
+
+class CompanyUpdated(_Company):
+    """A company's profile, placements or offers changed: the whole state, at a later revision."""
+
+
+class CompanyWithdrawn(Event):
+    """A company left the programme, or was excluded from it. It does not come back under this id."""
+
+    key: ClassVar[str] = "company_id"
+
+    company_id: UUID
+    revision: Revision
+    reason: str
+    """Known codes: ``left``, ``excluded``."""

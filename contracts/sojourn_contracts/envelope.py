@@ -1,0 +1,183 @@
+"""CloudEvents 1.0 in Kafka's binary content mode, in both directions.
+
+The attributes stand in headers ``ce_*``, the data is JSON, the key is the subject's id. A record without data but with these
+headers is a tombstone: it erases its subject. See the CloudEvents Kafka protocol binding, version 1.0.2.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from sojourn_contracts import catalogue
+from sojourn_contracts.event import Event
+
+Headers = Sequence[tuple[str, bytes]]
+
+JSON = "application/json"
+_TYPE = re.compile(r"^(?P<name>[A-Za-z]+)\.v(?P<major>[1-9][0-9]*)$")
+
+
+class Malformed(ValueError):  # noqa: N818 - it describes the record
+    """The record breaks the contract.
+
+    ``path`` names the header or the field, as in ``data.placements.0.window.last``.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class UnknownType(Malformed):
+    """The catalogue has no event of this name."""
+
+
+class UnknownVersion(Malformed):
+    """The event is known, this major version of it is not."""
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """An event with its CloudEvents attributes.
+
+    ``data`` is None in a tombstone. ``id`` is the same on every repeat. ``sequence`` is dense per topic within
+    the log's ``generation`` and proves completeness; it never decides. ``time`` is programme time.
+    """
+
+    id: UUID
+    source: str
+    event: type[Event]
+    subject: UUID
+    time: datetime
+    data: Event | None
+    sequence: int
+    generation: int = 1
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+def encode(envelope: Envelope) -> tuple[bytes, bytes | None, list[tuple[str, bytes]]]:
+    """Key, value and headers of the Kafka record; the value is None for a tombstone."""
+    value = None if envelope.data is None else envelope.data.model_dump_json().encode()
+    return str(envelope.subject).encode(), value, headers(envelope)
+
+
+def headers(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """The record's headers, attributes that are not set left out."""
+    attributes: dict[str, str | None] = {
+        "ce_specversion": "1.0",
+        "ce_id": str(envelope.id),
+        "ce_source": envelope.source,
+        "ce_type": envelope.event.type(),
+        "ce_subject": str(envelope.subject),
+        "ce_time": envelope.time.isoformat(),
+        "ce_dataschema": envelope.event.dataschema(),
+        "ce_sequence": str(envelope.sequence),
+        "ce_generation": str(envelope.generation),
+        "ce_correlationid": envelope.correlation_id,
+        "ce_causationid": envelope.causation_id,
+        "traceparent": envelope.traceparent,
+        "content-type": JSON,
+    }
+    return [(name, value.encode()) for name, value in attributes.items() if value is not None]
+
+
+def decode(value: bytes | None, record_headers: Headers) -> Envelope:
+    """Reads a record; fields that this version does not know pass and are kept in the event.
+
+    Raises:
+        Malformed: a header or field is missing or wrong; its path is named.
+        UnknownType: an event that the catalogue does not have.
+        UnknownVersion: a major version that this code does not have.
+    """
+    attributes = _texts(record_headers)
+    if attributes.get("ce_specversion") != "1.0":
+        raise Malformed("ce_specversion", "missing, or not 1.0")
+    event = _event(_required(attributes, "ce_type"))
+    subject = _uuid(attributes, "ce_subject")
+    data = None if value is None else _data(event, value)
+    if data is not None and data.subject != subject:
+        raise Malformed(f"data.{event.key}", f"is {data.subject}, but ce_subject is {subject}")
+    return Envelope(
+        id=_uuid(attributes, "ce_id"),
+        source=_required(attributes, "ce_source"),
+        event=event,
+        subject=subject,
+        time=_time(attributes),
+        data=data,
+        sequence=_number(attributes, "ce_sequence"),
+        generation=_number(attributes, "ce_generation") if "ce_generation" in attributes else 1,
+        correlation_id=attributes.get("ce_correlationid"),
+        causation_id=attributes.get("ce_causationid"),
+        traceparent=attributes.get("traceparent"),
+    )
+
+
+def _texts(record_headers: Headers) -> Mapping[str, str]:
+    texts: dict[str, str] = {}
+    for name, value in record_headers:
+        if not (name.startswith("ce_") or name in ("traceparent", "content-type")):
+            continue
+        try:
+            texts[name] = value.decode()
+        except (UnicodeDecodeError, AttributeError):
+            raise Malformed(name, "is not UTF-8 text") from None
+    return texts
+
+
+def _required(attributes: Mapping[str, str], name: str) -> str:
+    if not attributes.get(name):
+        raise Malformed(name, "is missing")
+    return attributes[name]
+
+
+def _uuid(attributes: Mapping[str, str], name: str) -> UUID:
+    try:
+        return UUID(_required(attributes, name))
+    except ValueError as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed(name, "is not a UUID") from None
+
+
+def _number(attributes: Mapping[str, str], name: str) -> int:
+    text = _required(attributes, name)
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Malformed(name, "is not a whole number from 0 on")
+    return int(text)
+
+
+def _time(attributes: Mapping[str, str]) -> datetime:
+    text = _required(attributes, "ce_time")
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise Malformed("ce_time", "is not an RFC 3339 time") from None
+    if time.tzinfo is None:
+        raise Malformed("ce_time", "has no time zone")
+    return time
+
+
+def _event(type_: str) -> type[Event]:
+    match = _TYPE.match(type_)
+    topic = catalogue.BY_NAME.get(match["name"]) if match else None
+    if match is None or topic is None:
+        raise UnknownType("ce_type", f"{type_[:100]!r} is not in the catalogue")
+    if int(match["major"]) != topic.event.major:
+        raise UnknownVersion("ce_type", f"{type_[:100]!r} is not a version known here, {topic.event.type()} is")
+    return topic.event
+
+
+def _data(event: type[Event], value: bytes) -> Event:
+    try:
+        return event.model_validate_json(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(["data", *map(str, first["loc"])])
+        raise Malformed(path, first["msg"]) from None

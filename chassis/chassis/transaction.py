@@ -5,7 +5,8 @@ Application code never commits, publishes or acknowledges; it loads, decides, sa
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -144,3 +145,7 @@ async def _write_due(connection: Connection, due: Mapping[tuple[str, str], Sched
             [work.cause.causation_id for work in wanted],
             [work.cause.traceparent for work in wanted],
         )
+
+
+OpenTransaction = Callable[[Cause], AbstractAsyncContextManager[Transaction]]
+"""Opens a transaction for a cause; leaving the block writes its effects and commits, an exception rolls back."""

@@ -37,7 +37,7 @@ create table event_log (
 );
 
 create table log_generation (
-    only boolean primary key default true check (only),
+    single boolean primary key default true check (single),
     generation int not null
 );
 insert into log_generation (generation) values (1);
@@ -79,7 +79,7 @@ create table dead_letter (
     recorded_at timestamptz not null,
     key bytea,
     value bytea,
-    headers jsonb not null,
+    headers json not null,
     event_id uuid not null,
     cause text not null,
     detail text not null,

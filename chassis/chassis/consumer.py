@@ -1,0 +1,198 @@
+"""The Kafka side of the inbox: one consumer group per service over all its topics, one batch subscriber.
+
+Guarantee 12: positions are committed only after everything before them was handled or set aside; whatever ends a batch early
+rewinds to its first record. So a record is seen at least once, and the inbox makes that once.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import cast
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from sojourn_contracts import catalogue
+
+from chassis.batch import Batches, Halted
+from chassis.failures import backoff
+from chassis.inbox import Arrival, Inbox, arrival
+from chassis.metrics import Metrics
+
+logger = structlog.get_logger(__name__)
+
+PATIENCE = 60.0
+"""Seconds that a batch is tried again in place; then it is rewound, long before ``max_poll_interval_ms`` (five minutes)."""
+MAX_RECORDS = 4_000
+
+
+async def _bare(records: Sequence[ConsumerRecord]) -> KafkaMessage:
+    """FastStream's message around bare records: headers are read later, where a bad one becomes a dead letter."""
+    return KafkaMessage(body=b"", raw_message=tuple(records), message_id=str(records[0].offset), consumer=FAKE_CONSUMER)
+
+
+async def _records(message: KafkaMessage) -> Sequence[ConsumerRecord]:
+    return cast("Sequence[ConsumerRecord]", message.raw_message)
+
+
+class Consumer:
+    """Feeds a service's inbox from its topics."""
+
+    def __init__(
+        self,
+        service: str,
+        inbox: Inbox,
+        bootstrap_servers: str,
+        metrics: Metrics,
+        session_timeout_ms: int,
+    ) -> None:
+        self._inbox = inbox
+        self._metrics = metrics
+        self._batches = Batches[Arrival](inbox.handle, inbox.set_aside)
+        self._stopping = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+        self._halting: asyncio.Task[None] | None = None
+        self.topics = [topic.name for topic in catalogue.consumed_by(service)]
+        self.in_hand = 0
+        self.done = 0
+        self._oldest = 0.0
+        self.broker = KafkaBroker(
+            bootstrap_servers,
+            client_id=service,
+            allow_auto_create_topics=False,
+            graceful_timeout=10,
+            logger=None,
+            apply_types=False,
+        )
+        if self.topics:
+            self._subscriber = self.broker.subscriber(
+                *self.topics,
+                batch=True,
+                group_id=service,
+                auto_offset_reset="earliest",
+                ack_policy=AckPolicy.MANUAL,
+                isolation_level="read_committed",
+                partition_assignment_strategy=(RangePartitionAssignor,),
+                session_timeout_ms=session_timeout_ms,
+                heartbeat_interval_ms=max(100, session_timeout_ms // 3),
+                max_records=MAX_RECORDS,
+                batch_timeout_ms=10,
+                max_partition_fetch_bytes=4 * 1024 * 1024,
+                fetch_max_wait_ms=100,
+                no_reply=True,
+                parser=_bare,
+                decoder=_records,
+            )
+            self._subscriber(self._receive)
+
+    @property
+    def halted(self) -> bool:
+        """Ten records in a row became dead letters; see guarantee 5."""
+        return self._batches.halted
+
+    def start(self) -> None:
+        """Connects in the background, for as long as it takes; does not wait for it."""
+        if self.topics:
+            self._starting = asyncio.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                await self.broker.start()
+            except Exception as error:
+                logger.warning("waiting for Kafka", error=repr(error)[:300])
+                with suppress(Exception):
+                    async with asyncio.timeout(10):
+                        await self.broker.stop()  # else each attempt leaves a consumer behind
+                attempt += 1
+                await self._pause(backoff(attempt))
+            else:
+                return
+
+    async def stop(self) -> None:
+        """Finishes the batch in hand and leaves the group."""
+        self._stopping.set()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        async with asyncio.timeout(12):
+            await self.broker.stop()
+
+    async def _receive(self, records: Sequence[ConsumerRecord]) -> None:
+        self.in_hand = len(records)
+        self._oldest = min(record.timestamp for record in records) / 1000
+        try:
+            done = await self._handle(deque(arrival(record) for record in records))
+            consumer = self._subscriber.consumer
+            if consumer is None:
+                return
+            if done:
+                await consumer.commit()
+            else:
+                _rewind(consumer, records)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # the commit failed: the group has moved on, or Kafka is away; the records come again and the inbox knows them
+            logger.warning("positions not committed", error=repr(error)[:300])
+        finally:
+            self.done += len(records)
+            self.in_hand = 0
+
+    async def _handle(self, waiting: deque[Arrival]) -> bool:
+        """True when all is handled or set aside; False when the records are to come again."""
+        patience = time.monotonic() + PATIENCE
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                await self._batches.run(waiting)
+            except Halted as halted:
+                logger.critical("consuming halted; a restart resumes", reason=str(halted))
+                self._halting = asyncio.create_task(self._subscriber.stop())
+                return False
+            except Exception as error:
+                logger.warning("events wait", error=repr(error)[:300], waiting=len(waiting))
+                self._metrics.failed(waiting[0].name if waiting else "event", "trouble")
+                attempt += 1
+                if time.monotonic() > patience:
+                    return False
+                await self._pause(backoff(attempt))
+            else:
+                return True
+        return False
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def lag(self) -> int | None:
+        """Records that a ``read_committed`` reader could see and that this process was not given yet; None if not known."""
+        consumer = self._subscriber.consumer if self.topics else None
+        if consumer is None:
+            return None if self.topics else 0
+        mine = list(consumer.assignment())
+        ends = await consumer.end_offsets(mine) if mine else {}
+        return sum([max(0, ends[place] - await consumer.position(place)) for place in mine])
+
+    @property
+    def seconds_behind(self) -> float:
+        """Wall-clock age of the oldest record in hand; 0 when there is none."""
+        return max(0.0, time.time() - self._oldest) if self.in_hand else 0.0
+
+
+def _rewind(consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord]) -> None:
+    """Back to each partition's first record; without an await, so that no rebalance comes between check and seek."""
+    first: dict[TopicPartition, int] = {}
+    for record in records:
+        place = TopicPartition(record.topic, record.partition)
+        first[place] = min(record.offset, first.get(place, record.offset))
+    for place, offset in first.items():
+        if place in consumer.assignment():
+            consumer.seek(place, offset)

@@ -1,0 +1,156 @@
+"""The HTTP door: what stands around every request, and the one transaction inside it.
+
+Guarantee: a request is answered with success only after its transaction was committed; if the commit fails, or its
+answer is lost, the client gets a 5xx. A body is never read beyond its limit. A request's correlation id is in every
+line and event that descends from it, and in the answer.
+"""
+
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils.compat import uuid7
+
+from chassis import log, problems, telemetry
+from chassis.metrics import Metrics
+from chassis.transaction import Cause, OpenTransaction, Transaction
+
+BODY_LIMIT = 1024 * 1024
+CORRELATION = "X-Correlation-ID"
+_SANE = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
+_PROBES = frozenset({"/live", "/ready", "/metrics", "/status"})
+
+logger = structlog.get_logger(__name__)
+
+
+async def _transaction(request: Request) -> AsyncIterator[Transaction]:
+    open_transaction: OpenTransaction = request.app.state.open_transaction
+    async with open_transaction(request.state.cause) as tx:
+        yield tx
+
+
+Tx = Annotated[Transaction, Depends(_transaction, scope="function")]
+"""The request's transaction. It ends with the function, before the answer is sent: FastAPI's usual scope ends after it.
+
+Name the caller before it in an endpoint: dependencies run in order, and a request without a token needs no connection.
+"""
+
+
+def application(
+    service: str,
+    routers: tuple[APIRouter, ...],
+    metrics: Metrics,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    body_limit: int = BODY_LIMIT,
+) -> FastAPI:
+    """The service's ASGI application.
+
+    ``app.state`` is filled by whoever starts it: ``open_transaction`` (for ``Tx``) and ``keys`` (for ``identity``).
+    """
+    app = FastAPI(title=f"Sojourn {service}", lifespan=lifespan, redoc_url=None)
+    for router in routers:
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(Observed, metrics=metrics)
+    return app
+
+
+class BodyLimit:
+    """Answers 413 to a body that says it is too large, or turns out to be while it is read."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        said = Headers(scope=scope).get("content-length", "0")
+        if said.isdecimal() and int(said) > self._limit:
+            await problems.answer(413, "body_too_large", self._detail())(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limit:
+                raise _TooLarge(self._detail())
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _detail(self) -> str:
+        return f"A body may have {self._limit} bytes"
+
+
+class _TooLarge(HTTPException):
+    """FastAPI lets no other kind of exception pass while it reads a body."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(413, detail)
+
+
+class Observed:
+    """Gives a request its ids, its line in the log and its place in the metrics; what nobody expected becomes a 500."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        said = headers.get(CORRELATION, "")
+        correlation_id = said if _SANE.match(said) else str(uuid7())
+        with (
+            telemetry.span(scope["method"], headers.get("traceparent")) as traceparent,
+            log.bound(correlation_id=correlation_id),
+        ):
+            scope.setdefault("state", {})["cause"] = Cause(correlation_id, traceparent=traceparent)
+            await self._observe(scope, receive, send, correlation_id)
+
+    async def _observe(self, scope: Scope, receive: Receive, send: Send, correlation_id: str) -> None:
+        began = time.perf_counter()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[CORRELATION] = correlation_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception as error:
+            problem = problems.unexpected(error)
+            if status:  # the answer has begun, all that is left is to break it off
+                raise
+            await problem(scope, receive, answer)
+        finally:
+            self._note(scope, status, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        method, route = scope["method"], _route(scope)
+        self._metrics.request(method, route, status, seconds)
+        say = logger.debug if route in _PROBES else logger.info
+        say("answered", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+def _route(scope: Scope) -> str:
+    """The route's pattern, not the path: ids make no good labels, and a path that is none of ours may say anything."""
+    route: Any = scope.get("route")
+    return str(getattr(route, "path", "unknown"))

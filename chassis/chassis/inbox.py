@@ -1,0 +1,216 @@
+"""The door for events: records in, each with its effect exactly once.
+
+Guarantee 8: an event has its effect once, however often its record comes: its id goes into the inbox in the transaction of its
+effect. Repeats older than the inbox's 30 days meet the revision or the natural key in the store.
+Guarantee 9: a tombstone is final. The bare id is kept, and no event about this subject has an effect afterwards, whatever order
+they come in and whichever members they meet.
+"""
+
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+import structlog
+from sojourn_contracts.envelope import Envelope, Malformed, decode
+from sojourn_contracts.event import Event
+
+from chassis import dead_letters, log, telemetry
+from chassis.dead_letters import Record
+from chassis.doors import Door, OnErasure, OnEvent, OnEvents, Received
+from chassis.metrics import Metrics
+from chassis.transaction import Cause, OpenTransaction, Transaction
+
+logger = structlog.get_logger(__name__)
+
+RECORDS = UUID("8f5c2f0a-5a0e-4e0f-9d1f-0d6a7a1f3b11")
+"""Namespace of the ids of records that carry no readable ``ce_id``."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A record and what it says, or why it says nothing."""
+
+    record: Record
+    event_id: UUID
+    envelope: Envelope | None
+    malformed: Malformed | None
+
+    @property
+    def name(self) -> str:
+        """The event's name for metrics and logs: one of the catalogue's, or ``unreadable``."""
+        return self.envelope.event.__name__ if self.envelope else "unreadable"
+
+
+def arrival(record: Record) -> Arrival:
+    """Reads a record; what cannot be read is kept, to become a dead letter."""
+    try:
+        envelope = _read(record)
+    except Malformed as malformed:
+        place = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}"
+        return Arrival(record, uuid5(RECORDS, place), None, malformed)
+    return Arrival(record, envelope.id, envelope, None)
+
+
+def _read(record: Record) -> Envelope:
+    envelope = decode(record.value, record.headers)
+    if envelope.event.topic() != record.topic:
+        raise Malformed("ce_type", f"{envelope.event.type()} does not belong on the topic {record.topic}")
+    if record.key != str(envelope.subject).encode():
+        raise Malformed("key", "is not the subject's id")
+    return envelope
+
+
+class Inbox:
+    """Hands events to the service's handlers."""
+
+    def __init__(
+        self, service: str, doors: Iterable[Door], open_transaction: OpenTransaction, metrics: Metrics
+    ) -> None:
+        self._service = service
+        self._open = open_transaction
+        self._metrics = metrics
+        self._each: dict[type[Event], OnEvent] = {}
+        self._together: dict[type[Event], OnEvents] = {}
+        self._erasures: dict[type[Event], OnErasure] = {}
+        for door in doors:
+            match door:
+                case OnEvent():
+                    self._each[door.event] = door
+                case OnEvents():
+                    self._together[door.event] = door
+                case OnErasure():
+                    self._erasures[door.event] = door
+                case _:
+                    pass
+
+    @property
+    def events(self) -> set[type[Event]]:
+        """What this service handles."""
+        return set(self._each) | set(self._together)
+
+    async def handle(self, arrivals: Sequence[Arrival]) -> None:
+        """Handles a batch in one transaction; raises what a handler raises, and Malformed for what cannot be read."""
+        for each in arrivals:
+            if each.malformed is not None:
+                raise each.malformed
+        envelopes = [each.envelope for each in arrivals if each.envelope is not None]
+        async with self._open(Cause()) as tx:
+            erasing = any(envelope.data is None for envelope in envelopes)
+            await _hold_erasures(tx, "exclusive" if erasing else "row share")
+            new = await _mark_handled(tx, [envelope.id for envelope in envelopes])
+            fresh: dict[UUID, Envelope] = {}
+            for envelope in envelopes:
+                if envelope.id in new:
+                    fresh.setdefault(envelope.id, envelope)
+            await self._effects(tx, list(fresh.values()), erasing)
+        self._count(envelopes, fresh)
+
+    async def set_aside(self, arrival: Arrival, error: Exception) -> None:
+        """Makes a dead letter of a record and marks its event handled, in one transaction; a repeat changes nothing."""
+        async with self._open(Cause()) as tx:
+            if await _mark_handled(tx, [arrival.event_id]):
+                await dead_letters.write(tx.connection, arrival.record, arrival.event_id, error)
+        self._metrics.dead_lettered(arrival.name)
+        logger.error(
+            "dead letter",
+            event_id=str(arrival.event_id),
+            topic=arrival.record.topic,
+            partition=arrival.record.partition,
+            offset=arrival.record.offset,
+            cause=type(error).__name__,
+            detail=str(error)[:500],
+        )
+
+    async def replay(self, letter_id: UUID) -> bool:
+        """Runs a dead letter through its handler, past the inbox's mark; False if no such letter waits.
+
+        Raises:
+            Exception: what the handler raises; the letter waits on.
+        """
+        async with self._open(Cause()) as tx:
+            record = await dead_letters.locked(tx.connection, letter_id)
+            if record is None:
+                return False
+            again = arrival(record)
+            if again.envelope is None:
+                raise again.malformed or Malformed("record", "cannot be read")
+            erasing = again.envelope.data is None
+            await _hold_erasures(tx, "exclusive" if erasing else "row share")
+            if again.event_id:
+                await _mark_handled(tx, [again.event_id])
+            await self._effects(tx, [again.envelope], erasing)
+            await dead_letters.settle(tx.connection, letter_id, "replayed")
+        return True
+
+    async def _effects(self, tx: Transaction, envelopes: list[Envelope], erasing: bool) -> None:
+        """Tombstones first: an event of the same batch that they erase then finds its subject gone."""
+        for envelope in envelopes:
+            if envelope.data is None:
+                await tx.connection.execute(
+                    "insert into erased (subject) values ($1) on conflict do nothing", envelope.subject
+                )
+                erasure = self._erasures.get(envelope.event)
+                if erasure is not None:
+                    with _working_for(envelope) as cause:
+                        await erasure.handle(envelope.subject, tx.caused_by(cause))
+        gone = await _erased(tx, [envelope.subject for envelope in envelopes]) if envelopes else set[UUID]()
+        together: dict[type[Event], list[Received[Any]]] = defaultdict(list)
+        for envelope in envelopes:
+            if envelope.data is None or envelope.subject in gone:
+                continue
+            if envelope.event in self._together:
+                work = tx.caused_by(_cause(envelope, envelope.traceparent))
+                together[envelope.event].append(Received(envelope.data, envelope, work))
+                continue
+            door = self._each.get(envelope.event)
+            if door is None:
+                raise Malformed("ce_type", f"{envelope.event.type()} is not consumed by {self._service}")
+            with _working_for(envelope) as cause, self._metrics.handling(envelope.event.__name__):
+                await door.handle(envelope.data, tx.caused_by(cause))
+        for event, received in together.items():
+            with self._metrics.handling(event.__name__):
+                await self._together[event].handle(received)
+
+    def _count(self, envelopes: Sequence[Envelope], fresh: dict[UUID, Envelope]) -> None:
+        for envelope in fresh.values():
+            self._metrics.handled(envelope.event.__name__)
+        repeats = len(envelopes) - len(fresh)
+        if repeats:
+            for envelope in envelopes:
+                if envelope.id not in fresh:
+                    self._metrics.duplicate(envelope.event.__name__)
+
+
+def _cause(envelope: Envelope, traceparent: str | None) -> Cause:
+    return Cause(envelope.correlation_id or str(envelope.id), str(envelope.id), traceparent)
+
+
+@contextmanager
+def _working_for(envelope: Envelope) -> Generator[Cause]:
+    with telemetry.span(f"handle {envelope.event.__name__}", envelope.traceparent) as traceparent:
+        cause = _cause(envelope, traceparent)
+        with log.bound(correlation_id=cause.correlation_id, event_id=str(envelope.id)):
+            yield cause
+
+
+async def _hold_erasures(tx: Transaction, mode: str) -> None:
+    """Batches run side by side; one with a tombstone runs alone, so that no event slips past it on another member."""
+    await tx.connection.execute(f"lock table erased in {mode} mode")
+
+
+async def _mark_handled(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
+    """Puts ids into the inbox, sorted, so that two members cannot wait for each other; returns those that were new."""
+    rows = await tx.connection.fetch(
+        "insert into inbox (event_id) select distinct id from unnest($1::uuid[]) as ids(id) order by id"
+        " on conflict do nothing returning event_id",
+        ids,
+    )
+    return {row["event_id"] for row in rows}
+
+
+async def _erased(tx: Transaction, subjects: Sequence[UUID]) -> set[UUID]:
+    rows = await tx.connection.fetch("select subject from erased where subject = any($1::uuid[])", subjects)
+    return {row["subject"] for row in rows}

@@ -1,0 +1,102 @@
+"""What Prometheus reads: what was handled, what failed, what waits and since when."""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from chassis.failures import is_trouble
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The metrics of one service, in a registry of its own, each labelled with the service's name."""
+
+    def __init__(self, service: str) -> None:
+        self.registry = CollectorRegistry()
+        self._service = service
+        ProcessCollector(registry=self.registry)
+        self._handled = self._counter("handled", "Events and due work handled and committed", "event")
+        self._failed = self._counter("failed", "Attempts that failed, by poison or by trouble", "event", "kind")
+        self._duplicates = self._counter("duplicates", "Events that were skipped as handled before", "event")
+        self._dead = self._counter("dead_letters", "Events and due work given up", "event")
+        self._requests = self._counter("http_requests", "Requests answered", "method", "route", "status")
+        self._handler_seconds = self._histogram("handler_seconds", "Time in a handler", "event")
+        self._request_seconds = self._histogram("http_request_seconds", "Time to answer", "method", "route")
+        self._dead_open = self._gauge("dead_letters_open", "Dead letters that nobody has settled")
+        self._outbox_age = self._gauge("outbox_age_seconds", "Age of the oldest event that is not published")
+        self._outbox_size = self._gauge("outbox_size", "Events that are not published")
+        self._log_position = self._gauge("log_position", "Position at which the log ends")
+        self._published_position = self._gauge("published_position", "Position up to which the log is published")
+        self._lag_records = self._gauge("consumer_lag_records", "Records that wait to be handled")
+        self._lag_seconds = self._gauge("consumer_lag_seconds", "Age of the oldest record that waits to be handled")
+        self._due_late = self._gauge("due_late_seconds", "How late the oldest due work is")
+
+    def handled(self, event: str, count: int = 1) -> None:
+        self._handled.labels(self._service, event).inc(count)
+
+    def failed(self, event: str, kind: str, count: int = 1) -> None:
+        """``kind`` is ``poison`` or ``trouble``."""
+        self._failed.labels(self._service, event, kind).inc(count)
+
+    def duplicate(self, event: str, count: int = 1) -> None:
+        self._duplicates.labels(self._service, event).inc(count)
+
+    def dead_lettered(self, event: str, count: int = 1) -> None:
+        self._dead.labels(self._service, event).inc(count)
+
+    @contextmanager
+    def handling(self, event: str) -> Generator[None]:
+        """Times a handler; counts it as failed by poison when it raises what no waiting cures."""
+        began = time.perf_counter()
+        try:
+            yield
+        except Exception as error:
+            if not is_trouble(error):
+                self.failed(event, "poison")
+            raise
+        finally:
+            self._handler_seconds.labels(self._service, event).observe(time.perf_counter() - began)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(self._service, method, route, str(status)).inc()
+        self._request_seconds.labels(self._service, method, route).observe(seconds)
+
+    def dead_letters_open(self, count: int) -> None:
+        self._dead_open.labels(self._service).set(count)
+
+    def outbox(self, size: int, age_seconds: float) -> None:
+        self._outbox_size.labels(self._service).set(size)
+        self._outbox_age.labels(self._service).set(age_seconds)
+
+    def log_position(self, position: int) -> None:
+        self._log_position.labels(self._service).set(position)
+
+    def published_position(self, position: int) -> None:
+        self._published_position.labels(self._service).set(position)
+
+    def consumer_lag(self, records: int, seconds: float) -> None:
+        self._lag_records.labels(self._service).set(records)
+        self._lag_seconds.labels(self._service).set(seconds)
+
+    def due_late(self, seconds: float) -> None:
+        self._due_late.labels(self._service).set(seconds)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, ("service", *labels), namespace="sojourn", registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(
+            name, text, ("service", *labels), namespace="sojourn", registry=self.registry, buckets=_SECONDS
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ("service",), namespace="sojourn", registry=self.registry)

@@ -1,0 +1,360 @@
+"""The relay: from the outbox over the log to Kafka, one leader per service.
+
+Guarantee 13: every committed event gets one position in its service's log and one sequence in its topic, both dense, in the order
+of the outbox; two movers cannot both win.
+Guarantee 14: an event stands on its topic exactly once for ``read_committed`` readers, in log order, the newest per key last,
+whatever is killed, frozen or cut off, and whenever.
+Guarantee 15: a leader that wakes up deposed publishes and moves nothing.
+Guarantee 16: a log that was restored to an earlier state is never published again from there: the relay stops and says so.
+
+How: rows move in one autocommitted statement that checks the lease. They are sent in a Kafka transaction under a fixed
+id, and the position reached goes into the same transaction as a group offset. After every doubt the leader forgets what it
+knows and takes over anew, from itself if need be: there is one path, ``_lead``.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
+from sojourn_contracts import catalogue, envelope
+from sojourn_contracts.envelope import Envelope
+
+from chassis.database import Connection, Pool
+from chassis.failures import backoff
+from chassis.lease import Lease, LeaseLost
+
+logger = structlog.get_logger(__name__)
+
+POSITION_TOPIC = "relay-position"
+"""Carries no records: its offsets in each relay's group are the published positions."""
+POSITION = TopicPartition(POSITION_TOPIC, 0)
+BATCH = 2_000
+POLL = 0.2
+"""Seconds between looks into the outbox, when nothing wakes the relay."""
+LONGEST = 10.0
+"""Seconds a Kafka transaction may stay open: an open one stalls ``read_committed`` readers."""
+RECOMMIT = 86_400.0
+"""Seconds after which an idle position is committed again: brokers forget idle offsets after a week."""
+
+
+class Restored(Exception):  # noqa: N818 - it is what happened
+    """What Kafka knows to be published and what the log holds do not agree; publishing would repeat or lose events."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """How far the log stands on Kafka: a position, its generation, and the id of the event there as a check."""
+
+    position: int
+    generation: int
+    event_id: str
+
+    def as_offset(self) -> OffsetAndMetadata:
+        return OffsetAndMetadata(self.position, json.dumps([self.generation, self.event_id]))
+
+
+_ROW = (
+    "position, generation, topic, sequence, event_id, type, dataschema, subject, time, data,"
+    " correlation_id, causation_id, traceparent"
+)
+
+MOVE = f"""
+with held as (
+    select from lease where name = 'relay' and holder = $1 and epoch = $2 and until > clock_timestamp() for share
+), gone as (
+    delete from outbox using (select id from outbox, held order by id limit $3) as oldest
+    where outbox.id = oldest.id
+    returning outbox.*
+), topics as (
+    select topic, coalesce((select max(sequence) from event_log where event_log.topic = moved.topic), 0) as last
+    from (select distinct topic from gone) as moved
+), numbered as (
+    select gone.*, row_number() over (order by id) as step, row_number() over (partition by topic order by id) as topic_step
+    from gone
+)
+insert into event_log (position, generation, topic, sequence, event_id, type, dataschema, subject, time, data,
+                       correlation_id, causation_id, traceparent, written_at)
+select (select coalesce(max(position), 0) from event_log) + step, (select generation from log_generation), topic,
+       topics.last + topic_step, event_id, type, dataschema, subject, time, data,
+       correlation_id, causation_id, traceparent, written_at
+from numbered join topics using (topic)
+returning {_ROW}
+"""  # noqa: S608
+
+
+class Relay:
+    """Publishes one service's events. Every process of the service runs one; the lease lets one at a time lead."""
+
+    def __init__(
+        self, service: str, pool: Pool, bootstrap_servers: str, lease_seconds: float, batch: int = BATCH
+    ) -> None:
+        self._service = service
+        self._pool = pool
+        self._bootstrap = bootstrap_servers
+        self._lease_seconds = lease_seconds
+        self._batch = batch
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._group = f"{service}.relay"
+        self.leading = False
+        self.halted = False
+        self.published: int | None = None
+        """The position that this process knows to be published; None while it does not lead."""
+
+    def wake(self) -> None:
+        """Makes a leading relay look into the outbox at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ends ``run`` after the transaction in hand."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Leads whenever it can, until stopped; trouble backs off and takes over anew."""
+        attempt = 0
+        lease = Lease(self._pool, "relay", self._lease_seconds)
+        try:
+            while not self._stopping.is_set():
+                try:
+                    if not lease.held and not await lease.acquire():
+                        await self._pause(self._lease_seconds / 4)
+                        continue
+                    await self._hold_and_lead(lease)
+                    attempt = 0
+                except Restored as restored:
+                    self.halted = True
+                    logger.critical(
+                        "relay stopped: nothing is published until an operator decides", reason=str(restored)
+                    )
+                    return
+                except LeaseLost:
+                    logger.info("relay deposed")
+                except Exception as error:
+                    attempt += 1
+                    logger.warning("relay takes over anew", error=repr(error)[:300])
+                    await self._pause(backoff(attempt, longest=2.0))
+        finally:
+            await lease.release()
+
+    async def _hold_and_lead(self, lease: Lease) -> None:
+        """Leads while the lease is kept up beside it; whichever ends first ends the other."""
+        keeping = asyncio.create_task(lease.keep())
+        leading = asyncio.create_task(self._lead(lease))
+        try:
+            done, _ = await asyncio.wait((keeping, leading), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (keeping, leading):
+                task.cancel()
+            await asyncio.gather(keeping, leading, return_exceptions=True)
+            self.leading, self.published = False, None
+
+    async def _lead(self, lease: Lease) -> None:
+        """The one path: fence, check the lease, read the position, compare the log, move and send."""
+        producer = self._producer()
+        try:
+            async with asyncio.timeout(LONGEST * 2):
+                await producer.start()
+            async with self._pool.acquire() as connection:
+                async with connection.transaction():
+                    await lease.check(connection)
+                published = await self._position()
+                if published is None:
+                    published = await self._first_position(connection, producer)
+                await _compare(connection, published)
+                self.leading, self.published = True, published.position
+                logger.info("relay leads", epoch=lease.epoch, position=published.position)
+                published = await self._publish_log(connection, producer, published)
+                async with _woken(connection, channel(self._service), self.wake):
+                    await self._publish(connection, producer, lease, published)
+        finally:
+            self.leading = False
+            await _discard(producer)
+
+    def _producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            client_id=self._group,
+            transactional_id=self._group,
+            transaction_timeout_ms=int(LONGEST * 1000),
+            request_timeout_ms=int(LONGEST * 1000),
+            max_request_size=catalogue.MAX_RECORD_BYTES + 50_000,
+            max_batch_size=256_000,
+            retry_backoff_ms=3,
+            linger_ms=0,
+        )
+
+    async def _position(self) -> Published | None:
+        """The published position; read after fencing, since an open transaction might still have moved it before."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=int(LONGEST * 1000))
+        async with asyncio.timeout(LONGEST):
+            await admin.start()
+            try:
+                offsets = await admin.list_consumer_group_offsets(self._group, partitions=[POSITION])
+            finally:
+                await admin.close()
+        found = offsets.get(POSITION)
+        if found is None or found.offset < 0:
+            return None
+        generation, event_id = cast("tuple[int, str]", json.loads(found.metadata))
+        return Published(found.offset, generation, event_id)
+
+    async def _first_position(self, connection: Connection, producer: AIOKafkaProducer) -> Published:
+        """Commits position zero before the first row moves, so that a missing position later is known to be a loss."""
+        if await connection.fetchval("select max(position) from event_log") is not None:
+            raise Restored(
+                "Kafka has no published position, but the log holds events: publishing might repeat all of them"
+            )
+        first = Published(0, await connection.fetchval("select generation from log_generation"), "")
+        await self._send(producer, [], first)
+        return first
+
+    async def _publish_log(self, connection: Connection, producer: AIOKafkaProducer, published: Published) -> Published:
+        """Sends what an earlier leader moved and did not publish; returns what is published then."""
+        while True:
+            rows = await connection.fetch(
+                f"select {_ROW} from event_log where position > $1 order by position limit $2",  # noqa: S608
+                published.position,
+                self._batch,
+            )
+            if not rows:
+                return published
+            published = _reached(rows)
+            await self._send(producer, rows, published)
+
+    async def _publish(self, connection: Connection, producer: AIOKafkaProducer, lease: Lease, last: Published) -> None:
+        """Moves and sends until stopped; in a backlog the next rows move while the last ones are sent."""
+        committed = time.monotonic()
+        rows = await self._move(connection, lease)
+        while rows or not self._stopping.is_set():
+            if rows:
+                last, committed = _reached(rows), time.monotonic()
+                backlog = len(rows) == self._batch
+                moving = asyncio.create_task(self._move(connection, lease)) if backlog else None
+                try:
+                    await self._send(producer, rows, last)
+                finally:
+                    if moving is not None:
+                        await asyncio.gather(moving, return_exceptions=True)
+                rows = moving.result() if moving is not None else await self._move(connection, lease)
+                continue
+            if time.monotonic() - committed > RECOMMIT:
+                await self._send(producer, [], last)
+                committed = time.monotonic()
+            await self._pause(POLL)
+            rows = await self._move(connection, lease)
+
+    async def _move(self, connection: Connection, lease: Lease) -> list[asyncpg.Record]:
+        """Moves rows from the outbox to the log, in one statement that takes effect only while the lease is held."""
+        self._wake.clear()
+        if not lease.held:
+            raise LeaseLost("relay")
+        rows = await connection.fetch(MOVE, lease.holder, lease.epoch, self._batch)
+        return sorted(rows, key=lambda row: row["position"])
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record], reached: Published) -> None:
+        """One Kafka transaction: the rows, and the position that they reach.
+
+        Every delivery is awaited before the commit: a refused record would otherwise vanish while the commit succeeds.
+        """
+        async with asyncio.timeout(LONGEST):
+            await producer.begin_transaction()
+            deliveries: list[asyncio.Future[Any]] = []
+            try:
+                for row in rows:
+                    deliveries.append(await self._deliver(producer, row))  # noqa: PERF401 - kept when one fails
+                for delivery in deliveries:
+                    await delivery
+            except BaseException:
+                for delivery in deliveries:
+                    delivery.cancel()
+                raise
+            await producer.send_offsets_to_transaction({POSITION: reached.as_offset()}, self._group)
+            await producer.commit_transaction()
+        self.published = reached.position
+
+    async def _deliver(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> "asyncio.Future[Any]":
+        key, value, headers = record(self._service, row)
+        return await producer.send(row["topic"], value=value, key=key, headers=headers)
+
+    async def _pause(self, seconds: float) -> None:
+        if self._stopping.is_set():
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+
+async def _compare(connection: Connection, published: Published) -> None:
+    """Makes sure that the log is the one that was published from."""
+    if published.position == 0:
+        return
+    row = await connection.fetchrow(
+        "select generation, event_id::text from event_log where position = $1", published.position
+    )
+    if row is None:
+        raise Restored(f"the log ends before position {published.position}, which is published")
+    if (row["generation"], row["event_id"]) != (published.generation, published.event_id):
+        raise Restored(
+            f"position {published.position} holds {row['event_id']}, but {published.event_id} was published from there"
+        )
+
+
+def _reached(rows: Sequence[asyncpg.Record]) -> Published:
+    return Published(rows[-1]["position"], rows[-1]["generation"], str(rows[-1]["event_id"]))
+
+
+def record(service: str, row: asyncpg.Record) -> tuple[bytes, bytes | None, list[tuple[str, bytes]]]:
+    """Key, value and headers of a row of the log."""
+    attributes = Envelope(
+        id=row["event_id"],
+        source=f"sojourn/{service}",
+        event=catalogue.BY_NAME[row["type"].rpartition(".v")[0]].event,
+        subject=row["subject"],
+        time=row["time"],
+        data=None,
+        sequence=row["sequence"],
+        generation=row["generation"],
+        correlation_id=row["correlation_id"],
+        causation_id=row["causation_id"],
+        traceparent=row["traceparent"],
+    )
+    value = None if row["data"] is None else row["data"].encode()
+    return str(row["subject"]).encode(), value, envelope.headers(attributes)
+
+
+def channel(service: str) -> str:
+    """The NOTIFY channel on which a service's processes wake its relay."""
+    return f"{service}_outbox"
+
+
+@asynccontextmanager
+async def _woken(connection: Connection, name: str, wake: Callable[[], None]) -> AsyncGenerator[None]:
+    def heard(*_: object) -> None:
+        wake()
+
+    await connection.add_listener(name, heard)
+    try:
+        yield
+    finally:
+        with suppress(Exception):
+            await connection.remove_listener(name, heard)
+
+
+async def _discard(producer: AIOKafkaProducer) -> None:
+    """Lets go of a producer whatever its state; with Kafka away, stopping it could hang."""
+    with suppress(Exception):
+        async with asyncio.timeout(3):
+            await producer.stop()

@@ -1,0 +1,250 @@
+"""A service, wired from data: its name, routes, handlers, migrations and settings. This is where the doors are hung.
+
+One process serves HTTP, consumes events, does due work and offers itself as the relay's leader. Kafka or PostgreSQL being away
+does not end it: it is live, not ready, and ready by itself. When it is told to stop, requests and handlers finish and the group
+is left within 15 seconds.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+import typer
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from sojourn_contracts import catalogue
+
+from chassis import due, health, http, migrations
+from chassis.clock import Clock, SteppedClock, SystemClock
+from chassis.consumer import Consumer
+from chassis.database import Pool, pool
+from chassis.doors import Door
+from chassis.due import DueWork
+from chassis.identity import KeySource
+from chassis.inbox import Inbox
+from chassis.metrics import Metrics
+from chassis.relay import Relay, channel
+from chassis.retention import forget_old
+from chassis.settings import Settings
+from chassis.transaction import Cause, Transaction
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service is made of."""
+
+    name: str
+    migrations: Path
+    doors: Sequence[Door] = ()
+    routes: APIRouter = field(default_factory=APIRouter)
+    settings: type[Settings] = Settings
+
+    def __post_init__(self) -> None:
+        """Raises ValueError when the handlers are not those that the catalogue tells."""
+        handled = Inbox(self.name, self.doors, _no_transaction, Metrics(self.name)).events
+        wanted = {topic.event for topic in catalogue.consumed_by(self.name)}
+        if self.name in catalogue.SERVICES and handled != wanted:
+            difference = sorted(event.__name__ for event in handled ^ wanted)
+            raise ValueError(f"{self.name} and the catalogue differ about who consumes {', '.join(difference)}")
+
+    def command(self) -> typer.Typer:
+        """The service's command line."""
+        from chassis.commands import command_line
+
+        return command_line(self)
+
+
+def _no_transaction(cause: Cause) -> Any:
+    raise RuntimeError("this inbox handles nothing")
+
+
+class Process:
+    """One running process of a service."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self.settings = settings
+        self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
+        self.metrics = Metrics(service.name)
+        self.pool: Pool = pool(settings.database_url.get_secret_value(), service.name, settings.pool_size)
+        self.inbox = Inbox(service.name, service.doors, self.open_transaction, self.metrics)
+        self.consumer = Consumer(
+            service.name,
+            self.inbox,
+            settings.kafka_bootstrap_servers,
+            self.metrics,
+            settings.group_session_timeout_ms,
+        )
+        self.due = DueWork(service.doors, self.pool, self.clock, self.open_transaction, self.metrics)
+        self.relay = Relay(
+            service.name, self.pool, settings.kafka_bootstrap_servers, settings.lease_seconds, settings.relay_batch
+        )
+        self.stopping = False
+        self._nudge = asyncio.Event()
+        self._requests = 0
+        probes = health.Probes(
+            missing_migrations=self.missing_migrations,
+            stopping=lambda: self.stopping,
+            status=self.status,
+            observe=self.observe,
+            metrics=self.metrics,
+        )
+        self.app = http.application(
+            service.name, (health.routes(probes), service.routes), self.metrics, lifespan=self._lifespan
+        )
+        self.app.state.open_transaction = self.open_request
+        self.app.state.keys = KeySource(settings.jwks)
+        self.app.state.settings = settings
+
+    @asynccontextmanager
+    async def open_transaction(self, cause: Cause) -> AsyncGenerator[Transaction]:
+        """Opens a transaction; after its commit, wakes who is to go on with what it left behind."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            tx = Transaction(connection, self.service.name, self.clock.now(), cause, self.settings)
+            yield tx
+            await tx.flush()
+        if tx.effects.events:
+            self._nudge.set()
+        if tx.effects.due:
+            self.due.wake()
+
+    @asynccontextmanager
+    async def open_request(self, cause: Cause) -> AsyncGenerator[Transaction]:
+        """The same for a request, which counts as work in flight."""
+        self._requests += 1
+        try:
+            async with self.open_transaction(cause) as tx:
+                yield tx
+        finally:
+            self._requests -= 1
+
+    async def serve(self) -> None:
+        """Serves until told to stop by a signal."""
+        server = uvicorn.Server(
+            uvicorn.Config(
+                self.app,
+                host=self.settings.http_host,
+                port=self.settings.http_port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=10,
+            )
+        )
+        await server.serve()
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncGenerator[None]:
+        async with self.running():
+            yield
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Runs the doors for events and time, and the relay, around the block."""
+        await self.pool
+        self.consumer.start()
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("due", self.due.run()),
+                ("relay", self.relay.run()),
+                ("nudges", self._pass_on_nudges()),
+                ("retention", forget_old(self.pool, self.settings)),
+            )
+        ]
+        for task in tasks:
+            task.add_done_callback(_name_a_failure)
+        try:
+            yield
+        finally:
+            self.stopping = True
+            await self._stop(tasks)
+
+    async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Handlers first, the relay last, so that what they emit still has a chance to go out; within 15 s in all."""
+        self.due.stop()
+        with suppress(Exception):
+            await self.consumer.stop()
+        self.relay.stop()
+        _, slow = await asyncio.wait([task for task in tasks if task.get_name() in ("due", "relay")], timeout=5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(2):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
+        logger.info("stopped", unfinished=[task.get_name() for task in slow])
+
+    async def _pass_on_nudges(self) -> None:
+        """Wakes the relay after commits: its own process's directly, another one's by NOTIFY, at most 200 times a second.
+
+        Outside the transactions, since a NOTIFY at commit takes a lock that all commits share; the relay polls as well.
+        """
+        while True:
+            await self._nudge.wait()
+            self._nudge.clear()
+            if self.relay.leading:
+                self.relay.wake()
+            else:
+                with suppress(Exception):
+                    await self.pool.execute("select pg_notify($1, '')", channel(self.service.name))
+                await asyncio.sleep(0.005)
+
+    async def missing_migrations(self) -> list[str]:
+        """The migrations that this code needs and the database lacks."""
+        async with self.pool.acquire() as connection:
+            return await migrations.missing(connection, self.service.migrations)
+
+    async def status(self) -> dict[str, Any]:
+        """What is under way, for who steps the programme's clock; reading it takes note of the clock's step."""
+        self.due.wake()
+        async with self.pool.acquire() as connection:
+            now = self.clock.now()
+            works = await due.figures(connection, now)
+            log = await connection.fetchrow(
+                "select (select count(*) from outbox) as outbox, (select coalesce(max(position), 0) from event_log) as log_end,"
+                " (select count(*) from dead_letter where state = 'dead') as dead_letters"
+            )
+        return {
+            "service": self.service.name,
+            "clock": now,
+            "due": {"ready": works["ready"], "next_at": works["next_at"], "backing_off": works["backing_off"]},
+            "in_flight": self._requests + self.consumer.in_hand + self.due.in_hand,
+            "done": self.consumer.done + self.due.done,
+            "outbox": log["outbox"] if log else None,
+            "log_end": log["log_end"] if log else None,
+            "published": self.relay.published,
+            "lag": await self.consumer.lag(),
+            "dead_letters": log["dead_letters"] if log else None,
+            "halted": self.consumer.halted or self.due.halted or self.relay.halted,
+        }
+
+    async def observe(self) -> None:
+        """Brings the gauges up to date, when somebody reads them."""
+        async with self.pool.acquire() as connection:
+            works = await due.figures(connection, self.clock.now())
+            row = await connection.fetchrow(
+                "select count(*) as size, coalesce(extract(epoch from clock_timestamp() - min(written_at)), 0)::float as age,"
+                " (select coalesce(max(position), 0) from event_log) as log_end,"
+                " (select count(*) from dead_letter where state = 'dead') as dead from outbox"
+            )
+        if row is not None:
+            self.metrics.outbox(row["size"], row["age"])
+            self.metrics.log_position(row["log_end"])
+            self.metrics.dead_letters_open(row["dead"])
+        if self.relay.published is not None:
+            self.metrics.published_position(self.relay.published)
+        self.metrics.due_late(works["late"])
+        self.metrics.consumer_lag(await self.consumer.lag() or 0, self.consumer.seconds_behind)
+
+
+def _name_a_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("a part of the process ended", part=task.get_name(), error=repr(error))

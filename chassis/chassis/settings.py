@@ -1,0 +1,150 @@
+"""Settings come from the environment: typed, documented by ``--help``, and wrong ones are all named in one go.
+
+A value is never repeated in an error or in a representation: URLs carry passwords.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar, get_args
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_BROKER = re.compile(r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")
+
+
+def _postgres_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("should begin with postgresql://")
+    return url
+
+
+def _brokers(servers: str) -> str:
+    if not all(_BROKER.match(server.strip()) for server in servers.split(",")):
+        raise ValueError("should be host:port, several separated by commas")
+    return servers
+
+
+def _keys(location: str) -> str:
+    if "://" in location and not location.startswith(("http://", "https://")):
+        raise ValueError("should be a file's path, or a URL that begins with http:// or https://")
+    return location
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+LogFormat = Literal["json", "console", "auto"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class LogSettings(BaseSettings):
+    """What even the smallest command takes from the environment."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    log_format: LogFormat = Field(
+        default="auto", description="json, console, or auto: readable on a terminal, else JSON"
+    )
+    log_level: LogLevel = Field(default="info", description="the least severe level that is written")
+
+
+class MigrateSettings(LogSettings):
+    """What ``migrate`` needs: no more than the database, since it runs as a job of its own."""
+
+    migrator_database_url: PostgresUrl = Field(description="PostgreSQL as the role that owns the schemas; for migrate")
+
+
+class Settings(LogSettings):
+    """What every serving process takes from the environment; a service adds its own fields in a subclass."""
+
+    database_url: PostgresUrl = Field(
+        description="PostgreSQL as this service's role: postgresql://role:password@host/db"
+    )
+    pool_size: int = Field(default=10, ge=2, le=200, description="connections to PostgreSQL at most, per process")
+
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(_brokers)] = Field(
+        description="Kafka brokers to begin with: host:port, several separated by commas"
+    )
+    group_session_timeout_ms: int = Field(
+        default=10_000,
+        ge=500,
+        le=300_000,
+        description="a member of the consumer group that is silent this long is replaced",
+    )
+    relay_batch: int = Field(
+        default=2_000, ge=1, le=20_000, description="events published in one Kafka transaction at most"
+    )
+    lease_seconds: float = Field(
+        default=5, ge=0.5, le=60, description="a leader that does not renew its lease for this long is replaced"
+    )
+    retention_days: int = Field(
+        default=30, ge=15, le=365, description="how long handled event ids and answers to idempotency keys are kept"
+    )
+
+    http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
+    http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
+    jwks: Annotated[str, AfterValidator(_keys)] = Field(
+        description="public keys that tokens are verified with: a JWKS file's path, or its http(s) URL"
+    )
+    clock_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None, description="file with the programme's time in a replay; without it, the time of day"
+    )
+
+
+AnySettings = TypeVar("AnySettings", bound=LogSettings)
+
+
+class SettingsError(Exception):
+    """The environment does not make valid settings; the text has one line per variable, without its value."""
+
+    exit_code = 2
+
+
+def load(cls: type[AnySettings]) -> AnySettings:
+    """Reads the settings from the environment.
+
+    Raises:
+        SettingsError: variables are missing or wrong, all of them named.
+    """
+    try:
+        return cls()
+    except ValidationError as error:
+        lines = [
+            f"  {_variable(cls, str(entry['loc'][0]))}: {_reason(entry['type'], entry['msg'])}"
+            for entry in error.errors(include_url=False, include_input=False)
+        ]
+        # Not chained: pydantic's own text is noise here, and a subclass may forget to hide its inputs.
+        raise SettingsError("\n".join(["The environment is not complete or not valid:", *lines])) from None
+
+
+def describe(cls: type[LogSettings]) -> str:
+    """A table of the variables, for ``--help``."""
+    rows = [
+        (_variable(cls, name), "required" if field.is_required() else _default(field), field.description or "")
+        for name, field in cls.model_fields.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{name:<{widths[0]}}  {default:<{widths[1]}}  {text}" for name, default, text in rows)
+
+
+def _variable(cls: type[LogSettings], name: str) -> str:
+    field = cls.model_fields.get(name)
+    alias = field.validation_alias if field else None
+    return (alias if isinstance(alias, str) else name).upper()
+
+
+def _default(field: FieldInfo) -> str:
+    secret = SecretStr in get_args(field.annotation) or field.annotation is SecretStr
+    return "" if field.default is None or secret else str(field.default)
+
+
+def _reason(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is required"
+    return message.removeprefix("Value error, ").removeprefix("Input ")

@@ -1,0 +1,57 @@
+"""Makes the catalogue's topics, and the relays' position topic, at a broker."""
+
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
+from sojourn_contracts.catalogue import TOPICS
+
+POSITION_TOPIC = "relay-position"
+"""Where relays commit how far they have published; it carries no records."""
+
+
+class TopicsError(RuntimeError):
+    """A topic is there and is not what the catalogue says, or could not be made."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    partitions: int
+    configuration: dict[str, str]
+
+
+def wanted() -> dict[str, Wanted]:
+    """All topics of an installation."""
+    topics = {topic.name: Wanted(topic.partitions, topic.configuration) for topic in TOPICS}
+    return topics | {POSITION_TOPIC: Wanted(1, {"cleanup.policy": "compact"})}
+
+
+async def create_topics(bootstrap: str) -> None:
+    """Make those that are missing; raise ``TopicsError`` when one is there with another number of partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        cluster = await admin.describe_cluster()
+        replication = min(len(cluster["brokers"]), 3)
+        there = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+        differing = [
+            f"{name} has {there[name]} partitions, not {topic.partitions}"
+            for name, topic in wanted().items()
+            if name in there and there[name] != topic.partitions
+        ]
+        if differing:
+            raise TopicsError("topics differ from the catalogue: " + "; ".join(differing))
+        missing = [
+            NewTopic(name, topic.partitions, replication, topic_configs=topic.configuration)
+            for name, topic in wanted().items()
+            if name not in there
+        ]
+        if missing:
+            answer = await admin.create_topics(missing)
+            refused = [
+                f"{name}: {for_code(code).__name__} {text or ''}" for name, code, text in answer.topic_errors if code
+            ]
+            if refused:
+                raise TopicsError("topics could not be made: " + "; ".join(refused))
+    finally:
+        await admin.close()

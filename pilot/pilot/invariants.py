@@ -1,0 +1,279 @@
+"""What must hold whatever happened: each invariant a sentence, and what breaks it, in words.
+
+The judges of one invariant are plain functions over the services' logs, the topics and a few counts, so that tests can
+show them a broken world.
+"""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import asyncpg
+from sojourn_contracts.catalogue import SERVICES, emitted_by
+
+from pilot.logs import Logged, Published, logged, published
+
+FOREVER = datetime.max.replace(tzinfo=UTC)
+SHOWN = 5
+"""Breaches that are told in full."""
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What a service still holds when all should be over."""
+
+    outbox: int
+    dead_letters: int
+    parked: int
+    """Due work that was given up."""
+
+
+@dataclass(frozen=True)
+class Surveys:
+    submitted: int
+    released: int
+    withheld: int
+
+
+@dataclass(frozen=True)
+class World:
+    """All that the invariants are judged by."""
+
+    logs: Mapping[str, Sequence[Logged]]
+    """By service, in the log's order."""
+    topics: Mapping[str, Sequence[Published]]
+    """By topic; per partition in its order."""
+    leftovers: Mapping[str, Leftovers]
+    surveys: Surveys
+
+    def said(self, name: str) -> list[Logged]:
+        """All events of this name, in the log's order, whose data was not erased."""
+        type_ = f"{name}.v1"
+        return [event for log in self.logs.values() for event in log if event.type == type_ and event.data]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one invariant holds."""
+
+    invariant: str
+    breaches: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.breaches
+
+
+async def read(admin_url: str, bootstrap_servers: str) -> World:
+    """Reads the world while nothing happens in it. The administrator's URL is that of the services' database."""
+    connection = await asyncpg.connect(admin_url, timeout=10)
+    try:
+        logs = {service: await logged(connection, service) for service in SERVICES}
+        leftovers = {service: await _leftovers(connection, service) for service in SERVICES}
+        surveys = await _surveys(connection)
+    finally:
+        await connection.close(timeout=10)
+    names = [topic.name for service in SERVICES for topic in emitted_by(service)]
+    return World(logs, await published(bootstrap_servers, names), leftovers, surveys)
+
+
+async def _leftovers(connection: asyncpg.Connection, service: str) -> Leftovers:
+    row = await connection.fetchrow(
+        f"""
+        select (select count(*) from {service}.outbox) as outbox,
+               (select count(*) from {service}.dead_letter where state = 'dead') as dead_letters,
+               (select count(*) from {service}.due where parked_at is not null) as parked
+        """  # noqa: S608 - the service is one of the catalogue's
+    )
+    assert row is not None  # noqa: S101 - such a select has always one row
+    return Leftovers(**row)
+
+
+async def _surveys(connection: asyncpg.Connection) -> Surveys:
+    row = await connection.fetchrow(
+        """
+        select (select count(*) from survey.invitation where state = 'submitted') as submitted,
+               (select count(*) from survey.released) as released,
+               (select count(*) from survey.waiting) as withheld
+        """
+    )
+    assert row is not None  # noqa: S101 - such a select has always one row
+    return Surveys(**row)
+
+
+def judged(world: World) -> list[Verdict]:
+    """All invariants, in the order in which a report shows them."""
+    judges: dict[str, Callable[[World], Iterable[str]]] = {
+        "No placement is in two exchanges at a time": placements_booked_twice,
+        "No offer holds more travellers than it has room for": offers_overbooked,
+        "No traveller is in two places on a day": travellers_in_two_places,
+        "Every completed exchange was agreed by all three before": completed_without_agreement,
+        "Every event of a log stands exactly once on its topic, as it was written": events_lost_or_repeated,
+        "Topics keep the order of the log, the newest event of each key last": events_out_of_order,
+        "No dead letter and no due work given up": dead_letters,
+        "Every outbox is empty": outboxes_not_empty,
+        "Every survey that was submitted is released or withheld": surveys_that_differ,
+    }
+    return [Verdict(text, tuple(judge(world))) for text, judge in judges.items()]
+
+
+@dataclass(frozen=True)
+class Booking:
+    """What a match takes of a placement and an offer, from its proposal to its end."""
+
+    match_id: str
+    placement_id: str
+    offer_id: str
+    since: datetime
+    until: datetime
+    completed: bool
+
+
+def bookings(world: World) -> list[Booking]:
+    ends: dict[str, tuple[datetime, bool]] = {}
+    for name, completed in (("MatchDeclined", False), ("ExchangeCancelled", False), ("ExchangeCompleted", True)):
+        for event in world.said(name):
+            ends[str(event.subject)] = (event.time, completed)
+    found: list[Booking] = []
+    for event in world.said("MatchProposed"):
+        until, completed = ends.get(str(event.subject), (FOREVER, False))
+        said = event.content
+        found.append(Booking(str(event.subject), said["placement_id"], said["offer_id"], event.time, until, completed))
+    return found
+
+
+def placements_booked_twice(world: World) -> Iterable[str]:
+    of_placement: dict[str, list[Booking]] = defaultdict(list)
+    for booking in bookings(world):
+        of_placement[booking.placement_id].append(booking)
+    for placement, all_of_it in of_placement.items():
+        in_order = sorted(all_of_it, key=lambda booking: (booking.since, booking.until))
+        for one, next_ in itertools.pairwise(in_order):
+            if next_.since < one.until:
+                yield f"placement {placement}: match {next_.match_id} was proposed while {one.match_id} was live"
+        taken = [booking.match_id for booking in in_order if booking.completed]
+        if len(taken) > 1:
+            yield f"placement {placement} was carried out more than once: {', '.join(taken)}"
+
+
+def offers_overbooked(world: World) -> Iterable[str]:
+    """Capacity is over the life of an offer: a completed exchange keeps its place."""
+    capacity: dict[str, int] = defaultdict(int)
+    for name in ("CompanyRegistered", "CompanyUpdated"):
+        for event in world.said(name):
+            for offer in event.content["offers"]:
+                capacity[offer["offer_id"]] = max(capacity[offer["offer_id"]], offer["capacity"])
+    changes: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
+    for booking in bookings(world):
+        changes[booking.offer_id] += [(booking.since, 1), (FOREVER if booking.completed else booking.until, -1)]
+    for offer, all_of_it in changes.items():
+        held, most = 0, 0
+        for _, change in sorted(all_of_it):
+            held += change
+            most = max(most, held)
+        if most > capacity[offer]:
+            yield f"offer {offer} has room for {capacity[offer]} and held {most}"
+
+
+def travellers_in_two_places(world: World) -> Iterable[str]:
+    cancelled = {event.subject for event in world.said("ExchangeCancelled")}
+    stays: dict[str, list[tuple[date, date, str]]] = defaultdict(list)
+    for event in world.said("ExchangeAgreed"):
+        said = event.content
+        if event.subject not in cancelled:
+            days = date.fromisoformat(said["first_day"]), date.fromisoformat(said["last_day"])
+            stays[said["traveller_id"]].append((*days, str(event.subject)))
+    for traveller, all_of_them in stays.items():
+        in_order = sorted(all_of_them)
+        for (_, last, one), (first, _, other) in itertools.pairwise(in_order):
+            if first <= last:
+                yield f"traveller {traveller} is in the exchanges {one} and {other} on {first}"
+
+
+def completed_without_agreement(world: World) -> Iterable[str]:
+    agreed = {event.subject: event for event in world.said("ExchangeAgreed")}
+    for event in world.said("ExchangeCompleted"):
+        before = agreed.get(event.subject)
+        if before is None or before.position > event.position:
+            yield f"exchange {event.subject} was completed and not agreed before"
+        elif set(before.content["signed_by"]) != {"sender", "host", "traveller"}:
+            yield f"exchange {event.subject} was agreed with the signatures of {before.content['signed_by']} only"
+
+
+def events_lost_or_repeated(world: World) -> Iterable[str]:
+    for service, log in world.logs.items():
+        of_topic: dict[str, list[Logged]] = {topic.name: [] for topic in emitted_by(service)}
+        for event in log:
+            of_topic.setdefault(event.topic, []).append(event)
+        for topic, events in of_topic.items():
+            records = world.topics.get(topic, ())
+            times = Counter(record.headers.get("ce_id") for record in records)
+            for id_, count in times.items():
+                if count > 1:
+                    yield f"{topic}: event {id_} stands there {count} times"
+            for event in events:
+                if not times[str(event.event_id)]:
+                    yield f"{topic}: event {event.event_id}, position {event.position} of {service}, is missing"
+            known = {str(event.event_id): event for event in events}
+            for record in records:
+                event = known.get(record.headers.get("ce_id", ""))
+                place = f"{topic}/{record.partition}/{record.offset}"
+                if event is None:
+                    yield f"{place}: event {record.headers.get('ce_id')} stands in no log"
+                elif wrong := _differs(event, record):
+                    yield f"{place}: event {event.event_id} has another {wrong} than in the log"
+
+
+def _differs(event: Logged, record: Published) -> str | None:
+    """Name of the first part that is not as the log has it; erased data is not compared."""
+    wanted = {
+        "key": (str(event.subject), record.key),
+        "type": (event.type, record.headers.get("ce_type")),
+        "subject": (str(event.subject), record.headers.get("ce_subject")),
+        "sequence": (str(event.sequence), record.headers.get("ce_sequence")),
+        "generation": (str(event.generation), record.headers.get("ce_generation")),
+        "data": (event.data, record.value if event.data is not None else None),
+    }
+    return next((part for part, (ours, theirs) in wanted.items() if ours != theirs), None)
+
+
+def events_out_of_order(world: World) -> Iterable[str]:
+    """Per partition positions rise; so the newest event of a key, which has but one partition, is its last."""
+    for service, log in world.logs.items():
+        positions = {str(event.event_id): event.position for event in log}
+        for topic in emitted_by(service):
+            latest: dict[int, int] = {}
+            partitions: dict[str, int] = {}
+            for record in world.topics.get(topic.name, ()):
+                position = positions.get(record.headers.get("ce_id", ""), 0)
+                place = f"{topic.name}/{record.partition}/{record.offset}"
+                if position <= latest.get(record.partition, 0):
+                    yield f"{place}: position {position} of {service} follows {latest[record.partition]}"
+                latest[record.partition] = position
+                if partitions.setdefault(record.key or "", record.partition) != record.partition:
+                    yield f"{place}: key {record.key} also stands in partition {partitions[record.key or '']}"
+
+
+def dead_letters(world: World) -> Iterable[str]:
+    for service, left in world.leftovers.items():
+        if left.dead_letters:
+            yield f"{service} has {left.dead_letters} dead letters: `{service} dead-letters list`"
+        if left.parked:
+            yield f"{service} gave up {left.parked} works: `{service} due list`"
+
+
+def outboxes_not_empty(world: World) -> Iterable[str]:
+    for service, left in world.leftovers.items():
+        if left.outbox:
+            yield f"{service} has {left.outbox} events in its outbox"
+
+
+def surveys_that_differ(world: World) -> Iterable[str]:
+    counts = world.surveys
+    if counts.submitted != counts.released + counts.withheld:
+        yield f"{counts.submitted} submitted, but {counts.released} released and {counts.withheld} withheld"
+    said = len([event for event in world.logs["survey"] if event.type == "SurveySubmitted.v1"])
+    if said != counts.released:
+        yield f"{counts.released} released, but SurveySubmitted was said {said} times"

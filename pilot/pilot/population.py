@@ -1,0 +1,173 @@
+"""The companies of a replay: equal for an equal seed, and the first forty of four hundred are the forty.
+
+Each company is drawn from a random source of its own, so that nothing depends on how many others there are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID, uuid5
+
+from sojourn_contracts.skills import SKILLS
+from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS
+
+from pilot.marginals import (
+    CAPACITY,
+    COUNTRIES,
+    ENGLISH,
+    FURTHER_LANGUAGE,
+    OFFERS,
+    PLACEMENTS,
+    SECTORS,
+    SIZE_CLASSES,
+    STAYS,
+    WISHES,
+    drawn,
+    several,
+    skewed,
+)
+from pilot.office import office_hour
+
+START = datetime(2016, 11, 1, 7, tzinfo=UTC)
+"""When the pilot opened: 1 November 2016."""
+PROGRAMME_DAYS = 242
+"""The pilot's eight months, to the end of June 2017: no stay is wished for after them."""
+REGISTRATION_DAYS = 42
+"""Companies register in the first six weeks, most of them early (ASSUMPTION)."""
+
+NAMESPACE = UUID("5f0c1b0e-6a0e-5d0a-9d6b-3b8f6a9c2d11")
+Form = dict[str, Any]
+"""The body of a registration; see registration's OpenAPI."""
+
+
+@dataclass(frozen=True)
+class Company:
+    """One company before it has met the programme."""
+
+    index: int
+    key: str
+    """Idempotency-Key of its registration, from which registration derives its ids."""
+    form: Form
+    registers_at: datetime
+    looks_every: timedelta
+    """How often it looks what is new."""
+
+    @property
+    def label(self) -> str:
+        return f"{self.form['country']} {self.form['nace']} #{self.index}"
+
+
+def population(count: int, seed: int) -> tuple[Company, ...]:
+    """So many companies, always the same ones for a seed."""
+    return tuple(_company(index, seed) for index in range(count))
+
+
+def _company(index: int, seed: int) -> Company:
+    by = Random(f"{seed}/company/{index}")
+    day = int(REGISTRATION_DAYS * by.betavariate(1.1, 2.2))
+    registers_at = office_hour(START + timedelta(days=day, hours=by.randrange(9)))
+    country, nace = drawn({code: land.weight for code, land in COUNTRIES.items()}, by), drawn(SECTORS, by)
+    size = drawn(SIZE_CLASSES, by)
+    wish = "host" if size == "large" else drawn(WISHES, by)
+    return Company(
+        index=index,
+        key=str(uuid5(NAMESPACE, f"{seed}/company/{index}")),
+        form={
+            "name": f"{country} {nace} Company {index}",
+            "country": country,
+            "region": by.choice(COUNTRIES[country].regions),
+            "nace": nace,
+            "size_class": size,
+            "languages": _languages(country, by),
+            "placements": [
+                _placement(index, number, country, nace, registers_at, by)
+                for number in range(drawn(PLACEMENTS, by) if wish != "host" else 0)
+            ],
+            "offers": [
+                _offer(country, nace, registers_at, by) for _ in range(drawn(OFFERS, by) if wish != "send" else 0)
+            ],
+        },
+        registers_at=registers_at,
+        looks_every=timedelta(days=by.choice((1, 2, 2, 3, 5))),
+    )
+
+
+def _placement(index: int, number: int, country: str, nace: str, since: datetime, by: Random) -> Form:
+    others = {code: land.weight for code, land in COUNTRIES.items() if code != country}
+    skills = skill_weights(nace)
+    return {
+        "traveller_name": f"Traveller {index}.{number}",
+        "languages": _languages(country, by),
+        "destinations": sorted(several(others, by.randint(5, 12), by)),
+        "skills_brought": several(skills, by.randint(3, 5), by),
+        "skills_sought": several(skills, by.randint(3, 5), by),
+        "preferred_sectors": _preferred(nace, by),
+        **_availability(since, by, spare_days=10),
+    }
+
+
+def _offer(country: str, nace: str, since: datetime, by: Random) -> Form:
+    skills = skill_weights(nace)
+    return {
+        "languages": _languages(country, by),
+        "capacity": drawn(CAPACITY, by),
+        "skills_taught": several(skills, by.randint(4, 6), by),
+        "skills_needed": several(skills, by.randint(2, 4), by),
+        "preferred_sectors": _preferred(nace, by),
+        **_availability(since, by, spare_days=20),
+    }
+
+
+def _availability(since: datetime, by: Random, spare_days: int) -> Form:
+    """A window after the registration and inside the programme, and the lengths of stay around the one wished for."""
+    wished = drawn(STAYS, by)
+    end = START.date() + timedelta(days=PROGRAMME_DAYS)
+    first = since.date() + timedelta(days=by.randint(30, 90))
+    last = min(end, first + timedelta(days=wished + by.randint(20, 90)))
+    return {
+        "window": {"first": first.isoformat(), "last": last.isoformat()},
+        "min_days": max(MIN_STAY_DAYS, wished - spare_days),
+        "max_days": min(MAX_STAY_DAYS, wished + spare_days),
+    }
+
+
+def _languages(country: str, by: Random) -> list[Form]:
+    own = COUNTRIES[country].languages
+    spoken = {own[0]: "C2"} | dict.fromkeys(own[1:], "B2")
+    english = drawn(ENGLISH, by)
+    if english and "en" not in spoken:
+        spoken["en"] = english
+    if by.random() < FURTHER_LANGUAGE:
+        further = by.choice(sorted({land.languages[0] for land in COUNTRIES.values()}))
+        spoken.setdefault(further, by.choice(("B1", "B2")))
+    return [{"language": language, "level": level} for language, level in spoken.items()]
+
+
+def _preferred(nace: str, by: Random) -> list[str]:
+    """NACE divisions: mostly one's own, and up to two more."""
+    preferred = {nace[:2]} if by.random() < 0.6 else set[str]()
+    preferred |= {other[:2] for other in several(SECTORS, by.randint(0, 2), by)}
+    return sorted(preferred)
+
+
+def skill_weights(nace: str) -> dict[str, int]:
+    """How much a sector has to do with each skill (ASSUMPTION): a common skewed demand, and a dozen of its own."""
+    ranked = Random("skills").sample(sorted(SKILLS), len(SKILLS))
+    own = set(Random(f"skills of {nace[:2]}").sample(ranked, min(12, len(ranked))))
+    return {skill: weight * (6 if skill in own else 1) for skill, weight in skewed(ranked).items()}
+
+
+def changed(form: Form, ids: Mapping[str, Any], by: Random) -> Form:
+    """The profile after a change of mind: more destinations, more room, or one more language; the ids are kept."""
+    placements = [
+        stay | {"placement_id": made["placement_id"]}
+        for stay, made in zip(form["placements"], ids["placements"], strict=True)
+    ]
+    offers = [stay | {"offer_id": made["offer_id"]} for stay, made in zip(form["offers"], ids["offers"], strict=True)]
+    if placements and by.random() < 0.5:
+        placements[0]["destinations"] = sorted(set(COUNTRIES) - {form["country"]})
+    elif offers:
+        offers[0]["capacity"] += 1
+    return form | {"placements": placements, "offers": offers}

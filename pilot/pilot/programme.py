@@ -1,0 +1,58 @@
+"""The programme as those who take part meet it: over public HTTP, and nothing else."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """The programme said no, by a rule that it names."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+
+
+class UnexpectedAnswer(RuntimeError):  # noqa: N818 - it is one
+    """An answer that nobody who plays by the rules should get."""
+
+
+class Programme:
+    """Requests to the services, each with the token of who makes it."""
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        """``urls``: base URL by service."""
+        limits = httpx.Limits(max_keepalive_connections=20, keepalive_expiry=600)
+        self._http = {
+            service: httpx.AsyncClient(base_url=url, timeout=30, limits=limits) for service, url in urls.items()
+        }
+        self.requests: Counter[str] = Counter()
+
+    async def get(self, service: str, path: str, token: str) -> Any:
+        return await self._ask(service, "GET", path, token)
+
+    async def post(self, service: str, path: str, token: str | None, body: Any = None, key: str | None = None) -> Any:
+        """``key``: the Idempotency-Key, for what creates."""
+        return await self._ask(service, "POST", path, token, body, key)
+
+    async def put(self, service: str, path: str, token: str, body: Any) -> Any:
+        return await self._ask(service, "PUT", path, token, body)
+
+    async def close(self) -> None:
+        for http in self._http.values():
+            await http.aclose()
+
+    async def _ask(
+        self, service: str, method: str, path: str, token: str | None, body: Any = None, key: str | None = None
+    ) -> Any:
+        headers = ({"Authorization": f"Bearer {token}"} if token else {}) | ({"Idempotency-Key": key} if key else {})
+        answer = await self._http[service].request(method, path, json=body, headers=headers)
+        self.requests[service] += 1
+        if answer.status_code == httpx.codes.CONFLICT:
+            problem = answer.json()
+            raise Refused(problem["rule"], problem["detail"])
+        if answer.is_error:
+            raise UnexpectedAnswer(f"{service}: {method} {path} answered {answer.status_code}: {answer.text[:1000]}")
+        return answer.json() if answer.content else None

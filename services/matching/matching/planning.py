@@ -1,0 +1,76 @@
+"""What a search makes of the scores: whom to propose first, under which id, until when, and when to search next.
+
+Pure like the domain, and reproducible: every id and every tie is settled by what it is derived from.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from uuid import UUID, uuid5
+
+from sojourn_contracts.match import MatchProposed
+
+from matching.domain import OpenOffer, OpenPlacement, Parameters, Score, Standing, score
+
+PARAMETERS = Parameters()
+"""Those in force: the starting weights, all skills equally rare."""
+
+_PHASE = timedelta(minutes=30)
+
+
+def ranked(
+    pairs: Iterable[tuple[OpenPlacement, OpenOffer]], today: date, parameters: Parameters
+) -> list[tuple[UUID, UUID]]:
+    """The ids of the pairs that fit, best first; what ties is ordered by the ids of placement and offer."""
+    scored = [
+        (-fit.value, placement.terms.placement_id, offer.terms.offer_id)
+        for placement, offer in pairs
+        if (fit := score(placement, offer, Standing(), today, parameters))
+    ]
+    return [(placement_id, offer_id) for _, placement_id, offer_id in sorted(scored)]
+
+
+def match_id(placement_id: UUID, offer_id: UUID, attempt: int) -> UUID:
+    """The id of the match, and of the exchange that grows from it."""
+    return uuid5(placement_id, f"{offer_id}/{attempt}")
+
+
+def proposal(id_: UUID, placement: OpenPlacement, offer: OpenOffer, fit: Score, expires_at: datetime) -> MatchProposed:
+    """The event that hands the pair to exchange."""
+    return MatchProposed(
+        match_id=id_,
+        revision=1,
+        placement_id=placement.terms.placement_id,
+        offer_id=offer.terms.offer_id,
+        sender_id=placement.home.company_id,
+        host_id=offer.home.company_id,
+        traveller_id=placement.terms.traveller_id,
+        sender_country=placement.home.country,
+        host_country=offer.home.country,
+        sender_sector=placement.home.sector,
+        host_sector=offer.home.sector,
+        score=fit.value,
+        explanation=fit.explanation,
+        window=fit.window,
+        min_days=fit.min_days,
+        max_days=fit.max_days,
+        training=fit.training,
+        expires_at=expires_at,
+        initiator="matching",
+    )
+
+
+def expiry(now: datetime, days: int) -> datetime:
+    """The end of the day that lies so many days ahead: who has until a day has the whole of it."""
+    return datetime.combine(now.date() + timedelta(days=days + 1), time(), now.tzinfo)
+
+
+def next_search(now: datetime, tick_hours: int) -> datetime:
+    """When the market is searched next: at once, or at the planner's next tick, strictly later than now.
+
+    Ticks lie on the half hour. Proposals expire, and stays begin and end, at midnight; so no search runs beside what exchange
+    does at the same instant of a replay, where time stands still until all is done.
+    """
+    if tick_hours == 0:
+        return now
+    period, origin = timedelta(hours=tick_hours), datetime(1970, 1, 1, tzinfo=now.tzinfo) + _PHASE
+    return origin + ((now - origin) // period + 1) * period

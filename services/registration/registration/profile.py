@@ -1,0 +1,79 @@
+"""Makes a company's profile out of its form: what is new gets an id, what is said again keeps its own.
+
+So an update that is sent twice, because its first answer was lost, changes nothing the second time.
+"""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from sojourn_contracts.company import HostingOffer, Placement
+from sojourn_contracts.vocabulary import Spoken
+
+from registration.domain import Profile
+from registration.form import CompanyForm, OfferForm, PlacementForm
+
+NewId = Callable[[str], UUID]
+"""Gives the id for a name such as ``placement/0``, the same one on every repeat."""
+
+Named = tuple[Placement, str]
+"""A placement and the name of its traveller."""
+
+
+def profile(form: CompanyForm, new_id: NewId, held: Profile | None = None) -> Profile:
+    """What the form says, with ids. ``held`` is what the company has said so far."""
+    placements = _placements(form.placements, new_id, held)
+    return Profile(
+        name=form.name,
+        country=form.country,
+        region=form.region,
+        nace=form.nace,
+        size_class=form.size_class,
+        languages=tuple(Spoken(language=said.language, level=said.level) for said in form.languages),
+        placements=tuple(placement for placement, _ in placements),
+        offers=tuple(_offers(form.offers, new_id, held)),
+        travellers={placement.traveller_id: name for placement, name in placements},
+    )
+
+
+def _placements(forms: list[PlacementForm], new_id: NewId, held: Profile | None) -> list[Named]:
+    left = {str(placement.placement_id): placement for placement in held.placements} if held else {}
+    names = held.travellers if held else {}
+    named = {form.placement_id: left.pop(form.placement_id) for form in forms if form.placement_id}
+
+    def settled(place: int, form: PlacementForm) -> Named:
+        if form.placement_id:
+            known = named[form.placement_id]
+            return _placement(form, known.placement_id, known.traveller_id), form.traveller_name
+        for key, known in left.items():
+            again = _placement(form, known.placement_id, known.traveller_id)
+            if again == known and names[known.traveller_id] == form.traveller_name:
+                del left[key]
+                return again, form.traveller_name
+        return _placement(form, new_id(f"placement/{place}"), new_id(f"traveller/{place}")), form.traveller_name
+
+    return [settled(place, form) for place, form in enumerate(forms)]
+
+
+def _offers(forms: list[OfferForm], new_id: NewId, held: Profile | None) -> list[HostingOffer]:
+    left = {str(offer.offer_id): offer for offer in held.offers} if held else {}
+    for form in forms:
+        left.pop(form.offer_id or "", None)
+
+    def settled(place: int, form: OfferForm) -> HostingOffer:
+        if form.offer_id:
+            return _offer(form, UUID(form.offer_id))
+        for key, known in left.items():
+            if _offer(form, known.offer_id) == known:
+                return left.pop(key)
+        return _offer(form, new_id(f"offer/{place}"))
+
+    return [settled(place, form) for place, form in enumerate(forms)]
+
+
+def _placement(form: PlacementForm, placement_id: UUID, traveller_id: UUID) -> Placement:
+    said = form.model_dump(exclude={"placement_id", "traveller_name"})
+    return Placement(placement_id=placement_id, traveller_id=traveller_id, **said)
+
+
+def _offer(form: OfferForm, offer_id: UUID) -> HostingOffer:
+    return HostingOffer(offer_id=offer_id, **form.model_dump(exclude={"offer_id"}))

@@ -1,0 +1,28 @@
+"""What registration takes from the environment beside what every service does: the key that signs tokens."""
+
+from pathlib import Path
+from typing import Annotated
+
+from chassis.settings import LogSettings, Settings
+from pydantic import AfterValidator, Field
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
+class SigningSettings(LogSettings):
+    """What signing a token takes; ``registration token`` needs no more."""
+
+    signing_key: Annotated[Path, AfterValidator(_existing)] = Field(
+        description="file with the private key that signs tokens: a JWK, Ed25519; registration alone has it"
+    )
+    token_lifetime_hours: int = Field(
+        720, ge=1, le=8_760, description="hours of the wall clock after which a token is no longer valid"
+    )
+
+
+class RegistrationSettings(Settings, SigningSettings):
+    """The settings of ``registration serve``."""

@@ -46,16 +46,21 @@ def configure(service: str, format: str = "auto", level: str = "info") -> None: 
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if json:
-        last += [structlog.processors.format_exc_info, _discreet, structlog.processors.JSONRenderer(default=str)]
-    else:
-        last += [_discreet, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    render: Processor = structlog.processors.JSONRenderer(default=str)
+    if not json:
+        # Plain, since the fancy one shows the variables of every frame.
+        plain = structlog.dev.plain_traceback
+        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.PositionalArgumentsFormatter(), *shared, structlog.stdlib.ExtraAdder()],
-            processors=last,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _discreet,
+                render,
+            ],
         )
     )
     root = logging.getLogger()

@@ -24,6 +24,7 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
 from sojourn_contracts.envelope import Envelope
@@ -44,6 +45,10 @@ LONGEST = 10.0
 """Seconds a Kafka transaction may stay open: an open one stalls ``read_committed`` readers."""
 RECOMMIT = 86_400.0
 """Seconds after which an idle position is committed again: brokers forget idle offsets after a week."""
+RETRY_MS = 3
+"""Kafka refuses a transaction's first request while the markers of the last one are being written: a matter of milliseconds."""
+
+sender.BACKOFF_OVERRIDE = RETRY_MS / 1000  # aiokafka's own constant, 20 ms, would be most of an event's way
 
 
 class Restored(Exception):  # noqa: N818 - it is what happened
@@ -71,10 +76,10 @@ MOVE = f"""
 with held as (
     select from lease where name = 'relay' and holder = $1 and epoch = $2 and until > clock_timestamp() for share
 ), gone as (
-    delete from outbox using (select id from outbox, held order by id limit $3) as oldest
-    where outbox.id = oldest.id
-    returning outbox.*
-), topics as (
+    delete from outbox
+    where ctid = any(array(select ctid from outbox where exists (select from held) order by id limit $3))
+    returning *
+), topics as materialized (
     select topic, coalesce((select max(sequence) from event_log where event_log.topic = moved.topic), 0) as last
     from (select distinct topic from gone) as moved
 ), numbered as (
@@ -191,7 +196,7 @@ class Relay:
             request_timeout_ms=int(LONGEST * 1000),
             max_request_size=catalogue.MAX_RECORD_BYTES + 50_000,
             max_batch_size=256_000,
-            retry_backoff_ms=3,
+            retry_backoff_ms=RETRY_MS,
             linger_ms=0,
         )
 
@@ -244,10 +249,12 @@ class Relay:
                 moving = asyncio.create_task(self._move(connection, lease)) if backlog else None
                 try:
                     await self._send(producer, rows, last)
-                finally:
+                except BaseException:
                     if moving is not None:
+                        moving.cancel()
                         await asyncio.gather(moving, return_exceptions=True)
-                rows = moving.result() if moving is not None else await self._move(connection, lease)
+                    raise
+                rows = await moving if moving is not None else await self._move(connection, lease)
                 continue
             if time.monotonic() - committed > RECOMMIT:
                 await self._send(producer, [], last)
@@ -274,13 +281,13 @@ class Relay:
             try:
                 for row in rows:
                     deliveries.append(await self._deliver(producer, row))  # noqa: PERF401 - kept when one fails
+                await producer.send_offsets_to_transaction({POSITION: reached.as_offset()}, self._group)
                 for delivery in deliveries:
                     await delivery
             except BaseException:
                 for delivery in deliveries:
                     delivery.cancel()
                 raise
-            await producer.send_offsets_to_transaction({POSITION: reached.as_offset()}, self._group)
             await producer.commit_transaction()
         self.published = reached.position
 

@@ -84,7 +84,7 @@ class Settings(LogSettings):
         default=5, ge=0.5, le=60, description="a leader that does not renew its lease for this long is replaced"
     )
     retention_days: int = Field(
-        default=30, ge=15, le=365, description="how long handled event ids and answers to idempotency keys are kept"
+        default=30, ge=30, le=365, description="how long handled event ids and answers to idempotency keys are kept"
     )
 
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")

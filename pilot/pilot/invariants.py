@@ -159,7 +159,7 @@ def placements_booked_twice(world: World) -> Iterable[str]:
 
 
 def offers_overbooked(world: World) -> Iterable[str]:
-    """Capacity is over the life of an offer: a completed exchange keeps its place."""
+    """At a time: a match takes a place from its proposal to its end, however it ends."""
     capacity: dict[str, int] = defaultdict(int)
     for name in ("CompanyRegistered", "CompanyUpdated"):
         for event in world.said(name):
@@ -167,7 +167,7 @@ def offers_overbooked(world: World) -> Iterable[str]:
                 capacity[offer["offer_id"]] = max(capacity[offer["offer_id"]], offer["capacity"])
     changes: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
     for booking in bookings(world):
-        changes[booking.offer_id] += [(booking.since, 1), (FOREVER if booking.completed else booking.until, -1)]
+        changes[booking.offer_id] += [(booking.since, 1), (booking.until, -1)]
     for offer, all_of_it in changes.items():
         held, most = 0, 0
         for _, change in sorted(all_of_it):

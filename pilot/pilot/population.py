@@ -166,8 +166,8 @@ def changed(form: Form, ids: Mapping[str, Any], by: Random) -> Form:
         for stay, made in zip(form["placements"], ids["placements"], strict=True)
     ]
     offers = [stay | {"offer_id": made["offer_id"]} for stay, made in zip(form["offers"], ids["offers"], strict=True)]
-    if placements and by.random() < 0.5:
+    if placements and (not offers or by.random() < 0.5):
         placements[0]["destinations"] = sorted(set(COUNTRIES) - {form["country"]})
-    elif offers:
+    else:
         offers[0]["capacity"] += 1
     return form | {"placements": placements, "offers": offers}

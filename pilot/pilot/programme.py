@@ -33,6 +33,16 @@ class Programme:
     async def get(self, service: str, path: str, token: str) -> Any:
         return await self._ask(service, "GET", path, token)
 
+    async def pages(self, service: str, path: str, token: str) -> list[Any]:
+        """A whole list, over all of its pages."""
+        found: list[Any] = []
+        following: str | None = path
+        while following:
+            answer = await self._answer(service, "GET", following, token)
+            found += answer.json()
+            following = answer.links.get("next", {}).get("url")
+        return found
+
     async def post(self, service: str, path: str, token: str | None, body: Any = None, key: str | None = None) -> Any:
         """``key``: the Idempotency-Key, for what creates."""
         return await self._ask(service, "POST", path, token, body, key)
@@ -40,13 +50,22 @@ class Programme:
     async def put(self, service: str, path: str, token: str, body: Any) -> Any:
         return await self._ask(service, "PUT", path, token, body)
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> "Programme":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         for http in self._http.values():
             await http.aclose()
 
     async def _ask(
         self, service: str, method: str, path: str, token: str | None, body: Any = None, key: str | None = None
     ) -> Any:
+        answer = await self._answer(service, method, path, token, body, key)
+        return answer.json() if answer.content else None
+
+    async def _answer(
+        self, service: str, method: str, path: str, token: str | None, body: Any = None, key: str | None = None
+    ) -> httpx.Response:
         headers = ({"Authorization": f"Bearer {token}"} if token else {}) | ({"Idempotency-Key": key} if key else {})
         answer = await self._http[service].request(method, path, json=body, headers=headers)
         self.requests[service] += 1
@@ -55,4 +74,4 @@ class Programme:
             raise Refused(problem["rule"], problem["detail"])
         if answer.is_error:
             raise UnexpectedAnswer(f"{service}: {method} {path} answered {answer.status_code}: {answer.text[:1000]}")
-        return answer.json() if answer.content else None
+        return answer

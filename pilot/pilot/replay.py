@@ -7,10 +7,9 @@ and choices are drawn by subject. How fast machines and processes are changes no
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import uuid5
 
 from pilot.choices import Choices
@@ -47,15 +46,15 @@ class Replay:
         self,
         companies: Sequence[Company],
         choices: Choices,
-        urls: Mapping[str, str],
-        clock_file: Path,
+        programme: Programme,
+        steps: Steps,
         until: datetime,
         tell: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._companies = companies
         self._choices = choices
-        self._programme = Programme(urls)
-        self._steps = Steps(clock_file, urls)
+        self._programme = programme
+        self._steps = steps
         self._until = until
         self._tell = tell
         self._people: dict[tuple[int, int], Person] = {}
@@ -70,15 +69,11 @@ class Replay:
 
     async def play(self) -> Progress:
         """Runs until nothing more is to happen, or until the end that was given."""
-        try:
-            await self._step(START)
-            while (at := self._next_instant()) is not None and at <= self._until:
-                await self._instant(at)
-            self.progress.ended_at = self.progress.now
-            return self.progress
-        finally:
-            await self._programme.close()
-            await self._steps.close()
+        await self._step(START)
+        while (at := self._next_instant()) is not None and at <= self._until:
+            await self._instant(at)
+        self.progress.ended_at = self.progress.now
+        return self.progress
 
     def _next_instant(self) -> datetime | None:
         due = self._standing.next_due

@@ -1,18 +1,20 @@
 """Steps the programme clock, and says when a step is over: when everything that follows from it has happened.
 
 Two equal rounds of questions are asked: every process shows the new clock; nothing is due, backing off, in flight, in
-an outbox, unpublished or unread. One round could fall between an event's publishing and its reading.
+an outbox, unpublished or unread; no topic has an open transaction. One round could fall between an event's publishing and
+its reading; and Kafka confirms a commit before ``read_committed`` readers, and so a consumer's lag, get to see it.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from sojourn_contracts.catalogue import TOPICS
 
 PAUSE = 0.004
 """Seconds between rounds that are not yet quiet."""
@@ -36,19 +38,18 @@ class Standing:
 class Steps:
     """The one who steps the clock."""
 
-    def __init__(self, clock_file: Path, status_urls: Mapping[str, str]) -> None:
-        """One URL for each process, replicas included."""
-        self._file = clock_file
-        self._urls = status_urls
+    def __init__(self, set_clock: Callable[[datetime], None], urls: Mapping[str, str], ends: "TopicEnds") -> None:
+        """``urls``: one for each process, replicas included."""
+        self._set_clock = set_clock
+        self._urls = urls
+        self._ends = ends
         self._http = httpx.AsyncClient(timeout=10)
         self.count = 0
         self.seconds: list[float] = []
 
     async def to(self, at: datetime) -> Standing:
         """Sets the clock to an instant that is not before the one that it shows, and waits until the step is over."""
-        beside = self._file.with_suffix(".next")
-        beside.write_text(at.isoformat())
-        beside.replace(self._file)
+        self._set_clock(at)
         self.count += 1
         return await self.settled(at)
 
@@ -58,7 +59,7 @@ class Steps:
         before: Any = None
         while True:
             round_ = await asyncio.gather(*(self._status(url) for url in self._urls.values()))
-            quiet = all(_quiet(status, at) for status in round_)
+            quiet = all(not _unfinished(status, at) for status in round_) and await self._ends.all_committed()
             if quiet and before == round_:
                 self.seconds.append(time.monotonic() - began)
                 return _standing(round_)
@@ -68,7 +69,10 @@ class Steps:
             if not quiet:
                 await asyncio.sleep(PAUSE)
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> "Steps":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     async def _status(self, url: str) -> dict[str, Any]:
@@ -77,8 +81,31 @@ class Steps:
         return answer.json()
 
 
-def _quiet(status: dict[str, Any], at: datetime) -> bool:
-    return not _unfinished(status, at)
+class TopicEnds:
+    """Where the topics end, for readers of everything and for readers of what is committed."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._readers = [
+            AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level=level, enable_auto_commit=False)
+            for level in ("read_uncommitted", "read_committed")
+        ]
+        self._partitions = [
+            TopicPartition(topic.name, partition) for topic in TOPICS for partition in range(topic.partitions)
+        ]
+
+    async def __aenter__(self) -> "TopicEnds":
+        await asyncio.gather(*(reader.start() for reader in self._readers))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(reader.stop() for reader in self._readers))
+
+    async def all_committed(self) -> bool:
+        """Whether every transaction that was begun on a topic is over, as its readers see it."""
+        everything, committed = await asyncio.gather(
+            *(reader.end_offsets(self._partitions) for reader in self._readers)
+        )
+        return everything == committed
 
 
 def _unfinished(status: dict[str, Any], at: datetime) -> dict[str, Any]:

@@ -52,13 +52,11 @@ class Kafka:
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
         java_options: Sequence[str] = ("-Xmx512m",),
-        detached: bool = False,
     ) -> None:
         self._folder = folder.absolute()
         self._port = port
         self._settings = dict(settings or {})
         self._java_options = java_options
-        self._detached = detached
         self._log = (log or folder / "kafka.log").absolute()
         self.process: Process | None = None
 
@@ -95,7 +93,6 @@ class Kafka:
             [*java, level, *when, "kafka.Kafka", str(properties)],
             log=self._log,
             environment=environment,
-            detached=self._detached,
         )
         self.process.spawn()
         try:

@@ -40,13 +40,11 @@ class Postgres:
         log: Path | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
-        detached: bool = False,
     ) -> None:
         self._folder = folder.absolute()
         self._data = self._folder / "data"
         self._port = port
         self._settings = SETTINGS | dict(settings or {})
-        self._detached = detached
         self._log = (log or folder / "postgres.log").absolute()
         self.process: Process | None = None
 
@@ -79,7 +77,6 @@ class Postgres:
             stop_signal=signal.SIGINT,
             user=owner and owner[0],
             group=owner and owner[1],
-            detached=self._detached,
         )
         self.process.spawn()
         try:

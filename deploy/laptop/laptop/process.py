@@ -85,9 +85,8 @@ class Process:
         stop_signal: int = signal.SIGTERM,
         user: int | None = None,
         group: int | None = None,
-        detached: bool = False,
     ) -> None:
-        """A detached process outlives us; any other one ends with us at the latest, however we end."""
+        """It ends with us at the latest, however we end, unless it is let go."""
         self.name = name
         self.log = log
         self.running: Running | None = None
@@ -95,8 +94,7 @@ class Process:
         self._environment = environment
         self._stop_signal = stop_signal
         self._owner: dict[str, Any] = {} if user is None else {"user": user, "group": group, "extra_groups": []}
-        self._detached = detached
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[Any] | None = None
         self._log_from = 0
 
     @property
@@ -136,8 +134,7 @@ class Process:
                 raise StartError(f"{self.name} could not be started: {error}") from error
         self._child = child
         self.running = Running(self.name, child.pid, psutil.Process(child.pid).create_time(), self._stop_signal)
-        if not self._detached:
-            leash.hold(self.running.pid, self.running.started)
+        leash.hold(self.running.pid, self.running.started)
 
     def log_end(self, lines: int = 15) -> str:
         """The last lines of what it wrote since its latest start, and before them those that speak of errors."""
@@ -181,11 +178,16 @@ class Process:
         if self.running is not None:
             _signal(self.running.family(), signal.SIGCONT)
 
+    def let_go(self) -> None:
+        """From now on it outlives us."""
+        if self.running is not None:
+            leash.release(self.running.pid)
+
     def _ended(self) -> int | None:
         if self._child is None:
             return None
         code = self._child.wait()
-        if self.running is not None and not self._detached:
+        if self.running is not None:
             leash.release(self.running.pid)
         self.running = None
         return code

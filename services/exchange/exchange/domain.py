@@ -134,9 +134,7 @@ def complete(exchange: Exchange, by: Side, training_hours: int, now: datetime) -
     last_day = exchange.drafted.terms.last_day
     if day_of(now) < last_day:
         raise Refused("not_over_yet", f"the last day is {last_day}")
-    completed = replace(
-        exchange.ended(Stage.COMPLETED, now, Ending(exchange.stage, by)), training_hours=training_hours
-    )
+    completed = replace(exchange.ended(Stage.COMPLETED, now, Ending(exchange.stage, by)), training_hours=training_hours)
     return completed, [completed.as_completed()]
 
 

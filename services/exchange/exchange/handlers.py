@@ -5,7 +5,7 @@ both of its ends does not.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from chassis.doors import Door, Work, consumes, erases, on_due
@@ -18,6 +18,9 @@ from exchange import companies, domain, store
 from exchange.domain import Decision
 from exchange.state import Exchange
 
+SHORTLY = timedelta(milliseconds=100)
+"""Of wall time, until due work comes back whose exchange somebody else had."""
+
 
 @consumes(MatchProposed)
 async def open_exchange(event: MatchProposed, tx: Transaction) -> None:
@@ -25,57 +28,30 @@ async def open_exchange(event: MatchProposed, tx: Transaction) -> None:
     sender_and_host = await store.companies_locked_or_blank(tx, event.sender_id, event.host_id)
     before = await store.locked_or_blank(tx, event.match_id)
     ends_there = all(company.still_has(event) for company in sender_and_host)
-    exchange, events = domain.open(before, event, ends_there, tx.now)
-    await store.save(tx, exchange, before)
-    tx.emit(*events)
+    await store.save(tx, before, domain.open(before, event, ends_there, tx.now))
 
 
-@consumes(CompanyRegistered)
-async def hear_of_registered(event: CompanyRegistered, tx: Transaction) -> None:
-    await _hear(event, tx)
-
-
-@consumes(CompanyUpdated)
-async def hear_of_updated(event: CompanyUpdated, tx: Transaction) -> None:
-    await _hear(event, tx)
-
-
-async def _hear(profile: companies.Profile, tx: Transaction) -> None:
-    """Withdraws what lost its placement or its offer by this state."""
+async def hear(profile: companies.Profile, tx: Transaction) -> None:
+    """Withdraws what lost its placement or its offer by this state of a company."""
     (before,) = await store.companies_locked_or_blank(tx, profile.company_id)
     company = companies.heard(before, profile)
     await store.save_company(tx, company)
     for exchange in await store.live_and_locked(tx, company.id):
         if not company.still_has(exchange.match):
-            await _save(tx, exchange, domain.withdraw(exchange, tx.now))
+            await store.save(tx, exchange, domain.withdraw(exchange, tx.now))
 
 
 @consumes(CompanyWithdrawn)
 async def let_go(event: CompanyWithdrawn, tx: Transaction) -> None:
-    await _let_go(event.company_id, tx)
+    await forget_company(event.company_id, tx)
 
 
-@erases(CompanyRegistered)
-async def forget_registered(company_id: UUID, tx: Transaction) -> None:
-    await _let_go(company_id, tx)
-
-
-@erases(CompanyUpdated)
-async def forget_updated(company_id: UUID, tx: Transaction) -> None:
-    await _let_go(company_id, tx)
-
-
-@erases(CompanyWithdrawn)
-async def forget_withdrawn(company_id: UUID, tx: Transaction) -> None:
-    await _let_go(company_id, tx)
-
-
-async def _let_go(company_id: UUID, tx: Transaction) -> None:
-    """Ends what the company takes part in, and keeps no more than its id and that it is gone."""
+async def forget_company(company_id: UUID, tx: Transaction) -> None:
+    """Ends what the company takes part in, and keeps no more of it than its id and that it is gone."""
     (company,) = await store.companies_locked_or_blank(tx, company_id)
     await store.save_company(tx, companies.left(company))
     for exchange in await store.live_and_locked(tx, company_id):
-        await _save(tx, exchange, domain.company_gone(exchange, tx.now))
+        await store.save(tx, exchange, domain.company_gone(exchange, tx.now))
 
 
 @erases(MatchProposed)
@@ -105,29 +81,26 @@ async def close(work: Work, tx: Transaction) -> None:
 
 
 async def _when_due(work: Work, tx: Transaction, decide: Callable[[Exchange, datetime], Decision]) -> None:
-    """Never waits for an exchange that somebody is acting on, who may be waiting for this due work: it comes back instead."""
+    """Does not wait for an exchange that somebody is acting on: they may be waiting to take this very work back.
+
+    It comes back instead.
+    """
     exchange_id = UUID(work.subject)
     exchange = await store.locked_if_free(tx, exchange_id)
     if exchange is not None:
-        await _save(tx, exchange, decide(exchange, tx.now))
+        await store.save(tx, exchange, decide(exchange, tx.now))
     elif await store.is_held(tx, exchange_id):
-        tx.schedule(work.kind, exchange_id, work.at)
-
-
-async def _save(tx: Transaction, before: Exchange, decision: Decision) -> None:
-    exchange, events = decision
-    await store.save(tx, exchange, before)
-    tx.emit(*events)
+        tx.schedule(work.kind, exchange_id, work.at, not_before=datetime.now(UTC) + SHORTLY)
 
 
 DOORS: tuple[Door, ...] = (
     open_exchange,
-    hear_of_registered,
-    hear_of_updated,
+    consumes(CompanyRegistered)(hear),
+    consumes(CompanyUpdated)(hear),
     let_go,
-    forget_registered,
-    forget_updated,
-    forget_withdrawn,
+    erases(CompanyRegistered)(forget_company),
+    erases(CompanyUpdated)(forget_company),
+    erases(CompanyWithdrawn)(forget_company),
     forget_exchange,
     expire,
     start,

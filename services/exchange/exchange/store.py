@@ -46,12 +46,11 @@ async def read(tx: Transaction, exchange_id: UUID) -> Exchange:
     Raises:
         Unknown: there is no such exchange.
     """
-    return _known(
-        await tx.connection.fetchrow(
-            f"select {_COLUMNS} from exchange where exchange_id = $1 and revision > 0",  # noqa: S608
-            exchange_id,
-        )
+    row = await tx.connection.fetchrow(
+        f"select {_COLUMNS} from exchange where exchange_id = $1 and revision > 0",  # noqa: S608
+        exchange_id,
     )
+    return _known(_exchange(row) if row else None)
 
 
 async def locked(tx: Transaction, exchange_id: UUID) -> Exchange:
@@ -60,12 +59,16 @@ async def locked(tx: Transaction, exchange_id: UUID) -> Exchange:
     Raises:
         Unknown: there is no such exchange.
     """
-    return _known(
-        await tx.connection.fetchrow(
-            f"select {_COLUMNS} from exchange where exchange_id = $1 and revision > 0 for update",  # noqa: S608
-            exchange_id,
-        )
+    return _known(await locked_if_held(tx, exchange_id))
+
+
+async def locked_if_held(tx: Transaction, exchange_id: UUID) -> Exchange | None:
+    """Locked until the transaction ends; None if there is no such exchange."""
+    row = await tx.connection.fetchrow(
+        f"select {_COLUMNS} from exchange where exchange_id = $1 and revision > 0 for update",  # noqa: S608
+        exchange_id,
     )
+    return _exchange(row) if row else None
 
 
 async def locked_or_blank(tx: Transaction, exchange_id: UUID) -> Exchange | None:
@@ -134,10 +137,20 @@ async def _page(tx: Transaction, whose: str, who: UUID | None, page: Page) -> li
     return [_exchange(row) for row in rows]
 
 
-async def save(tx: Transaction, exchange: Exchange, before: Exchange | None) -> None:
-    """Saves the next state, with what now falls due; a state that has not changed is left alone."""
-    if exchange is before:
-        return
+async def save(tx: Transaction, before: Exchange | None, decision: domain.Decision) -> Exchange:
+    """Saves what was decided: the next state, the events that tell of it, and what now falls due.
+
+    A state that has not changed is left alone.
+    """
+    exchange, events = decision
+    if exchange is not before:
+        await _write(tx, exchange)
+        _set_due(tx, before, exchange)
+        tx.emit(*events)
+    return exchange
+
+
+async def _write(tx: Transaction, exchange: Exchange) -> None:
     match = exchange.match
     await tx.connection.execute(
         """
@@ -159,10 +172,9 @@ async def save(tx: Transaction, exchange: Exchange, before: Exchange | None) -> 
         _ENDING.dump_json(exchange.ending).decode() if exchange.ending else None,
         exchange.changed_at,
     )
-    _set_due(tx, exchange, before)
 
 
-def _set_due(tx: Transaction, exchange: Exchange, before: Exchange | None) -> None:
+def _set_due(tx: Transaction, before: Exchange | None, exchange: Exchange) -> None:
     was, will = domain.due(before) if before else None, domain.due(exchange)
     if was and (will is None or will.kind != was.kind):
         tx.unschedule(was.kind, exchange.id)
@@ -209,10 +221,10 @@ async def save_company(tx: Transaction, company: Company) -> None:
     )
 
 
-def _known(row: asyncpg.Record | None) -> Exchange:
-    if row is None:
+def _known(exchange: Exchange | None) -> Exchange:
+    if exchange is None:
         raise Unknown("unknown_exchange", "there is no exchange under this id")
-    return _exchange(row)
+    return exchange
 
 
 def _exchange(row: asyncpg.Record) -> Exchange:

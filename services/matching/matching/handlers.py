@@ -5,7 +5,7 @@ from itertools import count
 from typing import cast
 from uuid import UUID
 
-from chassis.doors import Work, consumes, erases, on_due
+from chassis.doors import Door, Work, consumes, erases, on_due
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted
@@ -21,51 +21,28 @@ BUSY = timedelta(milliseconds=100)
 """Wall time after which a search looks again at what somebody else was at."""
 
 
-@consumes(CompanyRegistered)
-async def list_company(event: CompanyRegistered, tx: Transaction) -> None:
-    await _take_in(event, tx)
+async def take_in(event: CompanyEvent, tx: Transaction) -> None:
+    """What a company sends and hosts is on the market as of its latest revision.
 
-
-@consumes(CompanyUpdated)
-async def relist_company(event: CompanyUpdated, tx: Transaction) -> None:
-    """A placement or offer that is gone keeps its slot until exchange, which hears of it too, says how the match ended."""
-    await _take_in(event, tx)
-
-
-@consumes(CompanyWithdrawn)
-async def delist_company(event: CompanyWithdrawn, tx: Transaction) -> None:
-    await _take_in(event, tx)
-
-
-async def _take_in(event: CompanyEvent, tx: Transaction) -> None:
+    A placement or offer that went keeps its slot until exchange, which hears of it too, says how the match ended.
+    """
     company = await store.locked_or_blank_company(tx, event.company_id)
     if heard.supersedes(event, company):
         await store.save_company(tx, event)
         _search_for(tx, event.company_id)
 
 
-@consumes(MatchDeclined)
-async def free_declined(event: MatchDeclined, tx: Transaction) -> None:
-    await _hear(event, tx)
+async def forget_company(company_id: UUID, tx: Transaction) -> None:
+    await store.locked_or_blank_company(tx, company_id)
+    await store.erase_company(tx, company_id)
+    tx.unschedule("search", company_id)
 
 
-@consumes(ExchangeAgreed)
-async def mark_agreed(event: ExchangeAgreed, tx: Transaction) -> None:
-    await _hear(event, tx)
+async def hear(event: MatchEvent, tx: Transaction) -> None:
+    """What exchange says of a match decides whether its slot is held; only an end frees it.
 
-
-@consumes(ExchangeCancelled)
-async def free_cancelled(event: ExchangeCancelled, tx: Transaction) -> None:
-    await _hear(event, tx)
-
-
-@consumes(ExchangeCompleted)
-async def free_completed(event: ExchangeCompleted, tx: Transaction) -> None:
-    """The offer's place is free again; the placement is fulfilled and stays off the market."""
-    await _hear(event, tx)
-
-
-async def _hear(event: MatchEvent, tx: Transaction) -> None:
+    A completed stay frees the offer's place, while its placement is fulfilled and stays off the market.
+    """
     before = await store.locked_or_blank_match(tx, event.subject)
     after = heard.hear(before, event)
     if after != before:
@@ -73,65 +50,11 @@ async def _hear(event: MatchEvent, tx: Transaction) -> None:
         _search_after_end(tx, before, after)
 
 
-@erases(CompanyRegistered)
-async def forget_registered(company_id: UUID, tx: Transaction) -> None:
-    await _forget_company(company_id, tx)
-
-
-@erases(CompanyUpdated)
-async def forget_updated(company_id: UUID, tx: Transaction) -> None:
-    await _forget_company(company_id, tx)
-
-
-@erases(CompanyWithdrawn)
-async def forget_withdrawn(company_id: UUID, tx: Transaction) -> None:
-    await _forget_company(company_id, tx)
-
-
-async def _forget_company(company_id: UUID, tx: Transaction) -> None:
-    await store.locked_or_blank_company(tx, company_id)
-    await store.erase_company(tx, company_id)
-    tx.unschedule("search", company_id)
-
-
-@erases(MatchDeclined)
-async def forget_declined(match_id: UUID, tx: Transaction) -> None:
-    await _forget_match(match_id, tx)
-
-
-@erases(ExchangeAgreed)
-async def forget_agreed(match_id: UUID, tx: Transaction) -> None:
-    await _forget_match(match_id, tx)
-
-
-@erases(ExchangeCancelled)
-async def forget_cancelled(match_id: UUID, tx: Transaction) -> None:
-    await _forget_match(match_id, tx)
-
-
-@erases(ExchangeCompleted)
-async def forget_completed(match_id: UUID, tx: Transaction) -> None:
-    await _forget_match(match_id, tx)
-
-
-async def _forget_match(match_id: UUID, tx: Transaction) -> None:
+async def forget_match(match_id: UUID, tx: Transaction) -> None:
     before = await store.locked_or_blank_match(tx, match_id)
     after = heard.erase(before)
     await store.erase_match(tx, after)
     _search_after_end(tx, before, after)
-
-
-def _search_after_end(tx: Transaction, before: Match, after: Match) -> None:
-    """A slot became free: both ends look for somebody else."""
-    if after.state.ended and not before.state.ended:
-        for company_id in {*before.companies, *after.companies}:
-            _search_for(tx, company_id)
-
-
-def _search_for(tx: Transaction, company_id: UUID) -> None:
-    """In a transaction of its own after this one's commit: so of two companies that come at once, one sees the other."""
-    settings = cast(MatchingSettings, tx.settings)
-    tx.schedule("search", company_id, planning.next_search(tx.now, settings.planner_tick_hours))
 
 
 @on_due("search")
@@ -154,6 +77,28 @@ async def search(work: Work, tx: Transaction) -> None:
             busy |= pair is None or not await _propose(tx, *pair)
     if busy:
         tx.schedule("search", company_id, work.at, not_before=datetime.now(UTC) + BUSY)
+
+
+DOORS: tuple[Door, ...] = (
+    *(consumes(event)(take_in) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
+    *(erases(event)(forget_company) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
+    *(consumes(event)(hear) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
+    *(erases(event)(forget_match) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
+    search,
+)
+
+
+def _search_after_end(tx: Transaction, before: Match, after: Match) -> None:
+    """A slot became free: both ends look for somebody else."""
+    if after.state.ended and not before.state.ended:
+        for company_id in {*before.companies, *after.companies}:
+            _search_for(tx, company_id)
+
+
+def _search_for(tx: Transaction, company_id: UUID) -> None:
+    """In a transaction of its own after this one's commit: so of two companies that come at once, one sees the other."""
+    settings = cast(MatchingSettings, tx.settings)
+    tx.schedule("search", company_id, planning.next_search(tx.now, settings.planner_tick_hours))
 
 
 async def _propose(tx: Transaction, placement: OpenPlacement, offer: OpenOffer, standing: Standing) -> bool:

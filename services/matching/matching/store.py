@@ -75,9 +75,8 @@ async def _save_placements(tx: Transaction, company_id: UUID, placements: Sequen
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         [
-            (each.terms.placement_id, *_stay(each))
-            + (each.terms.destinations, each.terms.skills_sought, each.terms.skills_brought)
-            for each in placements
+            (terms.placement_id, *_stay(each), terms.destinations, terms.skills_sought, terms.skills_brought)
+            for each, terms in ((each, each.terms) for each in placements)
         ],
     )
 
@@ -91,9 +90,8 @@ async def _save_offers(tx: Transaction, company_id: UUID, offers: Sequence[OpenO
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         [
-            (each.terms.offer_id, *_stay(each))
-            + (each.terms.capacity, each.terms.skills_taught, each.terms.skills_needed)
-            for each in offers
+            (terms.offer_id, *_stay(each), terms.capacity, terms.skills_taught, terms.skills_needed)
+            for each, terms in ((each, each.terms) for each in offers)
         ],
     )
 
@@ -289,9 +287,9 @@ async def matches_of_offer(tx: Transaction, offer_id: UUID) -> tuple[UUID | None
     return owner or next((match.host_id for match in matches), None), matches
 
 
-async def market(tx: Transaction) -> asyncpg.Record | None:
+async def market(tx: Transaction) -> dict[str, int]:
     """How many placements wait, how many places are free, how many matches are live."""
-    return await tx.connection.fetchrow(
+    row = await tx.connection.fetchrow(
         """
         select (select count(*) from placements
                 where not exists (select from matches where matches.placement_id = placements.placement_id
@@ -303,6 +301,7 @@ async def market(tx: Transaction) -> asyncpg.Record | None:
                (select count(*) from matches where live) as live_matches
         """
     )
+    return dict(row) if row else {}
 
 
 async def _matches(tx: Transaction, end: str, id_: UUID) -> list[KnownMatch]:

@@ -8,7 +8,7 @@ import json
 import unicodedata
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
@@ -62,6 +62,10 @@ class Circumstances:
         return max(0, (window.last - first).days + 1)
 
 
+def _given(info: ValidationInfo) -> Circumstances:
+    return cast(Circumstances, info.context)
+
+
 def _plain(text: Any) -> Any:
     """Before white space is stripped, which would let a line break at the end pass."""
     if isinstance(text, str) and any(unicodedata.category(character) in _INVISIBLE for character in text):
@@ -88,7 +92,7 @@ def _programme_country(code: str) -> str:
 
 
 def _not_home(code: str, info: ValidationInfo) -> str:
-    if code == info.context.country:
+    if code == _given(info).country:
         raise wrong("is the company's own country", "another country of the programme")
     return code
 
@@ -123,14 +127,16 @@ def _known_nace(text: str) -> str:
 
 
 def _held_placement(text: str | None, info: ValidationInfo) -> str | None:
-    held: Profile | None = info.context.held
-    if text is not None and text not in {str(placement.placement_id) for placement in (held.placements if held else ())}:
+    held = _given(info).held
+    if text is not None and text not in {
+        str(placement.placement_id) for placement in (held.placements if held else ())
+    }:
         raise wrong("is not one of the company's placements", "an id that the company was given, or none")
     return text
 
 
 def _held_offer(text: str | None, info: ValidationInfo) -> str | None:
-    held: Profile | None = info.context.held
+    held = _given(info).held
     if text is not None and text not in {str(offer.offer_id) for offer in (held.offers if held else ())}:
         raise wrong("is not one of the company's offers", "an id that the company was given, or none")
     return text
@@ -212,7 +218,7 @@ class _StayForm(_Said):
     @field_validator("window")
     @classmethod
     def _leaves_time(cls, window: WindowForm, info: ValidationInfo) -> WindowForm:
-        given: Circumstances = info.context
+        given = _given(info)
         latest = given.today + MAX_AHEAD
         if window.last > latest:
             raise refusal(("last",), "is too far ahead", f"{given.today} to {latest}")
@@ -227,7 +233,7 @@ class _StayForm(_Said):
     @classmethod
     def _fits_the_window(cls, min_days: int, info: ValidationInfo) -> int:
         window = info.data.get("window")
-        if window and min_days > (days := info.context.days_in(window)):
+        if window and min_days > (days := _given(info).days_in(window)):
             raise wrong("is more than the window has", f"{MIN_STAY_DAYS} to {days} days")
         return min_days
 

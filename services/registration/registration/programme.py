@@ -1,7 +1,7 @@
 """Who can take part, and in which words: countries, regions, languages and sectors that the programme knows.
 
-Countries go by ISO 3166-1, regions by NUTS 2024 (the statistical regions outside the Union included, the United Kingdom as of 2018),
-sectors by NACE Rev. 2.1, languages by ISO 639-1. NUTS writes EL and UK where ISO writes GR and GB.
+Countries go by ISO 3166-1, regions by NUTS 2024 (with the statistical regions outside the Union, and the United Kingdom as
+of 2018), sectors by NACE Rev. 2.1, languages by ISO 639-1. NUTS writes EL and UK where ISO writes GR and GB.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,11 @@ _NUTS_1: Mapping[str, str] = {
 _NUTS_COUNTRY = {"GR": "EL", "GB": "UK"}
 _ISO_COUNTRY = {nuts: iso for iso, nuts in _NUTS_COUNTRY.items()}
 
-COUNTRIES: Mapping[str, str] = {code: pycountry.countries.get(alpha_2=code).name for code in sorted(_NUTS_1)}
+COUNTRIES: Mapping[str, str] = {
+    country.alpha_2: country.name
+    for country in sorted(pycountry.countries, key=lambda country: country.alpha_2)
+    if country.alpha_2 in _NUTS_1
+}
 """ISO code to English name of every country of the programme."""
 
 

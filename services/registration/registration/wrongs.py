@@ -82,11 +82,13 @@ class Entries:
         return Allowed(f"{self._low} to {self._high} entries").around(distinct)
 
     def _distinct(self, value: Any, inner: Validation) -> Any:
+        if not isinstance(value, list):
+            return inner(value)
+        if len(value) > self._high:  # and no look at the entries: they may be very many
+            raise wrong(f"has {len(value)} entries")
         return all_wrongs(value, inner, self._repeats(value))
 
-    def _repeats(self, entries: Any) -> Iterable[InitErrorDetails]:
-        if not isinstance(entries, list) or len(entries) > self._high:
-            return
+    def _repeats(self, entries: list[Any]) -> Iterable[InitErrorDetails]:
         seen = set[str]()
         for place, entry in enumerate(entries):
             name = entry.get(self._field) if isinstance(entry, dict) else entry

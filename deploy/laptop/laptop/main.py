@@ -1,0 +1,119 @@
+"""``laptop up`` leaves the whole system running and says where everything is; ``laptop down`` stops it."""
+
+import asyncio
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from aiokafka.errors import KafkaError
+from asyncpg import PostgresError
+from rich.console import Console
+
+from laptop.process import Running, StartError
+from laptop.system import STOP_WITHIN, System, terminated_like_ctrl_c, together
+from laptop.topics import TopicsError
+
+FOLDER = Path(__file__).resolve().parents[3] / ".run"
+Folder = Annotated[Path, typer.Option(help="where data, logs, keys and passwords are kept")]
+
+command = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+out = Console(highlight=False, soft_wrap=True)
+
+
+@command.command()
+def up(folder: Folder = FOLDER) -> None:
+    """Start Kafka, PostgreSQL and the services, and leave them running."""
+    with _alone(folder):
+        if any(running.find() for running in _recorded(folder)):
+            raise _failed("It is running already; `make down` stops it.")
+        system = System(folder, say=lambda text: out.print(f"{text} ..."))
+        try:
+            with terminated_like_ctrl_c():
+                asyncio.run(system.start())
+        except (StartError, TopicsError, KafkaError, PostgresError, OSError) as error:
+            raise _failed(f"The start failed, and everything that had been started is stopped.\n{error}") from None
+        except KeyboardInterrupt:
+            raise _failed("Interrupted; everything that had been started is stopped.") from None
+        # Written before the processes are let go: there is no moment at which `down` would miss one.
+        record = folder / "system.json"
+        record.write_text(json.dumps([asdict(running) for running in system.running()], indent=1))
+        system.let_go()
+    out.print(_where(system))
+
+
+@command.command()
+def down(folder: Folder = FOLDER) -> None:
+    """Stop what `up` started; data and logs stay."""
+    with _alone(folder):
+        recorded = _recorded(folder)
+        if not recorded:
+            out.print("Nothing is running.")
+            return
+        gone = [running.name for running in recorded if running.find() is None]
+        killed = asyncio.run(_stop(recorded))
+        (folder / "system.json").unlink()
+    if gone:
+        out.print(f"Had ended before: {', '.join(gone)}. Logs: {folder / 'logs'}")
+    if killed:
+        raise _failed(f"Did not stop in time and had to be killed: {', '.join(killed)}.")
+    out.print("Stopped.")
+
+
+async def _stop(recorded: list[Running]) -> list[str]:
+    """Services first, each within its time; then what they work on. Returns who had to be killed."""
+    killed: list[str] = []
+
+    async def stop(running: Running) -> None:
+        if not await running.stop(STOP_WITHIN):
+            killed.append(running.name)
+
+    backing = [running for running in recorded if running.name in ("Kafka", "PostgreSQL")]
+    await together(*(stop(running) for running in recorded if running not in backing))
+    await together(*(stop(running) for running in backing))
+    return killed
+
+
+def _recorded(folder: Path) -> list[Running]:
+    record = folder / "system.json"
+    return [Running(**entry) for entry in json.loads(record.read_text())] if record.exists() else []
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One `up` or `down` at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _failed("Another `up` or `down` is at work here.") from None
+        yield
+
+
+def _where(system: System) -> str:
+    """Where everything is; no password, no token."""
+    database = urlsplit(system.database.owner_url)
+    address = f"postgresql://{database.hostname}:{database.port}/{system.database.name}"
+    rows = [(name, f"{url}/docs", system.logs / f"{name}.log") for name, url in system.urls.items()]
+    rows.append(("Kafka", system.kafka, system.logs / "kafka.log" if system.broker else "not ours"))
+    rows.append(("PostgreSQL", address, system.logs / "postgres.log" if system.server else "not ours"))
+    rows.append(("passwords", system.folder / "passwords.json", ""))
+    key = system.folder / "signing-key.json"
+    rows.append(("a token", f"SIGNING_KEY={key} uv run registration token --role operator", ""))
+    rows.append(("stop", "make down", ""))
+    return "\n".join(f"{name:<13} {where!s:<48} {log}".rstrip() for name, where, log in rows)
+
+
+def _failed(text: str) -> typer.Exit:
+    Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(text)
+    return typer.Exit(1)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,27 @@
+"""The key that registration signs tokens with, and its public half for the others; made once per installation."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from joserfc.jwk import OKPKey
+
+from laptop.postgres import private_file
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Paths of the private key and of the public key set."""
+
+    private: Path
+    public: Path
+
+
+def kept_keys(folder: Path) -> Keys:
+    """Those in the folder, made when there are none. Only their user reads the private one."""
+    keys = Keys(folder / "signing-key.json", folder / "jwks.json")
+    if not keys.private.exists():
+        key = OKPKey.generate_key("Ed25519", auto_kid=True)
+        keys.public.write_text(json.dumps({"keys": [key.as_dict(private=False) | {"use": "sig"}]}))
+        private_file(keys.private, json.dumps(key.as_dict(private=True)))
+    return keys

@@ -1,0 +1,293 @@
+"""The whole system on one machine: broker, database and the services as processes, started in order and ended in order.
+
+Kafka and PostgreSQL are those of ``KAFKA_BOOTSTRAP_SERVERS`` and ``DATABASE_URL`` where these are set, else embedded.
+Whatever goes wrong at a start, and however one leaves the block, nothing that was started is left behind.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+from sojourn_contracts.catalogue import SERVICES
+
+from laptop.clock import StoppedClock
+from laptop.kafka import Kafka
+from laptop.ports import HOST, free_port
+from laptop.postgres import Postgres
+from laptop.process import Process, Running, StartError
+from laptop.roles import DATABASE, Database, kept_passwords, provision
+from laptop.signing import kept_keys
+from laptop.topics import create_topics
+
+READY_WITHIN = 60.0
+STOP_WITHIN = 20.0
+
+
+class UncleanStopError(RuntimeError):
+    """A service had ended by itself, did not stop in time, or did not end with 0."""
+
+
+class System:
+    """Broker, database and services, with everything they keep in ``folder``: data, logs, keys, passwords.
+
+    A service that runs in several processes has them under the names ``exchange``, ``exchange-2`` and so on.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stopped_at: datetime | None = None,
+        environment: Mapping[str, str] | None = None,
+        replicas: Mapping[str, int] | None = None,
+        kafka: str | None = None,
+        database_url: str | None = None,
+        database_name: str = DATABASE,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """With ``stopped_at``, programme time stands still there until ``clock`` is set. ``say`` hears of progress."""
+        self.folder = folder.absolute()
+        self.logs = self.folder / "logs"
+        kafka = kafka or os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+        self._admin_url = database_url or os.environ.get("DATABASE_URL")
+        self._database_name = database_name
+        self._environment = dict(environment or {})
+        self._replicas = dict(replicas or {})
+        self._say = say
+        self._stopped_at = stopped_at
+        self._clock: StoppedClock | None = None
+        self._database: Database | None = None
+        self._external_kafka = kafka
+        self._unclean: list[str] = []
+        self.broker = None if kafka else Kafka(self.folder / "kafka", log=self.logs / "kafka.log")
+        self.server = None if self._admin_url else Postgres(self.folder / "postgres", log=self.logs / "postgres.log")
+        self.processes: dict[str, Process] = {}
+        self.urls: dict[str, str] = {}
+        self._interruptible = terminated_like_ctrl_c()
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return self._external_kafka or (self.broker.bootstrap if self.broker else "")
+
+    @property
+    def database(self) -> Database:
+        if self._database is None:
+            raise RuntimeError("the system was not started")
+        return self._database
+
+    @property
+    def clock(self) -> StoppedClock:
+        if self._clock is None:
+            raise RuntimeError("this system's programme time is the time of day")
+        return self._clock
+
+    async def __aenter__(self) -> "System":
+        self._interruptible.__enter__()
+        try:
+            await self.start()
+        except BaseException:
+            self._interruptible.__exit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            unclean = await self.stop()
+        finally:
+            self._interruptible.__exit__(None, None, None)
+        if unclean and error is None:
+            raise UncleanStopError("; ".join(unclean))
+        if unclean and error is not None:
+            error.add_note("Then: " + "; ".join(unclean))
+
+    async def start(self) -> None:
+        """Return when every service is ready; raise ``StartError``, with nothing left running, when one is not."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._stopped_at is not None:
+            self._clock = StoppedClock(self.folder / "clock", self._stopped_at)
+        self._say(
+            "starting Kafka and PostgreSQL" if self.broker or self.server else "using Kafka and PostgreSQL as set"
+        )
+        await together(*(each.start() for each in (self.broker, self.server) if each is not None))
+        self._say("making topics, roles and schemas")
+        await together(self._provision(), create_topics(self.kafka))
+        await together(*(self.run(service, "migrate") for service in SERVICES))
+        self._say("starting the services")
+        for service in SERVICES:
+            for number in range(1, self._replicas.get(service, 1) + 1):
+                self._add(service if number == 1 else f"{service}-{number}", service)
+        await together(*(self.start_service(name) for name in self.processes))
+
+    async def _provision(self) -> None:
+        admin_url = self._admin_url or (self.server.admin_url if self.server else "")
+        passwords = kept_passwords(self.folder / "passwords.json")
+        self._database = await provision(admin_url, passwords, self._database_name)
+
+    def _add(self, name: str, service: str) -> None:
+        port = free_port()
+        self.urls[name] = f"http://{HOST}:{port}"
+        self.processes[name] = Process(
+            name,
+            [_command(service), "serve"],
+            log=self.logs / f"{name}.log",
+            environment=self.environment(service) | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
+        )
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What that service's commands need."""
+        keys = kept_keys(self.folder)
+        ours = {
+            "DATABASE_URL": self.database.url(service),
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
+            "JWKS": str(keys.public),
+            "LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",
+        }
+        if service == "registration":
+            ours["SIGNING_KEY"] = str(keys.private)
+        if self._clock is not None:
+            ours["CLOCK_FILE"] = str(self._clock.file)
+        return _inherited() | ours | self._environment
+
+    async def run(self, service: str, *arguments: str, within: float = 120) -> str:
+        """Run one of a service's commands to its end and return what it printed; raise ``StartError`` when it failed."""
+        environment = self.environment(service) | {"MIGRATOR_DATABASE_URL": self.database.migrator_url}
+        command = await asyncio.create_subprocess_exec(
+            _command(service),
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            output, errors = await asyncio.wait_for(command.communicate(), within)
+        except BaseException:
+            if command.returncode is None:
+                command.kill()
+                await command.wait()
+            raise
+        if command.returncode != 0:
+            raise StartError(
+                f"`{service} {' '.join(arguments)}` ended with {command.returncode}:\n{errors.decode()[-4000:]}"
+            )
+        return output.decode()
+
+    async def start_service(self, name: str) -> None:
+        """Start a process that does not run, and return when it is ready."""
+        process = self.processes[name]
+        process.spawn()
+        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        async with httpx.AsyncClient(timeout=5) as client:
+            while asyncio.get_running_loop().time() < deadline:
+                process.require_alive()
+                try:
+                    if (await client.get(self.urls[name] + "/ready")).status_code == httpx.codes.OK:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+        raise process.failure(f"was not ready within {READY_WITHIN:.0f} s")
+
+    async def restart(self, name: str) -> None:
+        """Stop a process as an upgrade would, and start it again at the same address."""
+        await self._stop_service(self.processes[name])
+        await self.start_service(name)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL; ``start_service`` brings it back."""
+        await self.processes[name].kill()
+
+    async def stop_services(self) -> list[str]:
+        """Ask every service to end and wait for it; one sentence for each that did not stop cleanly, up to now."""
+        await together(*(self._stop_service(process) for process in self.processes.values()))
+        return self._unclean
+
+    async def stop(self) -> list[str]:
+        """End everything: the services, then broker and database. Returns what ``stop_services`` does."""
+        await self.stop_services()
+        await together(*(each.stop() for each in (self.broker, self.server) if each is not None))
+        return self._unclean
+
+    def running(self) -> list[Running]:
+        """What finds the processes again, also from elsewhere."""
+        return [process.running for process in self._all() if process.running is not None]
+
+    def let_go(self) -> None:
+        """From now on the system outlives us."""
+        for process in self._all():
+            process.let_go()
+
+    def _all(self) -> list[Process]:
+        backing = [each.process for each in (self.broker, self.server) if each is not None]
+        return [process for process in (*self.processes.values(), *backing) if process is not None]
+
+    async def _stop_service(self, process: Process) -> None:
+        if process.running is None:
+            return
+        ended = process.exit_code
+        code = await process.stop(STOP_WITHIN)
+        if ended is not None:
+            self._unclean.append(str(process.failure(f"had ended with {ended} before it was told to stop")))
+        elif code == -signal.SIGKILL:
+            self._unclean.append(f"{process.name} did not stop within {STOP_WITHIN:.0f} s and was killed")
+        elif code != 0:
+            self._unclean.append(str(process.failure(f"did not stop cleanly, but with {code}")))
+
+
+async def together(*works: Coroutine[Any, Any, Any]) -> None:
+    """Do them side by side. The first failure cancels the others, is waited for, and raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _command(service: str) -> str:
+    path = Path(sys.executable).parent / service
+    if not path.exists():
+        raise StartError(f"there is no command {path}: run `uv sync`")
+    return str(path)
+
+
+def _inherited() -> dict[str, str]:
+    """Our environment without what is meant for services: those get it from us."""
+    ours = ("DATABASE_URL", "MIGRATOR_DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "JWKS", "SIGNING_KEY", "CLOCK_FILE")
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+@contextmanager
+def terminated_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM and SIGHUP end us as Ctrl-C does: through every block that stops what it started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

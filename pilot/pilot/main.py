@@ -1,0 +1,105 @@
+"""``pilot demo``: the companies play the whole journey through the real system, in minutes instead of months."""
+
+import asyncio
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aiokafka.errors import KafkaError
+from asyncpg import PostgresError
+from httpx import HTTPError
+from laptop.process import StartError
+from laptop.system import UncleanStopError
+from laptop.topics import TopicsError
+from rich.console import Console
+
+from pilot import report
+from pilot.demo import NotFresh, Story, demonstrate
+from pilot.population import START
+from pilot.programme import UnexpectedAnswer
+from pilot.show import Showing
+from pilot.steps import NotSettled
+
+command = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+out = Console(highlight=False)
+FAULTS = (
+    StartError,
+    UncleanStopError,
+    TopicsError,
+    NotFresh,
+    NotSettled,
+    UnexpectedAnswer,
+    HTTPError,
+    KafkaError,
+    PostgresError,
+    OSError,
+)
+
+
+@command.callback()
+def pilot() -> None:
+    """Plays the companies of the programme."""
+
+
+@command.command()
+def demo(
+    companies: Annotated[int, typer.Option(envvar="COMPANIES", min=1, max=100_000, help="how many take part")] = 40,
+    seed: Annotated[int, typer.Option(envvar="SEED", help="another seed is another story")] = 7,
+    until: Annotated[
+        datetime, typer.Option(envvar="UNTIL", formats=["%Y-%m-%d"], help="programme day on which the replay ends")
+    ] = datetime(2017, 12, 31),
+    folder: Annotated[Path, typer.Option(help="where data, logs and the report go")] = Path("build/demo"),
+) -> None:
+    """Start the system, replay the companies, report, stop. Fails if an invariant is broken."""
+    end = until.replace(tzinfo=UTC)
+    if end <= START:
+        raise typer.BadParameter(
+            f"{end:%Y-%m-%d} is not after the programme's start, {START:%Y-%m-%d}", param_hint="UNTIL"
+        )
+    with _alone(folder):
+        made = _demonstrated(Story(companies, seed, end), folder / "run")
+    report.write(made, folder / "report.json")
+    report.show(made, out)
+    broken = [each["invariant"] for each in made["invariants"] if not each["holds"]]
+    out.print(f"\nreport: {folder / 'report.json'}   logs: {folder / 'run' / 'logs'}")
+    if broken:
+        raise _failed(f"{len(broken)} of {len(made['invariants'])} invariants are broken.")
+
+
+def _demonstrated(story: Story, run: Path) -> report.Report:
+    try:
+        with Showing(out, story.until) as showing:
+            return asyncio.run(demonstrate(story, run, showing.say, showing.tell))
+    except KeyboardInterrupt:
+        raise _failed(f"Interrupted; everything that was started is stopped. Data and logs: {run}", code=130) from None
+    except FAULTS as fault:
+        notes = "\n".join(getattr(fault, "__notes__", []))
+        raise _failed(
+            f"The demo failed, and everything that was started is stopped. Data and logs: {run}\n"
+            f"{type(fault).__name__}: {fault}\n{notes}"
+        ) from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One demo at a time in a folder: the second would remove the first one's data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _failed(f"Another demo is running in {folder}.") from None
+        yield
+
+
+def _failed(text: str, code: int = 1) -> typer.Exit:
+    Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(text.rstrip())
+    return typer.Exit(code)
+
+
+if __name__ == "__main__":
+    command()

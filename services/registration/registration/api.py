@@ -1,0 +1,200 @@
+"""Registration's HTTP: a company registers, changes what it says about itself, and leaves; and the keys of its tokens."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID, uuid5
+
+from chassis.http import Tx
+from chassis.idempotency import Once
+from chassis.identity import Caller, Role, requires
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, RootModel, SkipValidation
+from sojourn_contracts import skills
+from sojourn_contracts.company import HostingOffer, Placement
+from sojourn_contracts.refusal import NotYours
+from sojourn_contracts.vocabulary import SizeClass, Spoken
+
+from registration import domain, signing, store
+from registration.domain import Company, Reason, Status
+from registration.form import CompanyForm, read
+from registration.profile import profile
+from registration.settings import SigningSettings
+
+routes = APIRouter()
+
+Said = Annotated[CompanyForm, SkipValidation]
+"""The body as JSON brought it, documented as the form that it is to be; ``form.read`` validates it with all it takes."""
+
+
+async def _its_own(
+    company_id: UUID, caller: Annotated[Caller, Depends(requires(Role.COMPANY, Role.OPERATOR))]
+) -> Caller:
+    if caller.role is Role.COMPANY and caller.company_id != company_id:
+        raise NotYours("not_your_company", "The token is for another company")
+    return caller
+
+
+Owner = Annotated[Caller, Depends(_its_own)]
+"""The company itself, or an operator."""
+
+
+class GivenPlacement(BaseModel):
+    placement_id: UUID
+    traveller_id: UUID
+
+
+class GivenOffer(BaseModel):
+    offer_id: UUID
+
+
+class Made(BaseModel):
+    """The ids that were given, in the form's order."""
+
+    company_id: UUID
+    revision: int
+    placements: list[GivenPlacement]
+    offers: list[GivenOffer]
+
+
+class SignedPlacement(GivenPlacement):
+    traveller_token: str
+
+
+class Updated(Made):
+    """With a token for each traveller: the answer that brought the first one may have been lost."""
+
+    placements: Sequence[SignedPlacement]
+
+
+class Registered(Updated):
+    token: str
+
+
+class NamedPlacement(Placement):
+    traveller_name: str
+
+
+class CompanyView(BaseModel):
+    company_id: UUID
+    revision: int
+    status: Status
+    withdrawn: Reason | None
+    name: str
+    country: str
+    region: str
+    nace: str
+    size_class: SizeClass
+    languages: list[Spoken]
+    placements: list[NamedPlacement]
+    offers: list[HostingOffer]
+
+
+class WithdrawalForm(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+
+
+class Skill(BaseModel):
+    skill: str
+    label: str
+    group: str
+
+
+@routes.post("/companies", status_code=201)
+async def register(body: Said, tx: Tx, once: Once) -> Registered:
+    async def admit() -> Made:
+        form = read(body, tx.now.date())
+        company, events = domain.register(once.id("company"), profile(form, once.id))
+        await store.add(tx, company)
+        tx.emit(*events)
+        return made(company)
+
+    given = await once.answer(RootModel[Any](body), Made, admit)
+    token = signing.token(signing.company(given.company_id), tx.settings)
+    return Registered(**signed(given, tx.settings), token=token)
+
+
+@routes.get("/companies/{company_id}")
+async def show(company_id: UUID, _owner: Owner, tx: Tx) -> CompanyView:
+    return view(await store.found(tx, company_id))
+
+
+@routes.put("/companies/{company_id}")
+async def update(company_id: UUID, body: Said, _owner: Owner, tx: Tx) -> Updated:
+    company = await store.locked(tx, company_id)
+    form = read(body, tx.now.date())
+    said = profile(form, lambda name: uuid5(company_id, f"{company.revision + 1}/{name}"), company.profile)
+    company, events = domain.update(company, said)
+    await store.save(tx, company)
+    tx.emit(*events)
+    return Updated(**signed(made(company), tx.settings))
+
+
+@routes.post("/companies/{company_id}/withdrawal", status_code=204)
+async def withdraw(company_id: UUID, body: WithdrawalForm, owner: Owner, tx: Tx) -> None:
+    if body.reason is Reason.EXCLUDED and owner.role is not Role.OPERATOR:
+        raise NotYours("operators_only", "Only an operator excludes a company")
+    company, events = domain.withdraw(await store.locked(tx, company_id), body.reason)
+    await store.save(tx, company)
+    tx.emit(*events)
+
+
+@routes.get("/skills")
+async def list_skills() -> list[Skill]:
+    return [
+        Skill(skill=skill, label=skills.SKILLS[skill], group=group)
+        for group, members in skills.GROUPS.items()
+        for skill in members
+    ]
+
+
+@routes.get("/.well-known/jwks.json")
+async def keys(request: Request) -> dict[str, Any]:
+    return signing.key_set(request.app.state.settings)
+
+
+def made(company: Company) -> Made:
+    return Made(
+        company_id=company.company_id,
+        revision=company.revision,
+        placements=[
+            GivenPlacement(placement_id=placement.placement_id, traveller_id=placement.traveller_id)
+            for placement in company.profile.placements
+        ],
+        offers=[GivenOffer(offer_id=offer.offer_id) for offer in company.profile.offers],
+    )
+
+
+def signed(given: Made, settings: SigningSettings) -> dict[str, Any]:
+    """The fields of an answer with tokens, which are made for this one answer and never stored."""
+    placements = [
+        SignedPlacement(
+            **placement.model_dump(),
+            traveller_token=signing.token(signing.traveller(placement.traveller_id), settings),
+        )
+        for placement in given.placements
+    ]
+    return {**given.model_dump(exclude={"placements"}), "placements": placements}
+
+
+def view(company: Company) -> CompanyView:
+    said = company.profile
+    placements = [
+        NamedPlacement(**placement.model_dump(), traveller_name=said.travellers[placement.traveller_id])
+        for placement in said.placements
+    ]
+    return CompanyView(
+        company_id=company.company_id,
+        revision=company.revision,
+        status=company.status,
+        withdrawn=company.withdrawn,
+        name=said.name,
+        country=said.country,
+        region=said.region,
+        nace=said.nace,
+        size_class=said.size_class,
+        languages=list(said.languages),
+        placements=placements,
+        offers=list(said.offers),
+    )

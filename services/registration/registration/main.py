@@ -1,0 +1,42 @@
+"""Registration's wiring, as data, and the command that gives tokens to those who do not register."""
+
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from chassis.commands import read
+from chassis.identity import Caller, Role
+from chassis.service import Service
+
+from registration import api, signing
+from registration.settings import RegistrationSettings, SigningSettings
+
+service = Service(
+    name="registration",
+    routes=api.routes,
+    migrations=Path(__file__).parent / "migrations",
+    settings=RegistrationSettings,
+)
+command = service.command()
+
+
+@command.command()
+def token(
+    role: Annotated[Role, typer.Option(help="who is to call with it")],
+    company: Annotated[UUID | None, typer.Option(metavar="ID", help="the company, for the role company")] = None,
+    person: Annotated[
+        UUID | None, typer.Option(metavar="ID", help="the person, for the role traveller or contact_point")
+    ] = None,
+) -> None:
+    """Prints a token, signed with the key in SIGNING_KEY."""
+    if (company is not None) is not (role is Role.COMPANY):
+        raise typer.BadParameter("--company belongs to the role company, and to no other")
+    if role is Role.TRAVELLER and person is None:
+        raise typer.BadParameter("the role traveller needs --person")
+    caller = Caller(role, str(person or company or role), company, person)
+    try:
+        typer.echo(signing.token(caller, read(SigningSettings, service.name)))
+    except signing.UnusableKey as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

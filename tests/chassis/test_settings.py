@@ -1,0 +1,89 @@
+"""Settings: a wrong environment is told whole, and no secret is."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from chassis.settings import MigrateSettings, Settings, SettingsError, describe, load
+
+GOOD = {
+    "DATABASE_URL": "postgresql://registration:hunter2@db/sojourn",
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka-0:9092,kafka-1:9092",
+    "JWKS": "/etc/sojourn/jwks.json",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def set_to(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_to
+
+
+class SurveySettings(Settings):
+    closes_after_days: int = Field(default=30, ge=1, description="days that an invitation is open")
+
+
+def test_every_missing_or_wrong_variable_is_named_in_one_error(environment):
+    environment(
+        KAFKA_BOOTSTRAP_SERVERS="kafka", HTTP_PORT="99999", LOG_FORMAT="xml", POOL_SIZE="ten", JWKS="ftp://x",
+        CLOCK_FILE="/nowhere/clock", DATABASE_URL="mysql://x",
+    )  # fmt: skip
+    with pytest.raises(SettingsError) as failed:
+        load(Settings)
+    lines = dict(line.strip().split(": ", 1) for line in str(failed.value).splitlines()[1:])
+    assert lines == {
+        "DATABASE_URL": "should begin with postgresql://",
+        "KAFKA_BOOTSTRAP_SERVERS": "should be host:port, several separated by commas",
+        "HTTP_PORT": "should be less than or equal to 65535",
+        "LOG_FORMAT": "should be 'json', 'console' or 'auto'",
+        "POOL_SIZE": "should be a valid integer, unable to parse string as an integer",
+        "JWKS": "should be a file's path, or a URL that begins with http:// or https://",
+        "CLOCK_FILE": "there is no such file",
+    }
+    assert failed.value.exit_code == 2
+
+
+def test_an_empty_variable_counts_as_missing(environment):
+    environment(**GOOD | {"JWKS": ""})
+    with pytest.raises(SettingsError, match="JWKS: is required"):
+        load(Settings)
+
+
+def test_a_password_is_neither_in_errors_nor_in_representations(environment):
+    environment(**GOOD)
+    settings = load(Settings)
+    assert settings.database_url.get_secret_value() == GOOD["DATABASE_URL"]
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())):
+        assert "hunter2" not in shown
+    environment(DATABASE_URL="mysql://registration:hunter2@db/sojourn")
+    with pytest.raises(SettingsError) as failed:
+        load(Settings)
+    assert "hunter2" not in f"{failed.value!r} {failed.value} {failed.value.__cause__!r}"
+
+
+def test_migrate_needs_no_more_than_the_database(environment):
+    environment(MIGRATOR_DATABASE_URL="postgresql://migrator:hunter2@db/sojourn")
+    assert load(MigrateSettings).migrator_database_url.get_secret_value().startswith("postgresql://migrator")
+
+
+def test_help_describes_every_variable_of_a_service_with_its_default(environment):
+    table = describe(SurveySettings)
+    rows = {line.split()[0]: line for line in table.splitlines()}
+    assert rows.keys() == {name.upper() for name in SurveySettings.model_fields}
+    assert all(field.description and field.description in table for field in SurveySettings.model_fields.values())
+    assert "required" in rows["DATABASE_URL"]
+    assert "30" in rows["CLOSES_AFTER_DAYS"]
+
+
+def test_a_clock_file_that_exists_is_taken(environment, tmp_path: Path):
+    clock = tmp_path / "clock"
+    clock.write_text("2027-01-01T00:00:00Z")
+    environment(**GOOD, CLOCK_FILE=str(clock))
+    assert load(Settings).clock_file == clock

@@ -1,0 +1,308 @@
+"""Registering, updating and leaving over HTTP, on a real database."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from chassis.identity import Role
+from fastapi import FastAPI
+from registration import api
+from registration.main import service
+from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
+
+from tests.chassis_driver import NOON, Driver
+from tests.conftest import Driving
+from tests.registration.forms import Form, company_form, named, offer_form, placement_form
+
+KEY = "a-key-of-sixteen-or-more"
+
+
+@pytest.fixture
+async def driver(driving: Driving) -> Driver:
+    return await driving(service)
+
+
+async def post(driver: Driver, form: Any, key: str = KEY) -> httpx.Response:
+    return await driver.http.post("/companies", json=form, headers={"Idempotency-Key": key})
+
+
+async def registered(driver: Driver, form: Form | None = None, key: str = KEY) -> dict[str, Any]:
+    answer = await post(driver, form or company_form(), key)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def rows_left(driver: Driver) -> int:
+    tables = ("company", "traveller", "outbox", "answer")
+    [row] = await driver.rows(
+        "select " + " + ".join(f"(select count(*) from {table})" for table in tables) + " as count"
+    )
+    return row["count"]
+
+
+async def test_a_company_registers_and_everybody_is_told(driver: Driver):
+    form = company_form(placements=[placement_form(), placement_form(traveller_name="Jan Novák")])
+    made = await registered(driver, form)
+    [event] = await driver.emitted()
+    assert isinstance(event, CompanyRegistered)
+    assert str(event.company_id) == made["company_id"]
+    assert made["revision"] == event.revision == 1
+    assert [str(placement.placement_id) for placement in event.placements] == [
+        placement["placement_id"] for placement in made["placements"]
+    ]
+    assert [str(placement.traveller_id) for placement in event.placements] == [
+        placement["traveller_id"] for placement in made["placements"]
+    ]
+    assert [str(offer.offer_id) for offer in event.offers] == [offer["offer_id"] for offer in made["offers"]]
+
+
+async def test_a_company_sees_what_it_said(driver: Driver):
+    form = company_form()
+    made = await registered(driver, form)
+    answer = await driver.http.get(f"/companies/{made['company_id']}", headers=bearer(made["token"]))
+    seen = answer.json()
+    assert answer.status_code == 200
+    assert (seen["status"], seen["revision"], seen["withdrawn"]) == ("admitted", 1, None)
+    assert {name: seen[name] for name in form if name not in ("placements", "offers")} == {
+        name: said for name, said in form.items() if name not in ("placements", "offers")
+    }
+    [placement], [offer] = seen["placements"], seen["offers"]
+    given = {name: made["placements"][0][name] for name in ("placement_id", "traveller_id")}
+    assert placement == {**form["placements"][0], **given}
+    assert offer == {**form["offers"][0], **made["offers"][0]}
+
+
+async def test_a_repeated_registration_gives_the_same_ids_and_happens_once(driver: Driver):
+    first, second = await registered(driver), await registered(driver)
+    ids = ("company_id", "revision", "offers")
+    assert {name: first[name] for name in ids} == {name: second[name] for name in ids}
+    assert first["placements"][0]["placement_id"] == second["placements"][0]["placement_id"]
+    assert len(await driver.emitted()) == 1
+
+
+async def test_two_registrations_at_once_under_one_key_are_one(driver: Driver):
+    answers = await asyncio.gather(*(post(driver, company_form()) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["company_id"] for answer in answers}) == 1
+    assert len(await driver.emitted()) == 1
+
+
+async def test_a_repeat_is_answered_even_when_the_windows_have_passed(driver: Driver):
+    first = await registered(driver)
+    driver.clock.now_is(NOON + timedelta(days=600))
+    assert (await registered(driver))["company_id"] == first["company_id"]
+    assert (await post(driver, company_form(), "another-key-of-sixteen")).status_code == 422
+
+
+async def test_another_form_under_the_same_key_is_refused(driver: Driver):
+    await registered(driver)
+    answer = await post(driver, company_form(name="Another one"))
+    assert (answer.status_code, answer.json()["rule"]) == (422, "idempotency_key_reused")
+    assert len(await driver.emitted()) == 1
+
+
+async def test_a_registration_needs_a_key(driver: Driver):
+    answer = await driver.http.post("/companies", json=company_form())
+    assert (answer.status_code, answer.json()["rule"]) == (400, "idempotency_key_missing")
+
+
+async def test_no_token_and_no_name_is_in_a_stored_answer(driver: Driver):
+    made = await registered(driver)
+    [row] = await driver.rows("select body from answer")
+    for secret in (made["token"], made["placements"][0]["traveller_token"], "token", "Müller", "Kovač"):
+        assert secret not in row["body"]
+
+
+async def test_everything_that_is_wrong_is_in_one_answer_and_nothing_is_stored(driver: Driver):
+    form = company_form(
+        name="A\x00",
+        nace="99.99",
+        placements=[placement_form(destinations=["DE"], min_days=5, skills_brought=["alchemy"])],
+        offers=[offer_form(window={"first": "2025-01-01", "last": "2025-06-01"})],
+    )
+    answer = await post(driver, form)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    found = named(answer.json()["errors"])
+    assert set(found) == {
+        "name",
+        "nace",
+        "placements.0.destinations.0",
+        "placements.0.min_days",
+        "placements.0.skills_brought.0",
+        "offers.0.window.last",
+    }
+    assert found["placements.0.min_days"].allowed == "14 to 62 days"
+    assert await rows_left(driver) == 0
+    assert (await post(driver, company_form())).status_code == 201, "the key is still free"
+
+
+async def test_a_body_that_is_no_form_is_the_clients_mistake(driver: Driver):
+    headers = {"Idempotency-Key": KEY, "Content-Type": "application/json"}
+    for body, status in (
+        (b"", 422),
+        (b"[]", 422),
+        (b"{", 422),
+        (b'{"name": "\\ud800"}', 422),
+        (b'{"\\ud800": 1}', 422),
+        (b'{"name": NaN}', 422),
+        (b"\xff", 400),
+        (b'{"name": ' + b"9" * 5000 + b"}", 400),
+        (b"[" * 100_000, 400),
+        (b" " * (1024 * 1024 + 1), 413),
+    ):
+        answer = await driver.http.post("/companies", content=body, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), body[:20]
+    assert await rows_left(driver) == 0
+
+
+async def test_an_update_is_told_at_the_next_revision(driver: Driver):
+    made = await registered(driver)
+    keep = placement_form(placement_id=made["placements"][0]["placement_id"], max_days=60)
+    form = company_form(placements=[placement_form(traveller_name="Jan Novák"), keep], offers=[])
+    answer = await driver.http.put(f"/companies/{made['company_id']}", json=form, headers=bearer(made["token"]))
+    assert answer.status_code == 200, answer.text
+    updated = answer.json()
+    _, event = await driver.emitted()
+    assert isinstance(event, CompanyUpdated)
+    assert event.revision == updated["revision"] == 2
+    assert [str(placement.placement_id) for placement in event.placements] == [
+        placement["placement_id"] for placement in updated["placements"]
+    ]
+    assert updated["placements"][1]["traveller_id"] == made["placements"][0]["traveller_id"]
+    assert updated["placements"][0]["traveller_id"] != made["placements"][0]["traveller_id"]
+    assert updated["offers"] == []
+
+
+async def test_an_update_sent_twice_changes_nothing_the_second_time(driver: Driver):
+    made = await registered(driver)
+    form = company_form(placements=[placement_form(), placement_form(traveller_name="Jan Novák")])
+
+    async def put() -> dict[str, Any]:
+        path = f"/companies/{made['company_id']}"
+        return (await driver.http.put(path, json=form, headers=bearer(made["token"]))).json()
+
+    first, second = await put(), await put()
+    assert first["revision"] == second["revision"] == 2
+    assert [placement["placement_id"] for placement in first["placements"]] == [
+        placement["placement_id"] for placement in second["placements"]
+    ]
+    assert len(await driver.emitted()) == 2
+
+
+async def test_updates_at_once_come_one_after_the_other(driver: Driver):
+    made = await registered(driver)
+    forms = [company_form(name=f"Name {number}") for number in range(4)]
+    answers = await asyncio.gather(
+        *(
+            driver.http.put(f"/companies/{made['company_id']}", json=form, headers=bearer(made["token"]))
+            for form in forms
+        )
+    )
+    assert sorted(answer.json()["revision"] for answer in answers) == [2, 3, 4, 5]
+    assert [event.revision for event in await driver.emitted() if isinstance(event, CompanyUpdated)] == [2, 3, 4, 5]
+
+
+async def test_a_wrong_update_changes_nothing(driver: Driver):
+    made = await registered(driver)
+    theirs = await registered(driver, key="another-key-of-sixteen")
+    stolen = placement_form(placement_id=theirs["placements"][0]["placement_id"], max_days=99)
+    answer = await driver.http.put(
+        f"/companies/{made['company_id']}", json=company_form(placements=[stolen]), headers=bearer(made["token"])
+    )
+    assert answer.status_code == 422
+    assert set(named(answer.json()["errors"])) == {"placements.0.placement_id", "placements.0.max_days"}
+    assert len(await driver.emitted()) == 2
+
+
+async def test_a_name_is_corrected(driver: Driver):
+    made = await registered(driver)
+    changed = placement_form(placement_id=made["placements"][0]["placement_id"], traveller_name="Ana Horvat")
+    path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
+    await driver.http.put(path, json=company_form(name="Zahnrad SE", placements=[changed]), headers=headers)
+    seen = (await driver.http.get(path, headers=headers)).json()
+    assert (seen["name"], seen["placements"][0]["traveller_name"]) == ("Zahnrad SE", "Ana Horvat")
+
+
+async def test_a_company_leaves_once_and_is_not_updated_any_more(driver: Driver):
+    made = await registered(driver)
+    path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
+    for _ in range(2):
+        answer = await driver.http.post(f"{path}/withdrawal", json={"reason": "left"}, headers=headers)
+        assert answer.status_code == 204
+    _, event = await driver.emitted()
+    assert event == CompanyWithdrawn(company_id=UUID(made["company_id"]), revision=2, reason="left")
+    answer = await driver.http.put(path, json=company_form(name="Back again"), headers=headers)
+    assert (answer.status_code, answer.json()["rule"]) == (409, "company_withdrawn")
+    seen = (await driver.http.get(path, headers=headers)).json()
+    assert (seen["status"], seen["withdrawn"], seen["name"]) == ("withdrawn", "left", company_form()["name"])
+
+
+async def test_only_an_operator_excludes(driver: Driver):
+    made = await registered(driver)
+    path = f"/companies/{made['company_id']}/withdrawal"
+    own = await driver.http.post(path, json={"reason": "excluded"}, headers=bearer(made["token"]))
+    assert (own.status_code, own.json()["rule"]) == (403, "operators_only")
+    unheard = await driver.http.post(path, json={"reason": "bored"}, headers=bearer(made["token"]))
+    assert unheard.status_code == 422
+    assert len(await driver.emitted()) == 1
+    answer = await driver.http.post(path, json={"reason": "excluded"}, headers=driver.token(Role.OPERATOR))
+    assert answer.status_code == 204
+    assert (await driver.emitted())[1].model_dump()["reason"] == "excluded"
+
+
+async def test_a_company_is_nobody_elses(driver: Driver):
+    made = await registered(driver)
+    theirs = await registered(driver, key="another-key-of-sixteen")
+    path = f"/companies/{made['company_id']}"
+    for headers, status, rule in (
+        ({}, 401, "token_missing"),
+        (bearer("no.token.really"), 401, "token_invalid"),
+        (bearer(theirs["token"]), 403, "not_your_company"),
+        (bearer(made["placements"][0]["traveller_token"]), 403, "wrong_role"),
+        (driver.token(Role.ANALYST), 403, "wrong_role"),
+    ):
+        for answer in (
+            await driver.http.get(path, headers=headers),
+            await driver.http.put(path, json=company_form(name="Stolen"), headers=headers),
+            await driver.http.post(f"{path}/withdrawal", json={"reason": "left"}, headers=headers),
+        ):
+            assert (answer.status_code, answer.json()["rule"]) == (status, rule)
+    assert len(await driver.emitted()) == 2
+
+
+async def test_an_operator_acts_for_a_company_and_learns_of_unknown_ones(driver: Driver):
+    made = await registered(driver)
+    operator = driver.token(Role.OPERATOR)
+    assert (await driver.http.get(f"/companies/{made['company_id']}", headers=operator)).status_code == 200
+    for answer in (
+        await driver.http.get(f"/companies/{uuid4()}", headers=operator),
+        await driver.http.put(f"/companies/{uuid4()}", json=company_form(), headers=operator),
+        await driver.http.post(f"/companies/{uuid4()}/withdrawal", json={"reason": "left"}, headers=operator),
+    ):
+        assert (answer.status_code, answer.json()["rule"]) == (404, "unknown_company")
+
+
+async def test_the_skills_are_listed():
+    listed = await api.list_skills()
+    assert api.Skill(skill="welding", label="Weld metals by several processes", group="manufacturing") in listed
+
+
+def test_the_form_is_documented_with_its_bounds():
+    app = FastAPI()
+    app.include_router(api.routes)
+    document = app.openapi()
+    for method, path in (("post", "/companies"), ("put", "/companies/{company_id}")):
+        schema = document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"]
+        assert schema["properties"]["placements"]["maxItems"] == 20
+        assert "name" in schema["required"]
+    offer = document["components"]["schemas"]["OfferForm"]["properties"]
+    assert (offer["capacity"]["minimum"], offer["capacity"]["maximum"]) == (1, 50)
+    assert (offer["min_days"]["minimum"], offer["min_days"]["maximum"]) == (14, 62)

@@ -1,0 +1,1 @@
+BACKOFF_OVERRIDE: float

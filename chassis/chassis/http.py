@@ -76,7 +76,7 @@ class BodyLimit:
             return
         said = Headers(scope=scope).get("content-length", "0")
         if said.isdecimal() and int(said) > self._limit:
-            await problems.answer(413, "body_too_large", self._detail())(scope, receive, send)
+            await problems.answer(413, _TooLarge.rule, self._detail())(scope, receive, send)
             return
         seen = 0
 
@@ -96,6 +96,8 @@ class BodyLimit:
 
 class _TooLarge(HTTPException):
     """FastAPI lets no other kind of exception pass while it reads a body."""
+
+    rule = "body_too_large"
 
     def __init__(self, detail: str) -> None:
         super().__init__(413, detail)

@@ -172,13 +172,13 @@ async def verify(token: str, keys: KeySource) -> Caller:
         return _caller(claims)
     except ExpiredTokenError:
         raise _unauthenticated("token_expired", "The token has expired") from None
-    except (JoseError, ValueError, TypeError):
+    except (JoseError, ValueError, TypeError, RecursionError):
         raise _unauthenticated("token_invalid", "The token is not valid") from None
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
     def id_of(name: str) -> UUID | None:
-        return UUID(claims[name]) if claims.get(name) is not None else None
+        return UUID(str(claims[name])) if claims.get(name) is not None else None
 
     caller = Caller(Role(claims["role"]), claims["sub"], id_of("company_id"), id_of("person_id"))
     if (caller.role is Role.COMPANY and caller.company_id is None) or (

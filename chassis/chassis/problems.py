@@ -123,8 +123,8 @@ async def _validation(_: Request, error: Exception) -> JSONResponse:
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
     http = cast(HTTPException, error)
-    rule = HTTPStatus(http.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
-    return answer(http.status_code, rule, http.detail, headers=http.headers)
+    phrase = HTTPStatus(http.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
+    return answer(http.status_code, getattr(http, "rule", phrase), http.detail, headers=http.headers)
 
 
 def _fields(errors: Sequence[FieldError], rule: str = "invalid") -> JSONResponse:

@@ -60,7 +60,7 @@ async def ignore(number: int) -> int:
 
 
 @routes.get("/cause")
-async def cause(request: Request) -> dict[str, str]:
+async def cause(request: Request) -> dict[str, str | None]:
     return vars(request.state.cause)
 
 

@@ -13,9 +13,10 @@ from chassis import log, telemetry
 def logging_as_before():
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
+    structured = structlog.get_config()
     yield
     root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
+    structlog.configure(**structured)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
@@ -43,7 +44,9 @@ def test_passwords_and_tokens_are_blotted_out_wherever_they_slip_in(capsys: pyte
     log.configure("matching", "json", "info")
     token = "eyJhbGciOiJFZDI1NTE5In0.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
     logger = structlog.get_logger("chassis")
-    logger.warning(f"no answer from postgresql://registration:hunter2@db/x with {token}", authorization=f"Bearer {token}")
+    logger.warning(
+        f"no answer from postgresql://registration:hunter2@db/x with {token}", authorization=f"Bearer {token}"
+    )
     try:
         raise ConnectionError("postgresql://registration:hunter2@db/x")
     except ConnectionError:

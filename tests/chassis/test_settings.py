@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from pydantic import Field
-
 from chassis.settings import MigrateSettings, Settings, SettingsError, describe, load
+from pydantic import Field
 
 GOOD = {
     "DATABASE_URL": "postgresql://registration:hunter2@db/sojourn",

@@ -25,7 +25,9 @@ def test_a_span_inside_another_descends_from_it():
         assert other.split("-")[1] != outer.split("-")[1]
 
 
-@pytest.mark.parametrize("wrong", ["", "garbage", INCOMING + "x", f"00-{'0' * 32}-{'cd' * 8}-01", "ff" + INCOMING[2:], "é"])
+@pytest.mark.parametrize(
+    "wrong", ["", "garbage", INCOMING + "x", f"00-{'0' * 32}-{'cd' * 8}-01", "ff" + INCOMING[2:], "é"]
+)
 def test_an_invalid_traceparent_starts_a_new_trace(wrong: str):
     with telemetry.span("outer") as outer, telemetry.span("handle", wrong) as inside:
         assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", inside)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 from chassis.migrations import migrate
 from exchange.main import service
@@ -15,6 +16,10 @@ from tests.chassis_driver import NOON, Driver
 async def exchange_database(postgres: Database) -> AsyncIterator[Database]:
     fresh = await provision(postgres.admin_url, postgres.passwords, "t_exchange")
     await migrate(fresh.migrator_url, service.name, service.migrations)
+    owner = await asyncpg.connect(fresh.owner_url)
+    # Nothing here survives its test: no commit has to wait for the disk.
+    await owner.execute("alter database t_exchange set synchronous_commit = off")
+    await owner.close()
     try:
         yield fresh
     finally:

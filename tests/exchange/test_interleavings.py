@@ -264,7 +264,7 @@ async def is_serial(stand: Stand, start: Exchange | None, both: Sequence[Does], 
 @pytest.mark.parametrize("name", PAIRS)
 async def test_two_at_once_end_as_one_after_the_other(stand: Stand, name: str):
     start, one, other = PAIRS[name]
-    assert await is_serial(stand, start, (one, other), changes=2, at_most=40) > 10
+    assert await is_serial(stand, start, (one, other), changes=2, at_most=24) > 10
 
 
 @pytest.mark.full

@@ -9,7 +9,7 @@ from sojourn_contracts.exchange import Stage
 from sojourn_contracts.refusal import Unknown
 
 from tests.chassis_driver import Driver
-from tests.exchange.given import HOST, MATCH, SENDER, host_registered, proposal, sender_registered
+from tests.exchange.given import MATCH, host_registered, proposal, sender_registered
 
 
 async def both_registered(driver: Driver) -> None:
@@ -18,8 +18,7 @@ async def both_registered(driver: Driver) -> None:
 
 async def stands_at(driver: Driver, exchange: Exchange) -> None:
     """The two companies are registered, and their exchange has come to this state; its past events are gone."""
-    await both_registered(driver)
-    await driver.handle(proposal())
+    await driver.handle_together(sender_registered(), host_registered(), proposal())
     async with driver.process.open_transaction(Cause()) as tx:
         before = await store.locked(tx, exchange.id)
         await store.save(tx, before, (exchange, []))
@@ -50,6 +49,3 @@ async def companies_gone(driver: Driver) -> set[UUID]:
 async def tombstones(driver: Driver) -> list[tuple[str, UUID]]:
     rows = await driver.rows("select topic, subject from outbox where data is null order by id")
     return [(row["topic"], row["subject"]) for row in rows]
-
-
-BOTH = {SENDER, HOST}

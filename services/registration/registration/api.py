@@ -123,7 +123,7 @@ async def show(company_id: UUID, _owner: Owner, tx: Tx) -> CompanyView:
 @routes.put("/companies/{company_id}")
 async def update(company_id: UUID, body: Said, _owner: Owner, tx: Tx) -> Updated:
     company = await store.locked(tx, company_id)
-    form = read(body, tx.now.date())
+    form = read(body, tx.now.date(), company.profile)
     said = profile(form, lambda name: uuid5(company_id, f"{company.revision + 1}/{name}"), company.profile)
     company, events = domain.update(company, said)
     await store.save(tx, company)

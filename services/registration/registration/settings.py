@@ -6,17 +6,19 @@ from typing import Annotated
 from chassis.settings import LogSettings, Settings
 from pydantic import AfterValidator, Field
 
+from registration import signing
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError("there is no such file")
+
+def _signs(path: Path) -> Path:
+    """A key that cannot sign is found at the start, not when the first company registers."""
+    signing.key(path)
     return path
 
 
 class SigningSettings(LogSettings):
     """What signing a token takes; ``registration token`` needs no more."""
 
-    signing_key: Annotated[Path, AfterValidator(_existing)] = Field(
+    signing_key: Annotated[Path, AfterValidator(_signs)] = Field(
         description="file with the private key that signs tokens: a JWK, Ed25519; registration alone has it"
     )
     token_lifetime_hours: int = Field(

@@ -73,7 +73,7 @@ def stage_of(event: MatchProposed | ExchangeEvent) -> Stage:
 def follow(exchange: Exchange, event: MatchProposed | ExchangeEvent) -> Exchange:
     """The highest revision says where an exchange stands, and a proposal ranks below every stage, in whatever order."""
     furthest = max(filter(None, (exchange.furthest, _reached(event))), key=lambda stage: stage.rank)
-    newest = event if exchange.newest is None or True else exchange.newest
+    newest = event if exchange.newest is None or _order(event) > _order(exchange.newest) else exchange.newest
     return replace(exchange, newest=newest, furthest=furthest)
 
 

@@ -6,6 +6,7 @@ is left within 15 seconds.
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -125,7 +126,9 @@ class Process:
             self._requests -= 1
 
     async def serve(self) -> None:
-        """Serves until told to stop by a signal."""
+        """Serves until told to stop by a signal, and then ends cleanly: uvicorn raises the signal again once it has stopped."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         server = uvicorn.Server(
             uvicorn.Config(
                 self.app,

@@ -109,7 +109,7 @@ async def http(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient]:
 async def sent(app: FastAPI, path: str, note: Callable[[Message], None]) -> None:
     """Posts to the application as a server does, and notes each message that it sends when it sends it."""
 
-    arrived = [dict({"type": "http.request", "body": b"", "more_body": False})]
+    arrived: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:
         return arrived.pop() if arrived else await asyncio.get_running_loop().create_future()

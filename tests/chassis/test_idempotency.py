@@ -62,7 +62,7 @@ async def register(body: Form, caller: MaybeCaller, tx: Tx, once: Once) -> Regis
 class Meanwhile:
     """Holds a creation in the middle."""
 
-    def __init__(self) -> None:
+    def begin(self) -> None:
         self.go_on = asyncio.Event()
         self.go_on.set()
         self.begun = asyncio.Event()
@@ -111,7 +111,7 @@ async def http(pool: Any, key: OKPKey) -> AsyncGenerator[httpx.AsyncClient]:
     app = application("registration", (routes,), Metrics("registration"))
     app.state.open_transaction = open_transaction
     app.state.keys = KeySource("jwks", keys)
-    meanwhile.__init__()
+    meanwhile.begin()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         yield client
 

@@ -271,7 +271,7 @@ async def test_two_at_once_end_as_one_after_the_other(stand: Stand, name: str):
 @pytest.mark.parametrize("name", PAIRS)
 async def test_two_at_once_end_as_one_after_the_other_in_many_orders(stand: Stand, name: str):
     start, one, other = PAIRS[name]
-    await is_serial(stand, start, (one, other), changes=6, at_most=1_000)
+    await is_serial(stand, start, (one, other), changes=6, at_most=200)
 
 
 @pytest.mark.parametrize("name", [name for name, (start, *_) in PAIRS.items() if start is None])

@@ -32,8 +32,9 @@ async def workers(starting: Starting) -> list[Driver]:
 @pytest.fixture
 async def watcher(market_database: Database) -> AsyncIterator[asyncpg.Connection]:
     """Looks at the database from outside, and may end other connections."""
-    connection = await asyncpg.connect(market_database.admin_url)
-    await connection.execute("set search_path = matching")
+    connection = await asyncpg.connect(
+        market_database.url("matching"), server_settings={"search_path": "matching", "application_name": "watcher"}
+    )
     yield connection
     await connection.close()
 
@@ -42,7 +43,7 @@ def search_for(name: str) -> Work:
     return Work(named(f"search for {name}"), "search", str(named(name)), NOON, {}, Cause(), 0)
 
 
-class Breaking(Exception):
+class Breaking(Exception):  # noqa: N818 - what happens, not a fault
     """Something goes wrong before the commit."""
 
 
@@ -117,8 +118,8 @@ async def test_a_search_leaves_a_company_that_is_being_updated_to_its_next_run(w
 Disturbance = Callable[[Sequence[Driver], asyncpg.Connection], Awaitable[None]]
 
 
-async def nothing(workers: Sequence[Driver], watcher: asyncpg.Connection) -> None:
-    """Every worker does its due work undisturbed."""
+async def undisturbed(workers: Sequence[Driver], watcher: asyncpg.Connection) -> None:
+    """Every worker does its due work."""
     await asyncio.gather(*(worker.process.due.run() for worker in workers))
 
 
@@ -149,7 +150,7 @@ async def cancelled_searches(workers: Sequence[Driver], watcher: asyncpg.Connect
     await asyncio.gather(*(work(worker) for worker in workers))
 
 
-@pytest.mark.parametrize("disturbance", [nothing, killed_connections, cancelled_searches])
+@pytest.mark.parametrize("disturbance", [undisturbed, killed_connections, cancelled_searches])
 async def test_no_placement_and_no_place_is_given_twice(
     workers: list[Driver], watcher: asyncpg.Connection, disturbance: Disturbance
 ):
@@ -159,14 +160,16 @@ async def test_no_placement_and_no_place_is_given_twice(
         for n in range(20)
     ]
     hosts = [company(f"host {n}", "ES", offer(f"big {n}", capacity=3), offer(f"small {n}")) for n in range(4)]
-    searching = asyncio.create_task(disturbance(workers, watcher))
     news: list[list[Event]] = [[profile, updated(profile, 2)] for profile in [*hosts, *senders]]
-    await asyncio.gather(*(tell(worker, news[number::WORKERS]) for number, worker in enumerate(workers)))
-    ended = await end_some(workers, watcher, 12)
-    await until_nothing_is_due(watcher)
-    for worker in workers:
-        worker.process.due.stop()
-    await searching
+    searching = asyncio.create_task(disturbance(workers, watcher))
+    try:
+        await asyncio.gather(*(tell(worker, news[number::WORKERS]) for number, worker in enumerate(workers)))
+        ended = await end_some(workers, watcher, 12)
+        await until_nothing_is_due(watcher)
+    finally:
+        for worker in workers:
+            worker.process.due.stop()
+        await searching
 
     made = await watcher.fetch("select match_id, placement_id, offer_id, live from matches")
     held = await watcher.fetch(
@@ -218,7 +221,7 @@ async def _until_it_works(worker: Driver, event: Event) -> None:
 
 async def until_nothing_is_due(watcher: asyncpg.Connection) -> None:
     async with asyncio.timeout(30):
-        while await watcher.fetchval("select exists (select from due where parked_at is null)"):
+        while await watcher.fetchval("select exists (select from due where parked_at is null)"):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert await watcher.fetch("select cause from due") == []
 

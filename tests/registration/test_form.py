@@ -10,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from registration.domain import Profile, register
-from registration.form import MAX_LANGUAGES, MAX_SKILLS, MAX_STAYS, read
+from registration.fields import MAX_LANGUAGES, MAX_SKILLS, MAX_STAYS
+from registration.form import read
 from registration.profile import profile
 from sojourn_contracts.skills import SKILLS
 
@@ -113,6 +114,8 @@ def test_a_wrong_field_is_told_with_what_is_allowed(changes: dict[str, Any], pat
         ({"window": {"first": "2026-01-01", "last": "2026-03-14"}}, "window", "14 days or more"),
         ({"window": {"first": "2026-05-01", "last": "2026-05-20"}, "min_days": 21}, "min_days", "14 to 20 days"),
         ({"window": {"first": 0, "last": "2026-08-31"}}, "window.first", "a day as in"),
+        ({"window": {"first": "1777593600", "last": "2026-08-31"}}, "window.first", "a day as in"),
+        ({"window": {"first": "2026-W18-5", "last": "2026-08-31"}}, "window.first", "a day as in"),
         ({"window": {"first": "2026-02-30", "last": "2026-08-31"}}, "window.first", "a day as in"),
     ],
 )

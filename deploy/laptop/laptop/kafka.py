@@ -70,7 +70,7 @@ class Kafka:
     def bootstrap(self) -> str:
         return f"{HOST}:{self.port}"
 
-    async def start(self, within: float = 60) -> None:
+    async def start(self, within: float = 120) -> None:
         """Return when the broker answers; raise ``StartError``, with nothing left running, when it does not."""
         classes = await asyncio.to_thread(_class_path)
         properties = self._configure()

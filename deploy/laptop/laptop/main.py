@@ -100,14 +100,16 @@ def _where(system: System) -> str:
     """Where everything is; no password, no token."""
     database = urlsplit(system.database.owner_url)
     address = f"postgresql://{database.hostname}:{database.port}/{system.database.name}"
-    rows = [(name, f"{url}/docs", system.logs / f"{name}.log") for name, url in system.urls.items()]
-    rows.append(("Kafka", system.kafka, system.logs / "kafka.log" if system.broker else "not ours"))
-    rows.append(("PostgreSQL", address, system.logs / "postgres.log" if system.server else "not ours"))
-    rows.append(("passwords", system.folder / "passwords.json", ""))
-    key = system.folder / "signing-key.json"
-    rows.append(("a token", f"SIGNING_KEY={key} uv run registration token --role operator", ""))
-    rows.append(("stop", "make down", ""))
-    return "\n".join(f"{name:<13} {where!s:<48} {log}".rstrip() for name, where, log in rows)
+    token = f"SIGNING_KEY={system.folder / 'signing-key.json'} uv run registration token --role operator"
+    rows: list[tuple[str, str, str]] = [
+        *((name, f"{url}/docs", str(system.logs / f"{name}.log")) for name, url in system.urls.items()),
+        ("Kafka", system.kafka, str(system.logs / "kafka.log") if system.broker else "not ours"),
+        ("PostgreSQL", address, str(system.logs / "postgres.log") if system.server else "not ours"),
+        ("passwords", str(system.folder / "passwords.json"), ""),
+        ("a token", token, ""),
+        ("stop", "make down", ""),
+    ]
+    return "\n".join(f"{name:<13} {where:<48} {log}".rstrip() for name, where, log in rows)
 
 
 def _failed(text: str) -> typer.Exit:

@@ -60,7 +60,7 @@ class Postgres:
         password = (self._folder / "admin.password").read_text()
         return f"postgresql://{ADMIN}:{password}@{HOST}:{self.port}/postgres"
 
-    async def start(self, within: float = 60) -> None:
+    async def start(self, within: float = 120) -> None:
         """Return when the server answers; raise ``StartError``, with nothing left running, when it does not."""
         owner = await asyncio.to_thread(self._prepare)
         settings = self._settings | {

@@ -28,7 +28,7 @@ from laptop.roles import DATABASE, Database, kept_passwords, provision
 from laptop.signing import kept_keys
 from laptop.topics import create_topics
 
-READY_WITHIN = 60.0
+READY_WITHIN = 120.0
 STOP_WITHIN = 20.0
 
 
@@ -168,7 +168,7 @@ class System:
             ours["CLOCK_FILE"] = str(self._clock.file)
         return _inherited() | ours | self._environment
 
-    async def run(self, service: str, *arguments: str, within: float = 120) -> str:
+    async def run(self, service: str, *arguments: str, within: float = 180) -> str:
         """Run one of a service's commands to its end and return what it printed; raise ``StartError`` when it failed."""
         environment = self.environment(service) | {"MIGRATOR_DATABASE_URL": self.database.migrator_url}
         command = await asyncio.create_subprocess_exec(

@@ -42,7 +42,7 @@ async def erase_company(tx: Transaction, company_id: UUID) -> list[UUID]:
     await tx.connection.execute(
         """
         insert into company (company_id, erased) values ($1, true)
-        on conflict (company_id) do update set erased = true
+        on conflict (company_id) do update set profile = null, withdrawn = false, erased = true
         """,
         company_id,
     )

@@ -1,0 +1,49 @@
+# GNU make 3.81 (macOS) or later. Nothing is installed outside this folder, except into the caches of uv and jgo.
+
+SHELL := /bin/bash
+# An installed uv that is too old for this workspace refuses every command here.
+UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
+RUN := $(UV) run --no-sync
+
+.DEFAULT_GOAL := help
+.PHONY: help sync demo test test-full up down bench lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: sync ## a population of companies plays the whole journey; COMPANIES=40 SEED=... UNTIL=... change it
+	$(RUN) pilot demo $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(UNTIL),--until $(UNTIL))
+
+test: lint ## the linters, and every test but the long ones
+	$(RUN) pytest -m "not full"
+
+test-full: lint ## the same, and the long ones
+	FULL=1 $(RUN) pytest
+
+up: sync ## start Kafka, PostgreSQL and the services; leave them running and say where everything is
+	@$(RUN) laptop up
+
+down: sync ## stop what `up` started
+	@$(RUN) laptop down
+
+bench: sync ## the benchmarks, one JSON line each
+	@set -e; for benchmark in benchmarks/bench_*.py; do $(RUN) python $$benchmark; done
+
+lint: sync ## style, types, layers
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) basedpyright
+	$(RUN) lint-imports
+
+clean: ## stop what runs, then remove data, logs, reports and caches
+	@if [ -f .run/system.json ]; then $(RUN) laptop down; fi
+	rm -rf .run build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.tools/*' -prune -exec rm -rf {} +
+
+# The workspace's members, their dependencies and the tools of the dev group, as locked.
+sync: $(UV)
+	@$(UV) sync --locked --quiet
+
+.tools/bin/uv:
+	python3 -m venv .tools
+	.tools/bin/pip install --quiet 'uv>=0.9'

@@ -3,16 +3,18 @@
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from chassis.migrations import migrate
 from chassis.service import Service
 from laptop.kafka import Kafka
 from laptop.postgres import Postgres
-from laptop.roles import Database, drop, kept_passwords, provision
+from laptop.roles import Database, drop, kept_passwords, open_to_our_roles_only, provision
 from laptop.topics import create_topics
 
 from tests import chassis_driver
@@ -36,7 +38,7 @@ def backing_folder(request: pytest.FixtureRequest):
 @pytest.fixture(scope="session")
 async def postgres(backing_folder: Path) -> AsyncIterator[Database]:
     """A provisioned database server: ``admin_url``, ``migrator_url``, ``url(service)``."""
-    server = Postgres(backing_folder / "postgres")
+    server = Postgres(backing_folder / "postgres", settings={"fsync": "off"})
     await server.start()
     try:
         yield await provision(server.admin_url, kept_passwords(backing_folder / "passwords.json"))
@@ -59,21 +61,43 @@ async def kafka(backing_folder: Path) -> AsyncIterator[str]:
 @pytest.fixture
 async def database(postgres: Database) -> AsyncIterator[Database]:
     """A database of this test's own, provisioned but not migrated."""
-    fresh = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
-    try:
+    async with _copy(postgres, postgres.name) as fresh:
         yield fresh
-    finally:
-        await drop(fresh)
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, Database]:
+    """A migrated database per service, made when it is first needed; tests work on copies."""
+    return {}
 
 
 @pytest.fixture
-async def driving(database: Database, tmp_path: Path) -> AsyncIterator[Driving]:
-    """``await driving(service, **settings)`` is a ``Driver`` of the service on this test's database."""
+async def driving(postgres: Database, templates: dict[str, Database], tmp_path: Path) -> AsyncIterator[Driving]:
+    """``await driving(service, **settings)`` is a ``Driver`` of the service on a database of this test's own."""
     async with AsyncExitStack() as stack:
 
         async def start(service: Service, **settings: object) -> Driver:
-            await migrate(database.migrator_url, service.name, service.migrations)
-            url = database.url(service.name)
+            if service.name not in templates:
+                template = await provision(postgres.admin_url, postgres.passwords, f"template_{service.name}")
+                await migrate(template.migrator_url, service.name, service.migrations)
+                templates[service.name] = template
+            fresh = await stack.enter_async_context(_copy(postgres, templates[service.name].name))
+            url = fresh.url(service.name)
             return await stack.enter_async_context(chassis_driver.driving(service, url, tmp_path, **settings))
 
         yield start
+
+
+@asynccontextmanager
+async def _copy(server: Database, template: str) -> AsyncIterator[Database]:
+    copy = replace(server, name=f"t_{uuid4().hex[:12]}")
+    admin = await asyncpg.connect(server.admin_url)
+    try:
+        await admin.execute(f'create database "{copy.name}" template "{template}"')
+    finally:
+        await admin.close()
+    try:
+        await open_to_our_roles_only(copy)
+        yield copy
+    finally:
+        await drop(copy)

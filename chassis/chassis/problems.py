@@ -114,11 +114,7 @@ async def _invalid_fields(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _validation(_: Request, error: Exception) -> JSONResponse:
-    wrong: dict[str, FieldError] = {}
-    for entry in cast(RequestValidationError, error).errors():
-        found = _field(entry)
-        wrong.setdefault(found.path, found)
-    return _fields(list(wrong.values()))
+    return _fields([_field(entry) for entry in cast(RequestValidationError, error).errors()])
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ headers is a tombstone: it erases its subject. See the CloudEvents Kafka protoco
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -18,7 +18,9 @@ from sojourn_contracts.event import Event
 Headers = Sequence[tuple[str, bytes]]
 
 JSON = "application/json"
-_TYPE = re.compile(r"^(?P<name>[A-Za-z]+)\.v(?P<major>[1-9][0-9]*)$")
+MAX_PATH = 200
+"""Characters of a path: a record may use names of any length."""
+_TYPE = re.compile(r"(?P<name>[A-Za-z]+)\.v(?P<major>[1-9][0-9]*)")
 
 
 class Malformed(ValueError):  # noqa: N818 - it describes the record
@@ -28,6 +30,7 @@ class Malformed(ValueError):  # noqa: N818 - it describes the record
     """
 
     def __init__(self, path: str, reason: str) -> None:
+        path = path[:MAX_PATH]
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
@@ -161,15 +164,18 @@ def _time(attributes: Mapping[str, str]) -> datetime:
         raise Malformed("ce_time", "is not an RFC 3339 time") from None
     if time.tzinfo is None:
         raise Malformed("ce_time", "has no time zone")
-    return time
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise Malformed("ce_time", "lies outside the years 1 to 9999") from None
 
 
 def _event(type_: str) -> type[Event]:
-    match = _TYPE.match(type_)
+    match = _TYPE.fullmatch(type_)
     topic = catalogue.BY_NAME.get(match["name"]) if match else None
     if match is None or topic is None:
         raise UnknownType("ce_type", f"{type_[:100]!r} is not in the catalogue")
-    if int(match["major"]) != topic.event.major:
+    if match["major"] != str(topic.event.major):
         raise UnknownVersion("ce_type", f"{type_[:100]!r} is not a version known here, {topic.event.type()} is")
     return topic.event
 

@@ -69,7 +69,8 @@ class Replay:
 
     async def play(self) -> Progress:
         """Runs until nothing more is to happen, or until the end that was given."""
-        await self._step(START)
+        self._set_clock(START)
+        await self._settle()
         while (at := self._next_instant()) is not None and at <= self._until:
             await self._instant(at)
         self.progress.ended_at = self.progress.now
@@ -83,29 +84,27 @@ class Replay:
     async def _instant(self, at: datetime) -> None:
         """All that happens at one instant: first what is due, then what people do. Looking alone needs no step."""
         if self._standing.next_due is not None and self._standing.next_due <= at:
-            await self._step(at)
+            self._set_clock(at)
+            await self._settle()
         while self._agenda and self._agenda[0].at <= at:
             act = heapq.heappop(self._agenda)
             if act.does is Does.LOOK:
                 await self._look(self._people[act.person], at)
                 continue
             if self.progress.now < at:
-                await self._step(at)
+                self._set_clock(at)
             act = self._reconsidered(act)
             await self._do(act)
             if act.does.moves_the_market or not self._agenda or self._agenda[0].at > at:
                 await self._settle()
 
-    async def _step(self, at: datetime) -> None:
-        self._standing = await self._steps.to(at)
-        self._note(at)
+    def _set_clock(self, at: datetime) -> None:
+        """Nothing is due before ``at``: whoever does something from now on reads the new time, and there is no need to wait."""
+        self._steps.to(at)
+        self.progress.now = at
 
     async def _settle(self) -> None:
         self._standing = await self._steps.settled(self.progress.now)
-        self._note(self.progress.now)
-
-    def _note(self, at: datetime) -> None:
-        self.progress.now = at
         self.progress.events = self._standing.changes
         self.progress.steps = self._steps.count
         self.progress.step_seconds = self._steps.seconds

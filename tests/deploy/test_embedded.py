@@ -18,14 +18,16 @@ from laptop.process import Process, Running, StartError, until
 from laptop.topics import create_topics
 
 
-def processes_that_mention(folder: Path) -> list[psutil.Process]:
+def processes_that_mention(folder: Path) -> list[list[str]]:
+    """Their command lines."""
     found = []
     for process in psutil.process_iter():
         try:
-            if str(folder) in " ".join(process.cmdline()):
-                found.append(process)
+            command = process.cmdline()
         except psutil.Error:
             continue
+        if str(folder) in " ".join(command):
+            found.append(command)
     return found
 
 
@@ -125,7 +127,7 @@ async def test_postgres_with_an_unknown_setting_says_so_and_leaves_nothing(serve
 
 async def test_a_start_that_is_cancelled_leaves_nothing(server_folder: Path):
     starting = asyncio.create_task(Kafka(server_folder).start())
-    assert await until(lambda: any("kafka.Kafka" in p.cmdline() for p in processes_that_mention(server_folder)), 30)
+    assert await until(lambda: any("kafka.Kafka" in command for command in processes_that_mention(server_folder)), 30)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting

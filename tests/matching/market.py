@@ -49,13 +49,10 @@ def offer(name: str = "offer", **changed: Any) -> HostingOffer:
     return HostingOffer(**(fields | changed))
 
 
-def company(
-    name: str, country: str, *stays: Placement | HostingOffer, revision: int = 1, sector: str = "62"
-) -> CompanyRegistered:
-    """The first state is a registration, a later one an update; see ``updated``."""
+def company(name: str, country: str, *stays: Placement | HostingOffer, sector: str = "62") -> CompanyRegistered:
     return CompanyRegistered(
         company_id=named(name),
-        revision=revision,
+        revision=1,
         country=country,
         region=f"{country}1",
         sector=sector,
@@ -67,7 +64,8 @@ def company(
 
 
 def updated(profile: CompanyRegistered, revision: int, **changed: Any) -> CompanyUpdated:
-    return CompanyUpdated(**(dict(profile) | {"revision": revision} | changed))
+    fields: dict[str, Any] = {**dict(profile), "revision": revision, **changed}
+    return CompanyUpdated(**fields)
 
 
 def sender(name: str = "sender", country: str = "DE", sector: str = "62", **changed: Any) -> CompanyRegistered:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -115,7 +115,7 @@ async def test_a_search_leaves_a_company_that_is_being_updated_to_its_next_run(w
     assert len(await one.emitted()) == 1
 
 
-Disturbance = Callable[[Sequence[Driver], asyncpg.Connection], Awaitable[None]]
+Disturbance = Callable[[Sequence[Driver], asyncpg.Connection], Coroutine[None, None, None]]
 
 
 async def undisturbed(workers: Sequence[Driver], watcher: asyncpg.Connection) -> None:

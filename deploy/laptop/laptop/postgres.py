@@ -135,14 +135,17 @@ class Postgres:
             "-A",
             "scram-sha-256",
         )
-        done = subprocess.run(  # noqa: S603 - our own command
-            [_binaries() / "initdb", *options, "-U", ADMIN, f"--pwfile={password}", "-D", self._data],
-            env=_environment(),
-            cwd="/",
-            capture_output=True,
-            text=True,
-            **({} if owner is None else {"user": owner[0], "group": owner[1], "extra_groups": []}),
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - our own command
+                [_binaries() / "initdb", *options, "-U", ADMIN, f"--pwfile={password}", "-D", self._data],
+                env=_environment(),
+                cwd="/",
+                capture_output=True,
+                text=True,
+                **({} if owner is None else {"user": owner[0], "group": owner[1], "extra_groups": []}),
+            )
+        except OSError as error:
+            raise StartError(f"PostgreSQL's initdb could not be started: {error}") from error
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("a") as log:
             log.write(done.stdout + done.stderr)

@@ -70,7 +70,7 @@ async def provision(admin_url: str, passwords: Mapping[str, str], name: str = DA
         await _make_roles(admin, passwords)
         if not await admin.fetchval("select true from pg_database where datname = $1", name):
             await admin.execute(f'create database "{name}"')
-        await _open_to_our_roles_only(database)
+        await open_to_our_roles_only(database)
         await _make_schemas(database)
     finally:
         await admin.close(timeout=10)
@@ -106,7 +106,8 @@ async def _make_roles(admin: asyncpg.Connection, passwords: Mapping[str, str]) -
             await admin.execute(f"alter role {role} set {name} = '{value}'")
 
 
-async def _open_to_our_roles_only(database: Database) -> None:
+async def open_to_our_roles_only(database: Database) -> None:
+    """Let the migrator and the runtime roles connect, and nobody else; a copy of a database needs this anew."""
     roles = ", ".join(runtime_role(service) for service in SERVICES)
     admin = await asyncpg.connect(database.owner_url, timeout=10)
     try:

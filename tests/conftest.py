@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import psutil
 import pytest
 from chassis.migrations import migrate
 from chassis.service import Service
@@ -27,9 +29,13 @@ REPOSITORY = Path(__file__).parent.parent
 
 @pytest.fixture(scope="session")
 def backing_folder(request: pytest.FixtureRequest):
-    """Data and logs of this run's servers; kept when a test failed."""
-    folder = REPOSITORY / "build" / "tests" / str(os.getpid())
+    """Data and logs of this run's servers; kept for an hour when a test failed."""
+    runs = REPOSITORY / "build" / "tests"
+    folder = runs / str(os.getpid())
     folder.mkdir(parents=True)
+    for former in runs.glob("[0-9]*"):
+        if time.time() - former.stat().st_mtime > 3600 and not psutil.pid_exists(int(former.name)):
+            shutil.rmtree(former, ignore_errors=True)
     yield folder
     if not request.session.testsfailed:
         shutil.rmtree(folder)

@@ -41,7 +41,7 @@ class Batches(Generic[T]):
         self._do = do
         self._set_aside = set_aside
         self._longest = longest
-        self._size = 100
+        self._size = 10
         self._in_a_row = 0
         self.halted = False
 
@@ -95,4 +95,4 @@ class Batches(Generic[T]):
     def _pace(self, done: int, seconds: float, backlog: bool) -> None:
         wanted = LONG_ENOUGH * (4 if backlog else 1)
         if done == self._size or seconds > wanted:
-            self._size = max(10, min(self._longest, int(done * min(2.0, wanted / max(seconds, 0.001)))))
+            self._size = max(1, min(self._longest, int(done * min(2.0, wanted / max(seconds, 0.001)))))

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -128,7 +129,7 @@ class Process:
     async def serve(self) -> None:
         """Serves until told to stop by a signal, and then ends cleanly: uvicorn raises the signal again once it has stopped."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, _ended_already)
         server = uvicorn.Server(
             uvicorn.Config(
                 self.app,
@@ -246,6 +247,10 @@ class Process:
             self.metrics.published_position(self.relay.published)
         self.metrics.due_late(works["late"])
         self.metrics.consumer_lag(await self.consumer.lag() or 0, self.consumer.seconds_behind)
+
+
+def _ended_already(number: int, frame: FrameType | None) -> None:
+    """What is left to do on a signal that uvicorn has acted upon: nothing."""
 
 
 def _name_a_failure(task: asyncio.Task[None]) -> None:

@@ -54,7 +54,7 @@ class HostingOffer(_Stay):
 
     offer_id: UUID
     capacity: Annotated[int, Field(ge=0)]
-    """Travellers who can be hosted over the life of the offer."""
+    """Travellers who can be hosted at once: a completed or cancelled stay gives its place back."""
     skills_taught: tuple[Skill, ...]
     skills_needed: tuple[Skill, ...]
 

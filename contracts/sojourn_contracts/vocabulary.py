@@ -53,7 +53,10 @@ class Level(StrEnum):
     @property
     def rank(self) -> int:
         """0 for A1 up to 5 for C2."""
-        return list(Level).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {level: rank for rank, level in enumerate(Level)}
 
 
 class Side(StrEnum):

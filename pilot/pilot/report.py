@@ -9,7 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.columns import Columns
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sojourn_contracts.catalogue import TOPICS
 
@@ -120,12 +122,17 @@ def show(made: Report, console: Console) -> None:
         style="dim",
         sep="",
     )
-    console.print(_counts("Funnel", made["funnel"]), _counts("Exchanges by stage", made["exchanges"]))
-    console.print(_indicators(made["indicators"]), _responses(made["responses"]))
-    console.print(_counts("Acts", made["acts"]), _counts("Refused, as the rules want", made["refusals"]))
-    console.print(_counts("Events on their topics", made["events"] | {"in all": sum(made["events"].values())}))
-    console.print(_invariants(made["invariants"]))
-    console.print(_counts("Wall clock", made["wall_clock"]))
+    events = made["events"] | {"in all": sum(made["events"].values())}
+    for beside in (
+        [_counts("Funnel", made["funnel"]), _counts("Exchanges by stage", made["exchanges"])],
+        [_indicators(made["indicators"])],
+        [_responses(made["responses"])],
+        [_counts("Acts", made["acts"]), _counts("Refused, as the rules want", made["refusals"])],
+        [_counts("Events on their topics", events), _counts("Wall clock", made["wall_clock"])],
+        [_invariants(made["invariants"])],
+    ):
+        console.print(Columns(beside, padding=(0, 4)))
+    _tell_breaches(made["invariants"], console)
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -166,9 +173,15 @@ def _responses(responses: Sequence[Mapping[str, Any]]) -> Table:
 def _invariants(invariants: Sequence[Mapping[str, Any]]) -> Table:
     table = _table("Invariants", "", "")
     for each in invariants:
-        table.add_row(each["invariant"], "[green]holds[/]" if each["holds"] else "[bold red]BROKEN[/]")
-        for breach in each["breaches"][:SHOWN]:
-            table.add_row(f"  [red]{breach}[/]", "")
-        if len(each["breaches"]) > SHOWN:
-            table.add_row(f"  [red]and {len(each['breaches']) - SHOWN} more[/]", "")
+        table.add_row(escape(each["invariant"]), "[green]holds[/]" if each["holds"] else "[bold red]BROKEN[/]")
     return table
+
+
+def _tell_breaches(invariants: Sequence[Mapping[str, Any]], console: Console) -> None:
+    for each in invariants:
+        if each["breaches"]:
+            console.print(f"\nBROKEN: {each['invariant']}", style="bold red", markup=False)
+        for breach in each["breaches"][:SHOWN]:
+            console.print(f"  {breach}", markup=False)
+        if len(each["breaches"]) > SHOWN:
+            console.print(f"  and {len(each['breaches']) - SHOWN} more")

@@ -174,7 +174,11 @@ async def disturbed(world: World, reader: Reader, left_behind: bool, at: int, di
         await until(lambda: leader.elsewhere.held or leader.has_published)
         reached = leader.elsewhere.held
         if reached:
+          try:
             await disturb(world, leader)
+          except BaseException:
+            print(leader.elsewhere.steps.places[-30:], leader.elsewhere.steps._under_way, leader.relay.__dict__)
+            raise
         leader.stop()
     await assert_published(world.pool, await reader.all(f"sojourn/{world.name}"), world.emitted)
     return reached
@@ -202,5 +206,5 @@ async def test_a_leader_disturbed_at_any_await_loses_and_doubles_nothing(
                 if not await disturbed(world, reader, left_behind, step, disturb):
                     break
             except Exception as error:
-                error.add_note(f"{disturb.__name__} at step {step} of {len(places)}, SEED={SEED}")
+                error.add_note(f"{disturb.__name__} at step {step} of {len(places)}, {places[step-1:step]}, SEED={SEED}")
                 raise

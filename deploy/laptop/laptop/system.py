@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,7 @@ class System:
         *,
         stopped_at: datetime | None = None,
         environment: Mapping[str, str] | None = None,
+        services: Sequence[str] = SERVICES,
         replicas: Mapping[str, int] | None = None,
         kafka: str | None = None,
         database_url: str | None = None,
@@ -61,6 +62,7 @@ class System:
         self._admin_url = database_url or os.environ.get("DATABASE_URL")
         self._database_name = database_name
         self._environment = dict(environment or {})
+        self._services = services
         self._replicas = dict(replicas or {})
         self._say = say
         self._stopped_at = stopped_at
@@ -130,9 +132,9 @@ class System:
         await together(*(each.start() for each in (self.broker, self.server) if each is not None))
         self._say("making topics, roles and schemas")
         await together(self._provision(), create_topics(self.kafka))
-        await together(*(self.run(service, "migrate") for service in SERVICES))
+        await together(*(self.run(service, "migrate") for service in self._services))
         self._say("starting the services")
-        for service in SERVICES:
+        for service in self._services:
             for number in range(1, self._replicas.get(service, 1) + 1):
                 self._add(service if number == 1 else f"{service}-{number}", service)
         await together(*(self.start_service(name) for name in self.processes))

@@ -92,7 +92,7 @@ def percentile(values: list[float], share: float) -> float:
 def report(benchmark: str, figures: dict[str, float | int | None]) -> None:
     """The last line of a benchmark."""
     rounded = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
-    print(json.dumps({"benchmark": benchmark, "figures": rounded}), flush=True)  # noqa: T201
+    print(json.dumps({"benchmark": benchmark, "figures": rounded}), flush=True)
 
 
 async def truncate(connection: asyncpg.Connection, *tables: str) -> None:

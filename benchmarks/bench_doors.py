@@ -16,21 +16,20 @@ from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from backing import NO_MIGRATIONS, Backing, backing, company, report
+from bench_relay import producer
+from chassis.clock import SystemClock
 from chassis.consumer import Consumer
 from chassis.database import pool as database_pool
 from chassis.doors import OnAllDue, OnDue, OnEvent, OnEvents, Received, Work
 from chassis.due import DueWork
 from chassis.inbox import Inbox
 from chassis.metrics import Metrics
-from chassis.clock import SystemClock
 from chassis.transaction import Cause, OpenTransaction, Transaction
 from sojourn_contracts import envelope
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.envelope import Envelope
 from uuid_utils.compat import uuid7
-
-from backing import NO_MIGRATIONS, Backing, backing, company, report
-from bench_relay import producer
 
 EVENTS = int(os.environ.get("EVENTS", "30000"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
@@ -201,9 +200,13 @@ async def main() -> None:
     async with backing() as at:
         url = await at.migrated(SERVICE, NO_MIGRATIONS)
         owner = await asyncpg.connect(at.database.migrator_url, server_settings={"search_path": SERVICE})
-        await owner.execute("create table seen (company_id uuid primary key, revision int not null, payload text not null)")
+        await owner.execute(
+            "create table seen (company_id uuid primary key, revision int not null, payload text not null)"
+        )
         await fill(at.bootstrap)
-        figures: dict[str, list[float]] = {name: [] for name in ("each", "together", "raw", "due", "due_each", "raw_due")}
+        figures: dict[str, list[float]] = {
+            name: [] for name in ("each", "together", "raw", "due", "due_each", "raw_due")
+        }
         for round_ in range(ROUNDS):
             await owner.execute("truncate seen, inbox")
             figures["each"].append(await consumed(at, url, OnEvent(CompanyRegistered, each)))

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from chassis import relay
+from backing import NO_MIGRATIONS, Backing, backing, company, percentile, postgres_cpu_seconds, report
 from chassis.database import pool as database_pool
 from chassis.outbox import entry, write
 from chassis.relay import Relay
@@ -22,7 +22,7 @@ from chassis.transaction import Cause
 from sojourn_contracts.company import CompanyRegistered
 from uuid_utils.compat import uuid7
 
-from backing import Backing, NO_MIGRATIONS, backing, company, percentile, postgres_cpu_seconds, report
+from chassis import relay
 
 EVENTS = int(os.environ.get("EVENTS", "100000"))
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
@@ -54,7 +54,10 @@ async def raw_drain(bootstrap: str, row: asyncpg.Record) -> float:
         keys = [str(uuid7()).encode() for _ in range(EVENTS)]
         began = time.perf_counter()
         for first in range(0, EVENTS, relay.BATCH):
-            sent = [await sender.send(TOPIC, value=value, key=key, headers=headers) for key in keys[first : first + relay.BATCH]]
+            sent = [
+                await sender.send(TOPIC, value=value, key=key, headers=headers)
+                for key in keys[first : first + relay.BATCH]
+            ]
             for delivery in sent:
                 await delivery
         return EVENTS / (time.perf_counter() - began)

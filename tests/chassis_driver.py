@@ -10,7 +10,6 @@ from uuid import UUID
 
 import asyncpg
 import httpx
-from chassis import identity
 from chassis.identity import Caller, Role
 from chassis.inbox import Arrival, arrival
 from chassis.service import Process, Service
@@ -19,6 +18,8 @@ from sojourn_contracts import catalogue, envelope
 from sojourn_contracts.envelope import Envelope
 from sojourn_contracts.event import Event
 from uuid_utils.compat import uuid7
+
+from chassis import identity
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -104,9 +105,7 @@ class Driver:
         async with self.process.pool.acquire() as connection:
             return await connection.fetch(query, *arguments)
 
-    def token(
-        self, role: Role | str, company_id: UUID | None = None, person_id: UUID | None = None
-    ) -> dict[str, str]:
+    def token(self, role: Role | str, company_id: UUID | None = None, person_id: UUID | None = None) -> dict[str, str]:
         """The header that says who is calling."""
         caller = Caller(Role(role), str(person_id or company_id or role), company_id, person_id)
         return {"Authorization": f"Bearer {identity.issue(self._key, caller, timedelta(hours=1))}"}

@@ -1,7 +1,10 @@
 """What an orchestrator, Prometheus and the laptop ask a process.
 
-Live: the process answers. Ready: it can serve requests, that is its schema is there and its database answers. Kafka,
-lag and consumers are no part of it: a process that waits for Kafka serves requests, and a restart would help nobody.
+Guarantee 21: a process is ready if and only if it is not stopping, its database answers, and its schema is at its version
+or later; it is live as long as it answers.
+
+Kafka, lag and consumers are no part of it: a process that waits for Kafka serves requests, and a restart would help
+nobody.
 """
 
 import asyncio

@@ -1,8 +1,10 @@
 """The HTTP door: what stands around every request, and the one transaction inside it.
 
-Guarantee: a request is answered with success only after its transaction was committed; if the commit fails, or its
-answer is lost, the client gets a 5xx. A body is never read beyond its limit. A request's correlation id is in every
-line and event that descends from it, and in the answer.
+Guarantee 17: a request is answered with success only after its transaction was committed; if the commit fails, or its
+answer is lost, the client gets a 5xx.
+
+A body is never read beyond its limit. A request's correlation id is in every line and event that descends from it, and in
+the answer.
 """
 
 import re

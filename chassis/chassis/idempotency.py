@@ -1,9 +1,10 @@
 """``Idempotency-Key``: a POST that creates may be repeated until its answer arrives, and creates once.
 
-Guarantee: the same key with the same body gets the same answer; with another body, 422. The key is taken and the answer
-kept in the transaction that creates, so a failed attempt leaves no trace, and a second one that arrives meanwhile waits
-for the first one's outcome. A key belongs to its caller, method and path. What is kept holds no token: those are added
-after.
+Guarantee 18: the same key with the same body gets the same answer and creates once; with another body it is a 422.
+
+The key is taken and the answer kept in the transaction that creates, so a failed attempt leaves no trace, and a second
+one that arrives meanwhile waits for the first one's outcome. A key belongs to its caller, method and path. What is kept
+holds no token: those are added after.
 """
 
 import hashlib

@@ -1,7 +1,9 @@
 """Migrations: plain SQL, applied by a command as the role that owns the schemas, never by a serving process.
 
-Guarantee: two that run at the same moment, of one service or of several, do not disturb each other; the second one
-waits, and gives up with a clear error. Each file is one transaction. Old code runs on a newer schema, so a process is
+Guarantee 19: two that run at the same moment, of one service or of several, do not disturb each other; the second one of
+a service waits, and gives up with a clear error.
+
+Each file is one transaction unless it says otherwise. Old code runs on a newer schema, so a process is
 ready once every migration it knows is applied, whatever else is.
 """
 

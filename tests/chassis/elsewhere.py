@@ -56,11 +56,10 @@ class Elsewhere:
         except BaseException as error:
             self.error = error
         finally:
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
-                with suppress(BaseException):
-                    self._loop.run_until_complete(task)
-            self._loop.run_until_complete(asyncio.sleep(0))
+            while tasks := asyncio.all_tasks(self._loop):
+                for task in tasks:
+                    task.cancel()
+                self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self._loop.close()
 
     async def _body(self) -> None:
@@ -91,7 +90,7 @@ class Elsewhere:
 
         def end() -> None:
             self._loop.die()
-            raise asyncio.CancelledError
+            self._cancel()
 
         self._end_with(end)
 

@@ -20,7 +20,8 @@ class Steps:
     """The steps of all coroutines that it is put over, counted together."""
 
     def __init__(self, *modules: ModuleType, at: int | None = None, act: Act | None = None) -> None:
-        """``modules``: whose lines name the steps, and whose coroutines the task factory steps."""
+        """``modules``: whose lines name the steps; the task factory steps the tasks of the first."""
+        self._own = modules[0].__file__ if modules else None
         self._files = {module.__file__ for module in modules}
         self._at = at
         self._act = act
@@ -51,9 +52,9 @@ class Steps:
             self._under_way[name] -= 1
 
     def task_factory(self, loop: Any, coroutine: Any, *, context: Any = None) -> "asyncio.Task[Any]":
-        """For ``loop.set_task_factory``: tasks that run a coroutine function of the modules go step by step."""
+        """For ``loop.set_task_factory``: tasks that run a coroutine function of the first module go step by step."""
         code = getattr(coroutine, "cr_code", None)
-        if code is not None and code.co_filename in self._files:
+        if code is not None and code.co_filename == self._own:
             coroutine = self.over(coroutine)
         return asyncio.Task(coroutine, loop=loop, context=context)
 

@@ -124,8 +124,9 @@ async def post(http: httpx.AsyncClient, key: str | None = KEY, token: str | None
 
 
 async def test_the_same_key_and_body_get_the_same_answer_and_create_once(http: httpx.AsyncClient, pool: Any):
-    first = await post(http, wishes=["a", "b", "c"])
-    again = await post(http, wishes=["c", "a", "b"])
+    wishes = [str(number) for number in range(100)]
+    first = await post(http, wishes=wishes)
+    again = await post(http, wishes=wishes[::-1])
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.json() == again.json()
     assert await pool.fetchval("select count(*) from inbox") == 1

@@ -14,7 +14,6 @@ from uuid import uuid4
 
 import chassis.relay
 import pytest
-from chassis import database as databases
 from chassis.database import Pool
 from chassis.lease import Lease
 from chassis.migrations import migrate
@@ -22,6 +21,7 @@ from chassis.relay import MOVE, POSITION, Relay
 from laptop.roles import Database
 from uuid_utils.compat import uuid7
 
+from chassis import database as databases
 from tests.chassis.elsewhere import Elsewhere
 from tests.chassis.given import MIGRATIONS, SERVICE, cancelled, declined, transaction
 from tests.chassis.steps import sample
@@ -96,12 +96,12 @@ class Leader:
     def __init__(self, world: World, at: int | None) -> None:
         self._world = world
         self.relay: Relay | None = None
-        self.elsewhere = Elsewhere(self._main, chassis.relay, chassis.lease, at=at)
+        self.elsewhere = Elsewhere(self._main, chassis.relay, at=at)
 
     async def _main(self) -> None:
         async with databases.pool(self._world.url, SERVICE, 4) as pool:
             self.relay = self._world.relay(pool)
-            await self.relay.run()
+            await asyncio.create_task(self.relay.run())
 
     @property
     def has_published(self) -> bool:
@@ -174,11 +174,7 @@ async def disturbed(world: World, reader: Reader, left_behind: bool, at: int, di
         await until(lambda: leader.elsewhere.held or leader.has_published)
         reached = leader.elsewhere.held
         if reached:
-          try:
             await disturb(world, leader)
-          except BaseException:
-            print(leader.elsewhere.steps.places[-30:], leader.elsewhere.steps._under_way, leader.relay.__dict__)
-            raise
         leader.stop()
     await assert_published(world.pool, await reader.all(f"sojourn/{world.name}"), world.emitted)
     return reached
@@ -206,5 +202,7 @@ async def test_a_leader_disturbed_at_any_await_loses_and_doubles_nothing(
                 if not await disturbed(world, reader, left_behind, step, disturb):
                     break
             except Exception as error:
-                error.add_note(f"{disturb.__name__} at step {step} of {len(places)}, {places[step-1:step]}, SEED={SEED}")
+                error.add_note(
+                    f"{disturb.__name__} at step {step} of {len(places)}, {places[step - 1 : step]}, SEED={SEED}"
+                )
                 raise

@@ -1,7 +1,7 @@
 """What stands on the topics, as a ``read_committed`` reader sees it, and whether that is what the log says."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -15,39 +15,44 @@ from tests.chassis.waiting import until
 class Reader:
     """Reads topics from where they ended when it was opened."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> None:
-        self._consumer = consumer
-        self._places = places
+    def __init__(self, committed: AIOKafkaConsumer, uncommitted: AIOKafkaConsumer) -> None:
+        self._committed = committed
+        self._uncommitted = uncommitted
         self._read: list[ConsumerRecord] = []
 
     async def all(self, source: str | None = None) -> list[ConsumerRecord]:
-        """All records so far, up to the end as it is now; of one source if wanted."""
+        """All records so far, of one source if wanted. Waits until no transaction is open."""
         await until(self._at_the_end)
-        return [
-            record for record in self._read if source is None or ("ce_source", source.encode()) in record.headers
-        ]
+        return [record for record in self._read if source is None or ("ce_source", source.encode()) in record.headers]
 
     async def _at_the_end(self) -> bool:
-        found = await self._consumer.getmany(timeout_ms=50)
+        """Up to the last record that anybody wrote, whether its transaction was ended or not."""
+        found = await self._committed.getmany(timeout_ms=20)
         self._read += [record for records in found.values() for record in records]
-        ends = await self._consumer.end_offsets(list(self._places))
-        return all([await self._consumer.position(place) >= ends[place] for place in self._places])
+        ends = await self._uncommitted.end_offsets(list(self._committed.assignment()))
+        return all([await self._committed.position(place) >= end for place, end in ends.items()])
 
 
 @asynccontextmanager
 async def reading(kafka: str, *topics: str, partitions: int = 6) -> AsyncGenerator[Reader]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, isolation_level="read_committed", enable_auto_commit=False, fetch_max_wait_ms=50
-    )
-    await consumer.start()
-    try:
+    async with AsyncExitStack() as stack:
+        committed, uncommitted = [
+            await _started(
+                stack, AIOKafkaConsumer(bootstrap_servers=kafka, isolation_level=level, fetch_max_wait_ms=20)
+            )
+            for level in ("read_committed", "read_uncommitted")
+        ]
         places = [TopicPartition(topic, number) for topic in topics for number in range(partitions)]
-        consumer.assign(places)
-        for place, end in (await consumer.end_offsets(places)).items():
-            consumer.seek(place, end)
-        yield Reader(consumer, places)
-    finally:
-        await consumer.stop()
+        committed.assign(places)
+        for place, end in (await uncommitted.end_offsets(places)).items():
+            committed.seek(place, end)
+        yield Reader(committed, uncommitted)
+
+
+async def _started(stack: AsyncExitStack, consumer: AIOKafkaConsumer) -> AIOKafkaConsumer:
+    stack.push_async_callback(consumer.stop)
+    await consumer.start()
+    return consumer
 
 
 async def set_position(kafka: str, group: str, place: TopicPartition, offset: int, metadata: str = "") -> None:
@@ -67,7 +72,9 @@ def header(record: ConsumerRecord, name: str) -> str | None:
 
 async def assert_published(pool: Pool, records: Sequence[ConsumerRecord], emitted: int) -> None:
     """Every event that was emitted is in the log and exactly once on its topic, in log order, and nothing else is."""
-    log = await pool.fetch("select position, topic, sequence, event_id::text, subject::text from event_log order by position")
+    log = await pool.fetch(
+        "select position, topic, sequence, event_id::text, subject::text from event_log order by position"
+    )
     assert [row["position"] for row in log] == list(range(1, emitted + 1)), "positions are dense"
     assert await pool.fetchval("select count(*) from outbox") == 0
     for topic in {row["topic"] for row in log} | {record.topic for record in records}:

@@ -113,7 +113,9 @@ def _offer(offer_id: UUID) -> HostingOffer:
     )
 
 
-def _profile(company_id: UUID, revision: int, placements: tuple[UUID, ...], offers: tuple[UUID, ...]) -> dict[str, object]:
+def _profile(
+    company_id: UUID, revision: int, placements: tuple[UUID, ...], offers: tuple[UUID, ...]
+) -> dict[str, object]:
     return {
         "company_id": company_id,
         "revision": revision,

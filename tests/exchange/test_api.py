@@ -84,7 +84,11 @@ async def test_an_exchange_goes_from_its_proposal_to_its_completion(driver: Driv
     assert (view["stage"], view["training_hours"], view["ended_by"]) == ("completed", 40, "host")
 
     emitted = await driver.emitted()
-    assert [type(event) for event in emitted] == [ExchangeUpdated] * 5 + [ExchangeAgreed, ExchangeUpdated, ExchangeCompleted]
+    assert [type(event) for event in emitted] == [ExchangeUpdated] * 5 + [
+        ExchangeAgreed,
+        ExchangeUpdated,
+        ExchangeCompleted,
+    ]
     assert [event.revision for event in emitted] == list(range(2, 10))
     assert view["revision"] == 9
 
@@ -228,7 +232,9 @@ async def test_a_signature_under_a_version_that_was_replaced_is_refused(driver: 
         ),
     ],
 )
-async def test_every_wrong_field_is_named_and_nothing_stored(driver: Driver, command: str, body: object, paths: list[str]):
+async def test_every_wrong_field_is_named_and_nothing_stored(
+    driver: Driver, command: str, body: object, paths: list[str]
+):
     await stands_at(driver, given.accepted())
     response = await post(driver, command, company(driver, HOST), body)
     assert response.status_code == 422

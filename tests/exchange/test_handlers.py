@@ -141,7 +141,9 @@ async def test_an_update_changes_nothing_that_is_signed_or_over(driver: Driver, 
 async def test_an_older_state_of_a_company_does_not_undo_a_newer_one(driver: Driver):
     await driver.handle(sender_updated(3, PLACEMENT), sender_updated(2), sender_registered(), proposal())
     assert await stage_of(driver) is Stage.PROPOSED
-    assert (await driver.rows("select (profile ->> 'revision')::int from company where company_id = $1", SENDER))[0][0] == 3
+    assert (await driver.rows("select (profile ->> 'revision')::int from company where company_id = $1", SENDER))[0][
+        0
+    ] == 3
 
 
 @pytest.mark.parametrize("event", [CompanyRegistered, CompanyUpdated])
@@ -246,7 +248,9 @@ async def test_an_erased_match_is_not_opened_and_not_erased_twice(driver: Driver
 
 
 async def test_a_batch_has_the_same_effect_as_its_events_one_by_one(driver: Driver):
-    await driver.handle_together(sender_registered(), proposal(), host_registered(), withdrawn(HOST), proposal("second"))
+    await driver.handle_together(
+        sender_registered(), proposal(), host_registered(), withdrawn(HOST), proposal("second")
+    )
     assert await stage_of(driver) is Stage.WITHDRAWN
     assert await stage_of(driver, id_of("second")) is Stage.WITHDRAWN
     assert await declined_as(driver) == [DeclineReason.WITHDRAWN] * 2

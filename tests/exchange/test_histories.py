@@ -115,7 +115,9 @@ async def keeps_its_promises(driver: Driver, history: set[str], matches: tuple[M
     assert len(revisions) == len(set(revisions))
 
 
-async def lived_through(driver: Driver, history: list[str], records: dict[str, Arrival], start: Callable[[], Any]) -> Known:
+async def lived_through(
+    driver: Driver, history: list[str], records: dict[str, Arrival], start: Callable[[], Any]
+) -> Known:
     await emptied(driver)
     await start()
     for name in history:

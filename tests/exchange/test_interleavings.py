@@ -39,6 +39,7 @@ from tests.exchange.given import (
     NOON,
     SENDER,
     STARTS,
+    STRANGER,
     TRAVELLER,
     proposal,
     sender_registered,
@@ -96,7 +97,8 @@ AS_HOST = Caller(Role.COMPANY, "host", HOST)
 AS_TRAVELLER = Caller(Role.TRAVELLER, "traveller", SENDER, TRAVELLER)
 
 ALMOST = timedelta(milliseconds=1)
-BACK = proposal("back", sender_id=HOST, host_id=SENDER)
+THERE = proposal("there", sender_id=STRANGER, host_id=HOST)
+BACK = proposal("back", sender_id=HOST, host_id=STRANGER)
 SIGNED_BY_TWO = given.signed_by(Party.TRAVELLER, Party.HOST)
 
 PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
@@ -106,7 +108,7 @@ PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
     "a proposal opens while its sender is erased": (None, hears(proposal()), erases(CompanyRegistered, SENDER)),
     "a proposal opens while it is erased": (None, hears(proposal()), erases(MatchProposed, MATCH)),
     "a proposal opens twice": (None, hears(proposal()), hears(proposal(revision=2))),
-    "two proposals open between the same companies": (None, hears(proposal()), hears(BACK)),
+    "two proposals open between companies not heard of yet": (None, hears(THERE), hears(BACK)),
     "both companies leave": (given.agreed(), hears(withdrawn(SENDER)), hears(withdrawn(HOST))),
     "both sides accept": (
         given.proposed(),
@@ -197,9 +199,7 @@ class Stand:
             await self._driver.handle(sender_registered())
         else:
             await stands_at(self._driver, start)
-        actors = [
-            Actor(str(index), self._connections[index], _clock(does.now)) for index, does in enumerate(both)
-        ]
+        actors = [Actor(str(index), self._connections[index], _clock(does.now)) for index, does in enumerate(both)]
         trace = await interleaved(actors, [does.work for does in both], self._connections[2], schedule)
         await self._driver.rows("update due set not_before = null")
         await self._driver.run_due(max(does.now for does in both))

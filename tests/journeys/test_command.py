@@ -8,19 +8,14 @@ from typer.testing import CliRunner
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("COMPANIES", "0", "0 is not in the range 1<=x<=100000"),
-        ("COMPANIES", "many", "'many' is not a valid integer"),
-        ("SEED", "x", "'x' is not a valid integer"),
-        ("UNTIL", "2016-10-31", "2016-10-31 is not after the programme's start, 2016-11-01"),
-        ("UNTIL", "soon", "'soon' does not match the format '%Y-%m-%d'"),
-    ],
+    ("name", "value"),
+    [("COMPANIES", "0"), ("COMPANIES", "many"), ("SEED", "x"), ("UNTIL", "2016-10-31"), ("UNTIL", "soon")],
 )
-def test_impossible_parameters_end_with_a_clear_line(tmp_path: Path, name: str, value: str, said: str):
+def test_impossible_parameters_end_with_a_clear_line(tmp_path: Path, name: str, value: str):
     folder = tmp_path / "demo"
     result = CliRunner().invoke(command, ["demo", "--folder", str(folder)], env={name: value})
     assert result.exit_code == 2
-    assert said in result.output
-    assert name in result.output
+    line = result.output.strip().splitlines()[-1]
+    assert line.startswith("Error: Invalid value for")
+    assert name in line
     assert not folder.exists()

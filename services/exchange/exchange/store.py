@@ -191,14 +191,13 @@ async def forget(tx: Transaction, exchange: Exchange) -> None:
 
 async def companies_locked_or_blank(tx: Transaction, *company_ids: UUID) -> list[Company]:
     """Locked in the order of their ids until the transaction ends; blank where nothing was heard yet."""
-    ids = sorted(company_ids)
     await tx.connection.execute(
         "insert into company (company_id) select id from unnest($1::uuid[]) as ids(id) order by id on conflict do nothing",
-        ids,
+        company_ids,
     )
     rows = await tx.connection.fetch(
         "select company_id, profile, dropped, gone from company where company_id = any($1) order by company_id for update",
-        ids,
+        company_ids,
     )
     return [
         Company(

@@ -1,0 +1,346 @@
+"""What companies do while the system is struck: bounded, seeded load over public HTTP, each request repeated until answered.
+
+In a round a few groups of companies compete for few places: they register, change what they say, accept or decline, draft, sign,
+complete and answer the survey, while strangers keep registering. All that was answered with success is a promise.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import httpx
+from laptop.clock import StoppedClock
+from laptop.process import until
+from sojourn_contracts.skills import SKILLS
+
+START = datetime(2027, 3, 1, 12, tzinfo=UTC)
+PATIENCE = 90.0
+"""Seconds within which a request is answered, and the story gets to its next turn, whatever is struck meanwhile."""
+GROUPS = 3
+STRANGERS = 24
+ARRIVALS = 5.0
+"""Seconds over which companies come."""
+STAY = timedelta(days=14)
+
+Form = dict[str, Any]
+_SKILLS = sorted(SKILLS)
+
+
+@dataclass
+class Promises:
+    """What was answered with success, in all rounds, and so holds for good."""
+
+    names: list[str] = field(default_factory=list)
+    """Of every company that ever asked to be registered."""
+    companies: dict[str, str] = field(default_factory=dict)
+    """Name to id."""
+    revisions: set[tuple[str, int]] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
+    accepted: set[tuple[str, str]] = field(default_factory=set)
+    """Exchange and side."""
+    declined: set[str] = field(default_factory=set)
+    signed: set[tuple[str, int, str]] = field(default_factory=set)
+    """Exchange, version and party."""
+    completed: set[str] = field(default_factory=set)
+    submitted: set[str] = field(default_factory=set)
+    """Invitations."""
+
+
+class Public:
+    """The services as the public reaches them: at any of their processes, and again until one answers."""
+
+    def __init__(self, urls: Mapping[str, Sequence[str]], chance: random.Random) -> None:
+        self._urls = urls
+        self._chance = chance
+        self._http = httpx.AsyncClient(timeout=httpx.Timeout(3, pool=None), limits=httpx.Limits(max_connections=60))
+        self.answers: Counter[str] = Counter()
+        """By status; ``lost`` where none came."""
+        self.mistakes: list[str] = []
+        """What was answered with 500: trouble is a 503."""
+
+    async def ask(
+        self, service: str, method: str, path: str, token: str = "", body: Any = None, key: str = ""
+    ) -> httpx.Response:
+        """The first answer that is not a 5xx. The same key every time."""
+        headers = ({"Authorization": f"Bearer {token}"} if token else {}) | ({"Idempotency-Key": key} if key else {})
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            url = self._chance.choice(self._urls[service])
+            try:
+                answer = await self._http.request(method, url + path, json=body, headers=headers)
+            except httpx.TransportError:
+                self.answers["lost"] += 1
+            else:
+                self.answers[str(answer.status_code)] += 1
+                if answer.status_code < 500:
+                    return answer
+                if answer.status_code == 500:
+                    self.mistakes.append(f"{method} {url}{path}: {answer.text[:500]}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{service}: {method} {path} was not answered within {PATIENCE:.0f} s")
+            await asyncio.sleep(0.1)
+
+    async def __aenter__(self) -> "Public":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+
+def expect(answer: httpx.Response, *statuses: int) -> bool:
+    """True for success, False for a refusal that this moment allows.
+
+    Raises:
+        AssertionError: any other answer, which nobody who plays by the rules should get.
+    """
+    if answer.status_code not in statuses and not answer.is_success:
+        raise AssertionError(f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text[:500]}")
+    return answer.is_success
+
+
+class Story:
+    """One round of it."""
+
+    def __init__(self, public: Public, clock: StoppedClock, promises: Promises, seed: str) -> None:
+        self.public = public
+        self.clock = clock
+        self.promises = promises
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.over = asyncio.Event()
+        self.seen: dict[str, set[str]] = {}
+        """Stage to exchanges that were seen at it."""
+        self.submitted = 0
+
+    @property
+    def today(self) -> date:
+        return self.clock.now.date()
+
+    async def play(self, number: int) -> None:
+        """Everybody acts until the story is over, and finishes what they are at."""
+        async with asyncio.TaskGroup() as together:
+            for company in companies(self, number):
+                together.create_task(company.live())
+
+    async def turn(self) -> None:
+        """Steps programme time as the story gets on: to the first day of a stay, and past the last one of it.
+
+        Raises:
+            AssertionError: it does not get on.
+        """
+        await self._reaches("two agreements", lambda: len(self.seen.get("agreed", ())) >= 2)
+        self.clock.set(self.clock.now + timedelta(days=1))
+        await self._reaches("a stay", lambda: bool(self.seen.get("ongoing")))
+        self.clock.set(self.clock.now + STAY)
+        await self._reaches("an answered survey", lambda: self.submitted >= 1)
+
+    async def _reaches(self, what: str, reached: Any) -> None:
+        seen = {stage: len(exchanges) for stage, exchanges in self.seen.items()}
+        assert await until(reached, PATIENCE), f"the story does not get to {what}; seen so far: {seen}"
+
+    async def pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
+
+    def decides(self, share: float, *about: str) -> bool:
+        """The same however often it is asked."""
+        return random.Random("/".join((self.seed, *about))).random() < share
+
+
+def companies(story: Story, number: int) -> list["Company"]:
+    """Per group a host with two places and three that would send somebody; and strangers whom nothing fits."""
+    chance = random.Random(story.seed + "/companies")
+    window = {"first": story.today.isoformat(), "last": (story.today + timedelta(days=45)).isoformat()}
+    common = {
+        "languages": [{"language": "en", "level": "C1"}],
+        "window": window,
+        "min_days": STAY.days,
+        "max_days": STAY.days + 6,
+    }
+
+    def company(name: str, country: str, arrives: float, **stays: Any) -> Company:
+        form = {
+            "name": f"{name} of round {number} of {story.seed}",
+            "country": country,
+            "region": country,
+            "nace": "62.10",
+            "size_class": "small",
+            "languages": common["languages"],
+            "placements": [],
+            "offers": [],
+        }
+        return Company(story, form | stays, arrives)
+
+    found: list[Company] = []
+    for group in range(GROUPS):
+        skill = _SKILLS[(number * GROUPS + group) % (len(_SKILLS) - 1)]
+        offer = common | {"capacity": 2, "skills_taught": [skill], "skills_needed": []}
+        found.append(company(f"Host {group}", "DE", chance.uniform(0, 0.5), offers=[offer]))
+        for sender in range(3):
+            placement = common | {
+                "traveller_name": "Ana",
+                "destinations": ["DE"],
+                "skills_brought": [],
+                "skills_sought": [skill],
+            }
+            arrives = chance.uniform(0, ARRIVALS / 2)
+            found.append(company(f"Sender {group}.{sender}", "ES", arrives, placements=[placement]))
+        found[-1].leaves = group == 0
+    for stranger in range(STRANGERS):
+        offer = common | {"capacity": 1, "skills_taught": [_SKILLS[-1]], "skills_needed": []}
+        found.append(company(f"Stranger {stranger}", "FR", chance.uniform(0, ARRIVALS), offers=[offer]))
+        found[-1].is_stranger = True
+    return found
+
+
+class Company:
+    """One that takes part, with its traveller."""
+
+    def __init__(self, story: Story, form: Form, arrives: float) -> None:
+        self.leaves = False
+        self.is_stranger = False
+        self._story = story
+        self._public = story.public
+        self._promises = story.promises
+        self._form = form
+        self._arrives = arrives
+        self._changes = 0
+        self._gone = False
+        self.id = self._token = self._travellers_token = ""
+
+    @property
+    def name(self) -> str:
+        return self._form["name"]
+
+    async def live(self) -> None:
+        await self._story.pause(self._arrives)
+        if self._story.over.is_set():
+            return
+        await self._register()
+        looks = 0
+        while not (self._story.over.is_set() or self._gone or (self.is_stranger and looks)):
+            await self._look()
+            looks += 1
+            if self._changes < 2 and self._story.chance.random() < (1 if self.is_stranger else 0.1):
+                await self._change()
+            if self.leaves and looks == 6:
+                await self._leave()
+            await self._story.pause(self._story.chance.uniform(0.3, 0.6))
+
+    async def _register(self) -> None:
+        self._promises.names.append(self.name)
+        key = f"registration-of-{self.name}".replace(" ", "-")
+        made: dict[str, Any] = {}
+        for _ in range(2 if self._story.decides(0.3, self.name, "asks again") else 1):
+            answer = await self._public.ask("registration", "POST", "/companies", body=self._form, key=key)
+            expect(answer)
+            again, made = made, answer.json()
+            assert not again or again["company_id"] == made["company_id"]
+        self.id, self._token = made["company_id"], made["token"]
+        self._travellers_token = next((each["traveller_token"] for each in made["placements"]), "")
+        self._promises.companies[self.name] = self.id
+        self._promises.revisions.add((self.id, made["revision"]))
+
+    async def _change(self) -> None:
+        """Other wishes; now and then a host puts another offer in the place of its own."""
+        self._changes += 1
+        view = (await self._ask("registration", "GET", f"/companies/{self.id}")).json()
+        replaced = self._story.chance.random() < 0.1
+        wishes = [self._story.chance.choice(["10", "25", "47", "62", "86"])]
+
+        def changed(stay: Form, held: Form, id_: str) -> Form:
+            return stay | {"preferred_sectors": wishes} | ({} if replaced else {id_: held[id_]})
+
+        form = self._form | {
+            kind: [changed(*both, id_) for both in zip(self._form[kind], view[kind], strict=True)]
+            for kind, id_ in (("placements", "placement_id"), ("offers", "offer_id"))
+        }
+        answer = await self._ask("registration", "PUT", f"/companies/{self.id}", form)
+        # 422: a request that was given up for lost came after all, and replaced what this one still names
+        if expect(answer, 422):
+            made = answer.json()
+            self._promises.revisions.add((self.id, made["revision"]))
+            self._travellers_token = next((each["traveller_token"] for each in made["placements"]), "")
+
+    async def _leave(self) -> None:
+        expect(await self._ask("registration", "POST", f"/companies/{self.id}/withdrawal", {"reason": "left"}))
+        self._promises.left.add(self.id)
+        self._gone = True
+
+    async def _look(self) -> None:
+        for view in (await self._ask("exchange", "GET", "/exchanges")).json():
+            self._story.seen.setdefault(view["stage"], set()).add(view["exchange_id"])
+            await self._act(view, "sender" if view["sender_id"] == self.id else "host")
+
+    async def _act(self, view: dict[str, Any], side: str) -> None:
+        match view["stage"]:
+            case "proposed" if side not in view["accepted_by"]:
+                await self._reply(view, side)
+            case "accepted" if side == "sender":
+                await self._draft(view)
+            case "drafted":
+                if date.fromisoformat(view["first_day"]) >= self._story.today:
+                    await self._sign(view, side)
+                elif side == "sender":
+                    await self._draft(view)
+            case "ongoing" if side == "sender" and date.fromisoformat(view["last_day"]) <= self._story.today:
+                await self._complete(view)
+            case "completed":
+                await self._answer(view["exchange_id"])
+            case _:
+                pass
+
+    async def _reply(self, view: dict[str, Any], side: str) -> None:
+        id_ = view["exchange_id"]
+        if self._story.decides(0.12, id_, side):
+            answer = await self._ask("exchange", "POST", f"/exchanges/{id_}/decline", {"reason": "dates"})
+            if expect(answer, 409):
+                self._promises.declined.add(id_)
+        elif expect(await self._ask("exchange", "POST", f"/exchanges/{id_}/acceptance"), 409):
+            self._promises.accepted.add((id_, side))
+
+    async def _draft(self, view: dict[str, Any]) -> None:
+        first = self._story.today + timedelta(days=1)
+        last = first + STAY - timedelta(days=1)
+        body = {"first_day": first.isoformat(), "last_day": last.isoformat(), "training": view["training"]}
+        # 422: meanwhile these days are past
+        expect(await self._ask("exchange", "PUT", f"/exchanges/{view['exchange_id']}/agreement", body), 409, 422)
+
+    async def _sign(self, view: dict[str, Any], side: str) -> None:
+        id_, version = view["exchange_id"], view["agreement_version"]
+        parties = {side: self._token} | ({"traveller": self._travellers_token} if side == "sender" else {})
+        for party, token in parties.items():
+            if party not in view["signed_by"]:
+                body = {"version": version}
+                answer = await self._public.ask("exchange", "POST", f"/exchanges/{id_}/signatures", token, body)
+                # 403: the placement was replaced, and so was its traveller
+                if expect(answer, 409, 403 if party == "traveller" else 409):
+                    self._promises.signed.add((id_, version, party))
+
+    async def _complete(self, view: dict[str, Any]) -> None:
+        path = f"/exchanges/{view['exchange_id']}/completion"
+        if expect(await self._ask("exchange", "POST", path, {"training_hours": 40}), 409):
+            self._promises.completed.add(view["exchange_id"])
+
+    async def _answer(self, exchange_id: str) -> None:
+        for token in filter(None, (self._token, self._travellers_token)):
+            invitations = (await self._public.ask("survey", "GET", "/invitations", token)).json()
+            for invitation in invitations:
+                id_ = invitation["invitation_id"]
+                if invitation["exchange_id"] != exchange_id or id_ in self._promises.submitted:
+                    continue
+                answers = {each["code"]: next(iter(each["answers"])) for each in invitation["questions"]}
+                path, body = f"/invitations/{id_}/submission", {"answers": answers}
+                expect(await self._public.ask("survey", "POST", path, token, body, f"submission-{id_}"))
+                self._promises.submitted.add(id_)
+                self._story.submitted += 1
+
+    async def _ask(self, service: str, method: str, path: str, body: Any = None) -> httpx.Response:
+        return await self._public.ask(service, method, path, self._token, body)

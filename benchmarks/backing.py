@@ -2,13 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
 import psutil
 from chassis.migrations import migrate
 from laptop.kafka import Kafka
@@ -93,17 +92,3 @@ def report(benchmark: str, figures: dict[str, float | int | None]) -> None:
     """The last line of a benchmark."""
     rounded = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
     print(json.dumps({"benchmark": benchmark, "figures": rounded}), flush=True)
-
-
-async def truncate(connection: asyncpg.Connection, *tables: str) -> None:
-    """Empties tables between rounds, as their owner."""
-    await connection.execute(f"truncate {', '.join(tables)}")
-
-
-async def rounds(count: int, *timed: Callable[[], Awaitable[float]]) -> list[list[float]]:
-    """Calls each in turn, ``count`` times: A B A B; their results, by callable."""
-    results: list[list[float]] = [[] for _ in timed]
-    for _ in range(count):
-        for place, measure in enumerate(timed):
-            results[place].append(await measure())
-    return results

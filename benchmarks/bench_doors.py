@@ -1,7 +1,7 @@
 """The doors for events and for time: events per second into the inbox with one upsert each, and due work per second.
 
-Beside it, in the same run and in turn: a raw loop that reads the same records with aiokafka, decodes their JSON and upserts them in
-one statement a batch, with no inbox, no validation and no guarantee; for due work, a raw ``delete ... returning``.
+Beside it, in the same run and in turn: a raw loop that reads the same records with aiokafka, decodes their JSON and upserts
+them in one statement a batch, with no inbox, no validation and no guarantee; for due work, a raw ``delete ... returning``.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -40,9 +41,14 @@ from outbox_sample, generate_series(1, $1)
 def producer(bootstrap: str, **more: Any) -> AIOKafkaProducer:
     """With the relay's settings, but for the transactions."""
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, max_request_size=1_050_000, max_batch_size=256_000, retry_backoff_ms=3,
-        linger_ms=0, **more,
-    )  # fmt: skip
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        max_request_size=1_050_000,
+        max_batch_size=256_000,
+        retry_backoff_ms=3,
+        linger_ms=0,
+        **more,
+    )
 
 
 async def raw_drain(bootstrap: str, row: asyncpg.Record) -> float:
@@ -50,7 +56,7 @@ async def raw_drain(bootstrap: str, row: asyncpg.Record) -> float:
     sender = producer(bootstrap)
     await sender.start()
     try:
-        key, value, headers = relay.record("registration", row)
+        _, value, headers = relay.record("registration", row)
         keys = [str(uuid7()).encode() for _ in range(EVENTS)]
         began = time.perf_counter()
         for first in range(0, EVENTS, relay.BATCH):
@@ -70,7 +76,6 @@ async def relay_drain(at: Backing, url: str) -> tuple[float, float, float]:
     async with database_pool(url, "registration", 10) as pool:
         filled = await pool.fetchval("select coalesce(max(position), 0) from event_log")
         await pool.execute(FILL, EVENTS, timeout=300)
-        await pool.execute("vacuum analyze outbox", timeout=300) if False else None
         one = Relay("registration", pool, at.bootstrap, lease_seconds=5)
         began, cpu, database_cpu = time.perf_counter(), time.process_time(), postgres_cpu_seconds()
         running = asyncio.create_task(one.run())
@@ -163,9 +168,7 @@ async def _write(pool: asyncpg.Pool, woken: asyncio.Event, committed: dict[str, 
         await asyncio.sleep(max(0.0, began + step * 5 / RATE - time.perf_counter()))
 
 
-def event_time() -> Any:
-    from datetime import UTC, datetime
-
+def event_time() -> datetime:
     return datetime.now(UTC)
 
 
@@ -176,8 +179,8 @@ async def main() -> None:
         async with database_pool(url, "registration", 2) as pool:
             await write(pool, [entry("registration", company(), uuid7(), event_time(), Cause("c", "c"))])
             row = await pool.fetchrow(
-                "select 1::bigint as position, 1 as generation, 1::bigint as sequence, event_id, topic, type, dataschema, subject,"
-                " time, data, correlation_id, causation_id, traceparent from outbox"
+                "select 1::bigint as position, 1 as generation, 1::bigint as sequence, event_id, topic, type, dataschema,"
+                " subject, time, data, correlation_id, causation_id, traceparent from outbox"
             )
         await owner.execute("create table outbox_sample as select * from outbox; truncate outbox")
 

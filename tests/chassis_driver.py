@@ -116,7 +116,7 @@ async def driving(service: Service, url: str, folder: Path, **settings: object) 
     """A driver of the service on a migrated database; further settings by their field names."""
     key = OKPKey.generate_key("Ed25519", {"kid": "test"})
     keys = folder / f"jwks-{uuid7()}.json"
-    keys.write_text('{"keys": [%s]}' % json.dumps(key.as_dict(private=False)))
+    keys.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
     private = folder / f"key-{uuid7()}.json"
     private.write_text(json.dumps(key.as_dict(private=True)))
     if "signing_key" in service.settings.model_fields:

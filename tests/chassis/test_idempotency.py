@@ -79,7 +79,7 @@ meanwhile = Meanwhile()
 
 async def waiting(pool: Any, count: int) -> None:
     """Returns when that many transactions wait for another one."""
-    while await pool.fetchval("select count(*) from pg_locks where not granted and locktype = 'transactionid'") < count:  # noqa: ASYNC110 - the database has no event for it
+    while await pool.fetchval("select count(*) from pg_locks where not granted and locktype = 'transactionid'") < count:
         await asyncio.sleep(0.01)
 
 

@@ -62,7 +62,7 @@ async def test_a_second_migration_of_a_service_waits_and_gives_up_with_a_clear_e
     first = asyncio.create_task(migrate(database.migrator_url, "registration", directory))
     async with connected(database.owner_url) as connection:
         running = "select true from pg_stat_activity where query like '%pg_sleep(1.5)%' and pid <> pg_backend_pid()"
-        while not await connection.fetchval(running):  # noqa: ASYNC110 - the database has no event for it
+        while not await connection.fetchval(running):
             await asyncio.sleep(0.02)
     with pytest.raises(MigrationError, match="another migration holds the lock of registration"):
         await migrate(database.migrator_url, "registration", directory, patience=0.1)

@@ -144,9 +144,7 @@ sleeper.spawn()
 print(sleeper.pid, flush=True)
 time.sleep(1000)
 """
-    starter = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-        [sys.executable, "-c", program], stdout=subprocess.PIPE
-    )
+    starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert starter.stdout is not None
     with starter.stdout:
         pid = int(starter.stdout.readline())

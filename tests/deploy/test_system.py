@@ -97,7 +97,7 @@ async def test_a_command_that_fails_says_why(system: System):
 async def test_a_service_that_cannot_start_is_named_with_the_end_of_its_log(
     server_folder: Path, kafka: str, postgres: Database
 ):
-    server_folder.mkdir()  # noqa: ASYNC240 - short
+    server_folder.mkdir()
     (server_folder / "passwords.json").write_text(json.dumps(dict(postgres.passwords)))
     backing = {"kafka": kafka, "database_url": postgres.admin_url, "database_name": "system"}
     system = System(server_folder, environment={"POOL_SIZE": "none"}, **backing)

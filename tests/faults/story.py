@@ -141,8 +141,9 @@ class Story:
         await self._reaches("an answered survey", lambda: self.submitted >= 1)
 
     async def _reaches(self, what: str, reached: Any) -> None:
-        seen = {stage: len(exchanges) for stage, exchanges in self.seen.items()}
-        assert await until(reached, PATIENCE), f"the story does not get to {what}; seen so far: {seen}"
+        if not await until(reached, PATIENCE):
+            seen = {stage: len(exchanges) for stage, exchanges in self.seen.items()}
+            raise AssertionError(f"the story does not get to {what}; seen so far: {seen}, {dict(self.public.answers)}")
 
     async def pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

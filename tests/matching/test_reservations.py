@@ -43,7 +43,7 @@ def search_for(name: str) -> Work:
     return Work(named(f"search for {name}"), "search", str(named(name)), NOON, {}, Cause(), 0)
 
 
-class Breaking(Exception):  # noqa: N818 - what happens, not a fault
+class Breaking(Exception):
     """Something goes wrong before the commit."""
 
 
@@ -221,7 +221,7 @@ async def _until_it_works(worker: Driver, event: Event) -> None:
 
 async def until_nothing_is_due(watcher: asyncpg.Connection) -> None:
     async with asyncio.timeout(30):
-        while await watcher.fetchval("select exists (select from due where parked_at is null)"):  # noqa: ASYNC110
+        while await watcher.fetchval("select exists (select from due where parked_at is null)"):
             await asyncio.sleep(0.05)
     assert await watcher.fetch("select cause from due") == []
 

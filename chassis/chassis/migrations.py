@@ -91,19 +91,20 @@ async def _show_and_grant(connection: Owner, service: str) -> None:
             "create or replace view schema_version as"  # noqa: S608 - a view takes no parameters; the name is checked
             f" select distinct migration_id from public._pogo_migration where schema_name = '{service}'"
         )
-        for role in await connection.fetch("select rolname from pg_roles where rolname = any($1)", roles(service)):
+        role = runtime_role(service)
+        if await connection.fetchval("select to_regrole($1) is not null", role):
             await connection.execute(
                 f"""
-                grant usage on schema "{service}" to "{role["rolname"]}";
-                grant select, insert, update, delete on all tables in schema "{service}" to "{role["rolname"]}";
-                grant usage on all sequences in schema "{service}" to "{role["rolname"]}";
+                grant usage on schema "{service}" to {role};
+                grant select, insert, update, delete on all tables in schema "{service}" to {role};
+                grant usage on all sequences in schema "{service}" to {role};
                 """
             )
 
 
-def roles(service: str) -> list[str]:
-    """What a service's runtime role may be called; roles belong to the whole server, so a prefix may be wanted."""
-    return [service, f"sojourn_{service}"]
+def runtime_role(service: str) -> str:
+    """What a service connects as; roles belong to the whole database server, hence the prefix."""
+    return f"sojourn_{service}"
 
 
 @asynccontextmanager

@@ -130,7 +130,8 @@ class Process:
         """Serves until told to stop by a signal, and then ends cleanly: uvicorn raises the signal again once it has stopped."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ended_already)
-        server = uvicorn.Server(
+        server = _Server(
+            self,
             uvicorn.Config(
                 self.app,
                 host=self.settings.http_host,
@@ -138,7 +139,7 @@ class Process:
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=10,
-            )
+            ),
         )
         await server.serve()
 
@@ -247,6 +248,18 @@ class Process:
             self.metrics.published_position(self.relay.published)
         self.metrics.due_late(works["late"])
         self.metrics.consumer_lag(await self.consumer.lag() or 0, self.consumer.seconds_behind)
+
+
+class _Server(uvicorn.Server):
+    """Says that the process is not ready from the signal on, before requests are drained."""
+
+    def __init__(self, process: Process, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._process = process
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._process.stopping = True
+        super().handle_exit(sig, frame)
 
 
 def _ended_already(number: int, frame: FrameType | None) -> None:

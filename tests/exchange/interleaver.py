@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import asyncpg
 from chassis.clock import Clock
+from chassis.database import Connection
 from chassis.transaction import Cause, Transaction
 
 Work = Callable[["Actor"], Awaitable[Any]]
@@ -24,7 +24,7 @@ PATIENCE = 10.0
 class GatedConnection:
     """A connection whose every statement waits for the actor's turn."""
 
-    def __init__(self, connection: asyncpg.Connection, turn: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, connection: Connection, turn: Callable[[], Awaitable[None]]) -> None:
         self._connection = connection
         self._turn = turn
 
@@ -43,7 +43,7 @@ class GatedConnection:
 class Actor:
     """One of the two: a connection, a clock, and what it has come to."""
 
-    def __init__(self, name: str, connection: asyncpg.Connection, clock: Clock) -> None:
+    def __init__(self, name: str, connection: Connection, clock: Clock) -> None:
         self.name = name
         self.clock = clock
         self.pid = connection.get_server_pid()
@@ -122,7 +122,7 @@ class Trace:
 
 
 async def interleaved(
-    actors: Sequence[Actor], works: Sequence[Work], observer: asyncpg.Connection, schedule: Sequence[int]
+    actors: Sequence[Actor], works: Sequence[Work], observer: Connection, schedule: Sequence[int]
 ) -> Trace:
     """Runs both to their end: by the schedule, and after it whoever had the last turn as long as it can."""
     trace = Trace()
@@ -155,7 +155,7 @@ def _wanted(trace: Trace, schedule: Sequence[int]) -> int:
     return trace.chosen[-1] if trace.chosen else 0
 
 
-async def _settled(actors: Sequence[Actor], observer: asyncpg.Connection) -> int:
+async def _settled(actors: Sequence[Actor], observer: Connection) -> int:
     """Waits until each is at a gate, done, or waiting for a lock; returns how many are waiting."""
     waiting = 0
     for actor in actors:

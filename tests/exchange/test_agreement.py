@@ -1,7 +1,8 @@
 """What an agreement may say, and what a stay is supported with."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 from exchange import allowances, domain
@@ -15,15 +16,14 @@ from tests.exchange.given import FIRST, LAST, NOON, TERMS, TRAINING, WINDOW
 DAY = timedelta(days=1)
 
 
-def faults(terms: Terms, now=NOON, **match: object) -> list[tuple[str, str, str]]:
-    exchange = replace(given.accepted(), match=given.proposal(**match))
+def faults(terms: Terms, now: datetime = NOON) -> list[tuple[str, str, str]]:
     with pytest.raises(WrongTerms) as wrong:
-        domain.draft(exchange, terms, now)
+        domain.draft(given.accepted(), terms, now)
     return [(fault.path, fault.detail, fault.allowed) for fault in wrong.value.faults]
 
 
 def test_a_stay_may_fill_its_window_to_both_edges():
-    whole = {"window": {"first": FIRST, "last": LAST}, "min_days": 28, "max_days": 28}
+    whole: dict[str, Any] = {"window": {"first": FIRST, "last": LAST}, "min_days": 28, "max_days": 28}
     exchange, _ = domain.draft(replace(given.accepted(), match=given.proposal(**whole)), TERMS, NOON)
     assert exchange.drafted.terms == TERMS
 

@@ -89,7 +89,7 @@ async def test_an_exchange_goes_from_its_proposal_to_its_completion(driver: Driv
         ExchangeUpdated,
         ExchangeCompleted,
     ]
-    assert [event.revision for event in emitted] == list(range(2, 10))
+    assert [event.model_dump()["revision"] for event in emitted] == list(range(2, 10))
     assert view["revision"] == 9
 
 

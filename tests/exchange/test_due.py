@@ -1,7 +1,7 @@
 """What falls due for an exchange, on a real database: at its time, not before, and not when it no longer applies."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from chassis.transaction import Cause
@@ -31,7 +31,7 @@ SECOND = timedelta(seconds=1)
     ],
 )
 async def test_each_stage_ends_at_its_time_and_not_before(
-    driver: Driver, exchange: Exchange, at: object, before: Stage, after: Stage
+    driver: Driver, exchange: Exchange, at: datetime, before: Stage, after: Stage
 ):
     await stands_at(driver, exchange)
     await driver.run_due(at - SECOND)

@@ -1,5 +1,7 @@
 """Each event that exchange consumes, on a real database: the usual case, the refused one, twice, and out of order."""
 
+from uuid import UUID
+
 import pytest
 from chassis.inbox import arrival
 from exchange.state import Exchange
@@ -78,7 +80,7 @@ async def test_what_a_proposal_carries_beyond_this_version_is_kept(driver: Drive
 
 
 @pytest.mark.parametrize("company_id", [SENDER, HOST])
-async def test_a_proposal_of_a_company_that_left_is_withdrawn_as_it_opens(driver: Driver, company_id: object):
+async def test_a_proposal_of_a_company_that_left_is_withdrawn_as_it_opens(driver: Driver, company_id: UUID):
     await driver.handle(withdrawn(company_id), proposal())
     assert await stage_of(driver) is Stage.WITHDRAWN
     assert await declined_as(driver) == [DeclineReason.WITHDRAWN]
@@ -165,7 +167,7 @@ async def test_only_the_exchange_that_lost_its_end_is_withdrawn(driver: Driver):
 
 @pytest.mark.parametrize("company_id", [SENDER, HOST])
 @pytest.mark.parametrize("stage", BEFORE_AGREED)
-async def test_a_company_that_leaves_withdraws_what_is_not_agreed(driver: Driver, company_id: object, stage: Stage):
+async def test_a_company_that_leaves_withdraws_what_is_not_agreed(driver: Driver, company_id: UUID, stage: Stage):
     await stands_at(driver, given.AT[stage]())
     await driver.handle(withdrawn(company_id))
     assert await stage_of(driver) is Stage.WITHDRAWN
@@ -175,7 +177,7 @@ async def test_a_company_that_leaves_withdraws_what_is_not_agreed(driver: Driver
 
 @pytest.mark.parametrize("company_id", [SENDER, HOST])
 @pytest.mark.parametrize("stage", AGREED_AND_ON)
-async def test_a_company_that_leaves_cancels_what_is_agreed(driver: Driver, company_id: object, stage: Stage):
+async def test_a_company_that_leaves_cancels_what_is_agreed(driver: Driver, company_id: UUID, stage: Stage):
     await stands_at(driver, given.AT[stage]())
     await driver.handle(withdrawn(company_id))
     (event,) = await driver.emitted()

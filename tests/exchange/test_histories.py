@@ -111,7 +111,7 @@ async def keeps_its_promises(driver: Driver, history: set[str], matches: tuple[M
         if exchange.stage.ended:
             assert any("leaves" in name or "drops" in name or "erased" in name for name in history)
     assert {subject for _, subject in await tombstones(driver)} <= facts.erased
-    revisions = [(event.subject, event.revision) for event in emitted]
+    revisions = [(event.subject, event.model_dump()["revision"]) for event in emitted]
     assert len(revisions) == len(set(revisions))
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
+from chassis.database import Connection
 from chassis.doors import Door, consumes
 from chassis.due import DueWork
 from chassis.identity import Caller, Role
@@ -189,7 +189,7 @@ class End:
 class Stand:
     """A database that is brought to the same state again and again, and two connections to it."""
 
-    def __init__(self, driver: Driver, connections: Sequence[asyncpg.Connection]) -> None:
+    def __init__(self, driver: Driver, connections: Sequence[Connection]) -> None:
         self._driver = driver
         self._connections = connections
 

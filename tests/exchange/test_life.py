@@ -1,11 +1,13 @@
 """One exchange from its proposal to each of its ends: what every step changes, and what it says."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from exchange import domain
-from exchange.state import Ending
+from exchange.domain import Decision
+from exchange.state import Ending, Exchange
 from sojourn_contracts.exchange import (
     ExchangeAgreed,
     ExchangeCancelled,
@@ -212,7 +214,9 @@ def test_a_stay_that_nobody_reports_is_cancelled_by_nobody_thirty_days_after_its
 
 @pytest.mark.parametrize("stage", [Stage.PROPOSED, Stage.ACCEPTED, Stage.DRAFTED])
 @pytest.mark.parametrize("goes", [domain.withdraw, domain.company_gone])
-def test_what_is_not_agreed_is_withdrawn_when_an_end_of_it_goes(stage: Stage, goes: object):
+def test_what_is_not_agreed_is_withdrawn_when_an_end_of_it_goes(
+    stage: Stage, goes: Callable[[Exchange, datetime], Decision]
+):
     exchange, events = goes(given.AT[stage](), NOON)
     assert exchange.stage is Stage.WITHDRAWN
     assert isinstance(events[0], MatchDeclined)

@@ -212,7 +212,10 @@ class Relay:
         found = offsets.get(POSITION)
         if found is None or found.offset < 0:
             return None
-        generation, event_id = cast("tuple[int, str]", json.loads(found.metadata))
+        try:
+            generation, event_id = cast("tuple[int, str]", json.loads(found.metadata))
+        except ValueError:
+            raise Restored(f"the published position, {found.offset}, was not set by a relay") from None
         return Published(found.offset, generation, event_id)
 
     async def _first_position(self, connection: Connection, producer: AIOKafkaProducer) -> Published:

@@ -1,6 +1,7 @@
 """Log lines go to pytest's own capture: structlog's default draws every variable of a traceback, which takes seconds."""
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -10,6 +11,7 @@ from laptop.roles import Database
 
 from chassis import database as databases
 from tests.chassis.given import MIGRATIONS, SERVICE
+from tests.chassis.relays import World
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,3 +37,10 @@ async def url(database: Database) -> str:
 async def pool(url: str) -> AsyncIterator[Pool]:
     async with databases.pool(url, SERVICE, 10) as pool:
         yield pool
+
+
+@pytest.fixture
+async def world(url: str, pool: Pool, kafka: str, monkeypatch: pytest.MonkeyPatch) -> World:
+    """What a relay works on: an outbox, a log, a name. A frozen transaction ends soon."""
+    monkeypatch.setitem(databases.TIME_LIMITS, "idle_in_transaction_session_timeout", "200ms")
+    return World(pool, url, kafka, name=f"relay-{uuid4().hex[:8]}")

@@ -37,7 +37,7 @@ class MortalLoop(asyncio.SelectorEventLoop):
 class Elsewhere:
     """Runs ``main`` in its own loop and stops the whole loop at step ``at`` until one of the verbs says how it goes on."""
 
-    def __init__(self, main: Callable[[], Awaitable[Any]], *modules: ModuleType, at: int | None = None) -> None:
+    def __init__(self, main: Callable[[], Awaitable[Any]], *modules: ModuleType, at: int | str | None = None) -> None:
         self._main = main
         self._loop = MortalLoop()
         self.steps = Steps(*modules, at=at, act=self._hold)
@@ -72,6 +72,10 @@ class Elsewhere:
         self._held.set()
         self._go_on.wait(60)
         self._then()
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else f"ended with {self.error!r}"
+        return f"elsewhere: {state}, held at {self.steps.held_at}, last steps {self.steps.places[-12:]}"
 
     @property
     def held(self) -> bool:

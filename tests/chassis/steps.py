@@ -19,11 +19,17 @@ Act = Callable[[], Awaitable[None]]
 class Steps:
     """The steps of all coroutines that it is put over, counted together."""
 
-    def __init__(self, *modules: ModuleType, at: int | None = None, act: Act | None = None) -> None:
-        """``modules``: whose lines name the steps; the task factory steps the tasks of the first."""
+    def __init__(self, *modules: ModuleType, at: int | str | None = None, act: Act | None = None) -> None:
+        """``modules``: whose lines name the steps; the task factory steps the tasks of the first.
+
+        ``at``: the number of a step, or how its place begins.
+        """
         self._own = modules[0].__file__ if modules else None
         self._files = {module.__file__ for module in modules}
         self._at = at
+        self.held_at: str | None = None
+        """Where it was held."""
+        self._held: int | None = None
         self._act = act
         self.places: list[str] = []
         """Where each step was: function and line in one of the modules."""
@@ -34,9 +40,9 @@ class Steps:
         return len(self.places)
 
     @property
-    def passed(self) -> bool:
-        """It has gone on since it was held."""
-        return self._at is not None and self.count > self._at
+    def has_gone_on(self) -> bool:
+        """It made further steps since it was held."""
+        return self._held is not None and self.count > self._held
 
     def under_way(self, name: str) -> bool:
         """A coroutine of this name runs."""
@@ -58,10 +64,15 @@ class Steps:
             coroutine = self.over(coroutine)
         return asyncio.Task(coroutine, loop=loop, context=context)
 
-    def at(self, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[None] | None:
-        """Notes a step; what to do there, if anything."""
+    def make(self, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[None] | None:
+        """Notes a step; what is to be done there, if anything."""
         self.places.append(self._place(coroutine))
-        return self._act() if self._act is not None and self.count == self._at else None
+        if self._act is None or self._held is not None:
+            return None
+        if self.count != self._at and not (isinstance(self._at, str) and self.places[-1].startswith(self._at)):
+            return None
+        self._held, self.held_at = self.count, self.places[-1]
+        return self._act()
 
     def _place(self, awaited: Any) -> str:
         place = "?"
@@ -88,7 +99,7 @@ class _Stepped:
             except StopIteration as done:
                 return done.value
             try:
-                happens = self.steps.at(self.coroutine)
+                happens = self.steps.make(self.coroutine)
                 if happens is not None:
                     yield from happens.__await__()
                 yield waits_for

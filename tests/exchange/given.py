@@ -149,8 +149,8 @@ def withdrawn(company_id: UUID, revision: int = 9) -> CompanyWithdrawn:
     return CompanyWithdrawn(company_id=company_id, revision=revision, reason="left")
 
 
-def proposed(**changes: object) -> Exchange:
-    return domain.open(None, proposal(**changes), True, NOON)[0]
+def proposed(expires_at: datetime = EXPIRES) -> Exchange:
+    return domain.open(None, proposal(expires_at=expires_at), True, NOON)[0]
 
 
 def accepted_by(side: Side) -> Exchange:

@@ -17,7 +17,7 @@ from chassis.transaction import Cause, Transaction
 
 Work = Callable[["Actor"], Awaitable[Any]]
 GATED = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval"})
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds until a run that makes no progress is given up."""
 
 

@@ -87,7 +87,7 @@ async def known(driver: Driver) -> Known:
     return Known(tuple(map(tuple, companies)), frozenset(row["subject"] for row in erased))
 
 
-async def keeps_its_promises(driver: Driver, history: set[str], matches: tuple[MatchProposed, ...]) -> None:
+async def assert_promises(driver: Driver, history: set[str], matches: tuple[MatchProposed, ...]) -> None:
     facts = await known(driver)
     gone = {company_id for company_id, _, _, is_gone in facts.companies if is_gone}
     dropped = {end for _, _, ends, _ in facts.companies for end in ends}
@@ -125,7 +125,7 @@ async def lived_through(
     return await known(driver)
 
 
-async def converges(driver: Driver, history: list[str], random: Random, agreed_before: bool) -> None:
+async def assert_convergence(driver: Driver, history: list[str], random: Random, agreed_before: bool) -> None:
     """The history, and the same events in another order with repeats: of the same record, and of the event under a new id."""
 
     async def start() -> None:
@@ -142,11 +142,11 @@ async def converges(driver: Driver, history: list[str], random: Random, agreed_b
     )
 
     first = await lived_through(driver, history, records, start)
-    await keeps_its_promises(driver, set(history), matches)
+    await assert_promises(driver, set(history), matches)
     second = await lived_through(driver, shuffled, records, start)
     await driver.deliver(again[repeated[1]])
     assert second == first == await known(driver)
-    await keeps_its_promises(driver, set(history), matches)
+    await assert_promises(driver, set(history), matches)
 
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -156,11 +156,11 @@ MANY = settings(FEW, max_examples=500)
 @FEW
 @samples(HISTORIES, strategies.randoms(use_true_random=False), strategies.booleans())
 async def test_any_order_and_any_repetition_converge(driver: Driver, history: list[str], random: Random, agreed: bool):
-    await converges(driver, history, random, agreed)
+    await assert_convergence(driver, history, random, agreed)
 
 
 @pytest.mark.full
 @MANY
 @samples(HISTORIES, strategies.randoms(use_true_random=False), strategies.booleans())
 async def test_many_orders_and_repetitions_converge(driver: Driver, history: list[str], random: Random, agreed: bool):
-    await converges(driver, history, random, agreed)
+    await assert_convergence(driver, history, random, agreed)

@@ -247,7 +247,7 @@ async def stand(driver: Driver) -> AsyncIterator[Stand]:
             await pool.release(connection)
 
 
-async def is_serial(stand: Stand, start: Exchange | None, both: Sequence[Does], changes: int, at_most: int) -> int:
+async def assert_serial(stand: Stand, start: Exchange | None, both: Sequence[Does], changes: int, at_most: int) -> int:
     """Every schedule ends as one of the two serial orders does; returns how many were tried."""
     serial: list[End] = []
 
@@ -264,14 +264,14 @@ async def is_serial(stand: Stand, start: Exchange | None, both: Sequence[Does], 
 @pytest.mark.parametrize("name", PAIRS)
 async def test_two_at_once_end_as_one_after_the_other(stand: Stand, name: str):
     start, one, other = PAIRS[name]
-    assert await is_serial(stand, start, (one, other), changes=2, at_most=24) > 10
+    assert await assert_serial(stand, start, (one, other), changes=2, at_most=24) > 10
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", PAIRS)
 async def test_two_at_once_end_as_one_after_the_other_in_many_orders(stand: Stand, name: str):
     start, one, other = PAIRS[name]
-    await is_serial(stand, start, (one, other), changes=6, at_most=200)
+    await assert_serial(stand, start, (one, other), changes=6, at_most=200)
 
 
 @pytest.mark.parametrize("name", [name for name, (start, *_) in PAIRS.items() if start is None])
@@ -296,7 +296,7 @@ async def test_the_interleaver_finds_a_proposal_that_does_not_hold_its_companies
 
     opens = hears(proposal(), doors=(consumes(MatchProposed)(open_without_holding),))
     with pytest.raises(AssertionError, match="schedule"):
-        await is_serial(stand, None, (opens, hears(withdrawn(SENDER))), changes=1, at_most=100)
+        await assert_serial(stand, None, (opens, hears(withdrawn(SENDER))), changes=1, at_most=100)
 
 
 async def test_the_interleaver_finds_two_that_wait_for_each_other(stand: Stand):
@@ -308,4 +308,4 @@ async def test_the_interleaver_finds_two_that_wait_for_each_other(stand: Stand):
 
     there, back = asks(lambda tx: hold(tx, SENDER, HOST)), asks(lambda tx: hold(tx, HOST, SENDER))
     with pytest.raises(AssertionError, match="DeadlockDetectedError"):
-        await is_serial(stand, None, (there, back), changes=1, at_most=100)
+        await assert_serial(stand, None, (there, back), changes=1, at_most=100)

@@ -1,14 +1,14 @@
 """What companies do while the system is struck: bounded, seeded load over public HTTP, each request repeated until answered.
 
 In a round a few groups of companies compete for few places: they register, change what they say, accept or decline, draft, sign,
-complete and answer the survey, while strangers keep registering. All that was answered with success is a promise.
+complete and answer the survey, while strangers keep coming by. All that was answered with success is a promise.
 """
 
 import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -23,9 +23,8 @@ START = datetime(2027, 3, 1, 12, tzinfo=UTC)
 PATIENCE = 90.0
 """Seconds within which a request is answered, and the story gets to its next turn, whatever is struck meanwhile."""
 GROUPS = 3
-STRANGERS = 24
-ARRIVALS = 5.0
-"""Seconds over which companies come."""
+STRANGERS = 60
+"""Who come one after the other as long as the round lasts, at most so many."""
 STAY = timedelta(days=14)
 
 Form = dict[str, Any]
@@ -125,8 +124,13 @@ class Story:
     async def play(self, number: int) -> None:
         """Everybody acts until the story is over, and finishes what they are at."""
         async with asyncio.TaskGroup() as together:
-            for company in companies(self, number):
+            for company in competitors(self, number):
                 together.create_task(company.live())
+            for stranger in strangers(self, number):
+                if self.over.is_set():
+                    break
+                together.create_task(stranger.pass_by())
+                await self.pause(0.2)
 
     async def turn(self) -> None:
         """Steps programme time as the story gets on: to the first day of a stay, and past the last one of it.
@@ -155,63 +159,62 @@ class Story:
         return random.Random("/".join((self.seed, *about))).random() < share
 
 
-def companies(story: Story, number: int) -> list["Company"]:
-    """Per group a host with two places and three that would send somebody; and strangers whom nothing fits."""
-    chance = random.Random(story.seed + "/companies")
-    window = {"first": story.today.isoformat(), "last": (story.today + timedelta(days=45)).isoformat()}
-    common = {
-        "languages": [{"language": "en", "level": "C1"}],
-        "window": window,
-        "min_days": STAY.days,
-        "max_days": STAY.days + 6,
-    }
-
-    def company(name: str, country: str, arrives: float, **stays: Any) -> Company:
-        form = {
-            "name": f"{name} of round {number} of {story.seed}",
-            "country": country,
-            "region": country,
-            "nace": "62.10",
-            "size_class": "small",
-            "languages": common["languages"],
-            "placements": [],
-            "offers": [],
-        }
-        return Company(story, form | stays, arrives)
-
+def competitors(story: Story, number: int) -> list["Company"]:
+    """Per group a host with two places and three that would send somebody."""
     found: list[Company] = []
     for group in range(GROUPS):
         skill = _SKILLS[(number * GROUPS + group) % (len(_SKILLS) - 1)]
-        offer = common | {"capacity": 2, "skills_taught": [skill], "skills_needed": []}
-        found.append(company(f"Host {group}", "DE", chance.uniform(0, 0.5), offers=[offer]))
+        offer = {"capacity": 2, "skills_taught": [skill], "skills_needed": []}
+        found.append(_company(story, f"Host {group} of round {number}", "DE", offers=[offer]))
         for sender in range(3):
-            placement = common | {
+            placement = {
                 "traveller_name": "Ana",
                 "destinations": ["DE"],
                 "skills_brought": [],
                 "skills_sought": [skill],
             }
-            arrives = chance.uniform(0, ARRIVALS / 2)
-            found.append(company(f"Sender {group}.{sender}", "ES", arrives, placements=[placement]))
-        found[-1].leaves = group == 0
-    for stranger in range(STRANGERS):
-        offer = common | {"capacity": 1, "skills_taught": [_SKILLS[-1]], "skills_needed": []}
-        found.append(company(f"Stranger {stranger}", "FR", chance.uniform(0, ARRIVALS), offers=[offer]))
-        found[-1].is_stranger = True
+            found.append(_company(story, f"Sender {group}.{sender} of round {number}", "ES", placements=[placement]))
+    found[-1].leaves = True
     return found
+
+
+def strangers(story: Story, number: int) -> Iterator["Company"]:
+    """Hosts whom nothing fits."""
+    for stranger in range(STRANGERS):
+        offer = {"capacity": 1, "skills_taught": [_SKILLS[-1]], "skills_needed": []}
+        yield _company(story, f"Stranger {stranger} of round {number}", "FR", offers=[offer])
+
+
+def _company(story: Story, name: str, country: str, **stays: list[Form]) -> "Company":
+    languages = [{"language": "en", "level": "C1"}]
+    common = {
+        "languages": languages,
+        "window": {"first": story.today.isoformat(), "last": (story.today + timedelta(days=45)).isoformat()},
+        "min_days": STAY.days,
+        "max_days": STAY.days + 6,
+    }
+    form = {
+        "name": name,
+        "country": country,
+        "region": country,
+        "nace": "62.10",
+        "size_class": "small",
+        "languages": languages,
+        "placements": [],
+        "offers": [],
+    }
+    return Company(story, form | {kind: [common | each for each in given] for kind, given in stays.items()})
 
 
 class Company:
     """One that takes part, with its traveller."""
 
-    def __init__(self, story: Story, form: Form, arrives: float) -> None:
+    def __init__(self, story: Story, form: Form) -> None:
         self.leaves = False
-        self.is_stranger = False
         self._story = story
         self._public = story.public
         self._promises = story.promises
         self._form = form
-        self._arrives = arrives
         self._changes = 0
         self._gone = False
         self.id = self._token = self._travellers_token = ""
@@ -221,19 +224,23 @@ class Company:
         return self._form["name"]
 
     async def live(self) -> None:
-        await self._story.pause(self._arrives)
-        if self._story.over.is_set():
-            return
+        """Comes, looks, and acts on what it sees, until the story is over."""
+        await self._story.pause(self._story.chance.uniform(0, 2))
         await self._register()
         looks = 0
-        while not (self._story.over.is_set() or self._gone or (self.is_stranger and looks)):
+        while not (self._story.over.is_set() or self._gone):
             await self._look()
             looks += 1
-            if self._changes < 2 and self._story.chance.random() < (1 if self.is_stranger else 0.1):
+            if self._changes < 2 and self._story.chance.random() < 0.1:
                 await self._change()
             if self.leaves and looks == 6:
                 await self._leave()
             await self._story.pause(self._story.chance.uniform(0.3, 0.6))
+
+    async def pass_by(self) -> None:
+        """Registers, changes its mind once, and is not heard of again."""
+        await self._register()
+        await self._change()
 
     async def _register(self) -> None:
         self._promises.names.append(self.name)

@@ -5,6 +5,7 @@ What is struck is brought back: a killed process by a new start, as an orchestra
 
 import asyncio
 import random
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -16,12 +17,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from laptop.kafka import Kafka
 from laptop.postgres import Postgres
+from laptop.process import Process
 from laptop.system import System
 from sojourn_contracts.catalogue import emitted_by
 
 BROKER, DATABASE = "Kafka", "PostgreSQL"
-LOOKS = 40
-"""Times that a relay's leader is frozen at most, until it is caught with an open transaction."""
+LOOKING = 3.0
+"""Seconds for which a relay's leader is frozen again and again, until it is caught with an open transaction."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def strikes(chance: random.Random, processes: Sequence[str], replicated: Sequenc
     drawn = [
         strike("kill", chance.choice(processes), 0.0, 0.5),
         strike("freeze", chance.choice(processes), 1.2, 2.5),
-        strike("freeze the leader of", chance.choice(replicated), 1.5, 2.5),
+        # registration publishes most, so that its leader is caught most easily
+        strike("freeze the leader of", chance.choice((*replicated, "registration")), 1.5, 2.5),
         strike("kill", killed, 0.0, 0.5),
         strike("freeze", frozen, 0.5, 2.5),
     ]
@@ -102,19 +105,24 @@ class Striking:
         leader = await self._leader(service)
         async with self._one_at_a_time[leader]:
             process = self._system.processes[leader]
-            async with _open_transactions(self._system.kafka, service) as is_open:
-                for _ in range(LOOKS):
-                    process.freeze()
-                    try:
-                        if await is_open():
-                            self.caught += 1
-                            break
-                    except BaseException:
-                        process.thaw()
-                        raise
-                    process.thaw()
-                    await asyncio.sleep(random.uniform(0.005, 0.03))
-            await self._freeze(leader, seconds)
+            try:
+                async with _open_transactions(self._system.kafka, service) as is_open:
+                    self.caught += await self._catch(process, is_open)
+                process.freeze()
+                await asyncio.sleep(seconds)
+            finally:
+                process.thaw()
+
+    async def _catch(self, process: Process, is_open: Callable[[], Awaitable[bool]]) -> bool:
+        """True when it is left frozen with an open transaction."""
+        looking_until = time.monotonic() + LOOKING
+        while time.monotonic() < looking_until:
+            process.freeze()
+            if await is_open():
+                return True
+            process.thaw()
+            await asyncio.sleep(random.uniform(0.005, 0.03))
+        return False
 
     async def _leader(self, service: str) -> str:
         """The process that knows how far it has published; any of them if none can be asked."""
@@ -137,7 +145,6 @@ async def _open_transactions(bootstrap: str, service: str) -> AsyncIterator[Call
         AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level=level, enable_auto_commit=False)
         for level in ("read_uncommitted", "read_committed")
     ]
-
     started = False
 
     async def is_open() -> bool:
@@ -148,7 +155,8 @@ async def _open_transactions(bootstrap: str, service: str) -> AsyncIterator[Call
                 everything, committed = [await reader.end_offsets(partitions) for reader in readers]
         except (KafkaError, OSError, TimeoutError):
             return False
-        return everything != committed
+        # in this order: what was seen to be there, and cannot be read later on, is in an open transaction
+        return any(committed[partition] < end for partition, end in everything.items())
 
     try:
         with suppress(KafkaError, OSError, TimeoutError):

@@ -51,7 +51,7 @@ def accept(exchange: Exchange, by: Side, now: datetime) -> Decision:
     """One side accepts; the second one to do so opens the drafting of the agreement.
 
     Raises:
-        Refused: ``expired``, ``too_late``, ``ended``.
+        Refused: ``expired``, ``ended``.
     """
     if by in exchange.accepted_by:
         return exchange, []

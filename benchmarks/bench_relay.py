@@ -102,8 +102,8 @@ async def plain_relay(pool: asyncpg.Pool, bootstrap: str, woken: asyncio.Event) 
             woken.clear()
             async with pool.acquire() as connection, connection.transaction():
                 rows = await connection.fetch(
-                    "select id as position, 1 as generation, topic, id as sequence, event_id, type, dataschema, subject, time,"
-                    " data, correlation_id, causation_id, traceparent from outbox order by id limit 2000 for update skip locked"
+                    "select id as position, 1 as generation, topic, id as sequence, event_id, type, dataschema, subject::text,"
+                    " time, data, correlation_id, causation_id, traceparent from outbox order by id limit 2000 for update skip locked"
                 )
                 if rows:
                     sent = []
@@ -180,7 +180,7 @@ async def main() -> None:
             await write(pool, [entry("registration", company(), uuid7(), event_time(), Cause("c", "c"))])
             row = await pool.fetchrow(
                 "select 1::bigint as position, 1 as generation, 1::bigint as sequence, event_id, topic, type, dataschema,"
-                " subject, time, data, correlation_id, causation_id, traceparent from outbox"
+                " subject::text, time, data, correlation_id, causation_id, traceparent from outbox"
             )
         await owner.execute("create table outbox_sample as select * from outbox; truncate outbox")
 

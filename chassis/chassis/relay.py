@@ -24,10 +24,10 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupLoadInProgressError
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
-from sojourn_contracts.envelope import Envelope
 
 from chassis.database import Connection, Pool
 from chassis.failures import backoff
@@ -68,7 +68,7 @@ class Published:
 
 
 _ROW = (
-    "position, generation, topic, sequence, event_id, type, dataschema, subject, time, data,"
+    "position, generation, topic, sequence, event_id::text, type, dataschema, subject::text, time, data,"
     " correlation_id, causation_id, traceparent"
 )
 
@@ -166,18 +166,23 @@ class Relay:
             self.leading, self.published = False, None
 
     async def _lead(self, lease: Lease) -> None:
-        """The one path: fence, check the lease, read the position, compare the log, move and send."""
+        """The one path: fence, read the position, check the lease, compare the log, move and send.
+
+        The lease is checked after the position was read: held without a break, it says that nobody else published since.
+        """
         producer = self._producer()
         try:
             async with asyncio.timeout(LONGEST * 2):
                 await producer.start()
             async with self._pool.acquire() as connection:
+                published = await self._position()
                 async with connection.transaction():
                     await lease.check(connection)
-                published = await self._position()
-                if published is None:
-                    published = await self._first_position(connection, producer)
-                await _compare(connection, published)
+                    await _compare(connection, published)
+                    first = Published(0, await connection.fetchval("select generation from log_generation"), "")
+                if published is None:  # so that a missing position later is known to be a loss
+                    published = first
+                    await self._send(producer, [], first)
                 self.leading, self.published = True, published.position
                 logger.info("relay leads", epoch=lease.epoch, position=published.position)
                 published = await self._publish_log(connection, producer, published)
@@ -201,7 +206,11 @@ class Relay:
         )
 
     async def _position(self) -> Published | None:
-        """The published position; read after fencing, since an open transaction might still have moved it before."""
+        """The published position, None if there is none; read after fencing, since an open transaction might have moved it.
+
+        A coordinator that is about to load its groups answers with an error that aiokafka passes over: the partition is not in
+        the answer then, while one without an offset is, with -1.
+        """
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=int(LONGEST * 1000))
         async with asyncio.timeout(LONGEST):
             await admin.start()
@@ -210,23 +219,15 @@ class Relay:
             finally:
                 await admin.close()
         found = offsets.get(POSITION)
-        if found is None or found.offset < 0:
+        if found is None:
+            raise GroupLoadInProgressError(self._group)
+        if found.offset < 0:
             return None
         try:
             generation, event_id = cast("tuple[int, str]", json.loads(found.metadata))
         except ValueError:
             raise Restored(f"the published position, {found.offset}, was not set by a relay") from None
         return Published(found.offset, generation, event_id)
-
-    async def _first_position(self, connection: Connection, producer: AIOKafkaProducer) -> Published:
-        """Commits position zero before the first row moves, so that a missing position later is known to be a loss."""
-        if await connection.fetchval("select max(position) from event_log") is not None:
-            raise Restored(
-                "Kafka has no published position, but the log holds events: publishing might repeat all of them"
-            )
-        first = Published(0, await connection.fetchval("select generation from log_generation"), "")
-        await self._send(producer, [], first)
-        return first
 
     async def _publish_log(self, connection: Connection, producer: AIOKafkaProducer, published: Published) -> Published:
         """Sends what an earlier leader moved and did not publish; returns what is published then."""
@@ -290,6 +291,7 @@ class Relay:
             except BaseException:
                 for delivery in deliveries:
                     delivery.cancel()
+                await asyncio.gather(*deliveries, return_exceptions=True)
                 raise
             await producer.commit_transaction()
         self.published = reached.position
@@ -307,8 +309,14 @@ class Relay:
         self._wake.clear()
 
 
-async def _compare(connection: Connection, published: Published) -> None:
+async def _compare(connection: Connection, published: Published | None) -> None:
     """Makes sure that the log is the one that was published from."""
+    if published is None:
+        if await connection.fetchval("select exists (select from event_log)"):
+            raise Restored(
+                "Kafka has no published position, but the log holds events: publishing might repeat all of them"
+            )
+        return
     if published.position == 0:
         return
     row = await connection.fetchrow(
@@ -323,26 +331,26 @@ async def _compare(connection: Connection, published: Published) -> None:
 
 
 def _reached(rows: Sequence[asyncpg.Record]) -> Published:
-    return Published(rows[-1]["position"], rows[-1]["generation"], str(rows[-1]["event_id"]))
+    return Published(rows[-1]["position"], rows[-1]["generation"], rows[-1]["event_id"])
 
 
 def record(service: str, row: asyncpg.Record) -> tuple[bytes, bytes | None, list[tuple[str, bytes]]]:
-    """Key, value and headers of a row of the log."""
-    attributes = Envelope(
-        id=row["event_id"],
+    """Key, value and headers of a row of the log; type and schema are those of the code that emitted the event."""
+    value = None if row["data"] is None else row["data"].encode()
+    headers = envelope.headers(
+        id_=row["event_id"],
         source=f"sojourn/{service}",
-        event=catalogue.BY_NAME[row["type"].rpartition(".v")[0]].event,
+        type_=row["type"],
+        dataschema=row["dataschema"],
         subject=row["subject"],
         time=row["time"],
-        data=None,
         sequence=row["sequence"],
         generation=row["generation"],
         correlation_id=row["correlation_id"],
         causation_id=row["causation_id"],
         traceparent=row["traceparent"],
     )
-    value = None if row["data"] is None else row["data"].encode()
-    return str(row["subject"]).encode(), value, envelope.headers(attributes)
+    return row["subject"].encode(), value, headers
 
 
 def channel(service: str) -> str:
@@ -364,7 +372,18 @@ async def _woken(connection: Connection, name: str, wake: Callable[[], None]) ->
 
 
 async def _discard(producer: AIOKafkaProducer) -> None:
-    """Lets go of a producer whatever its state; with Kafka away, stopping it could hang."""
-    with suppress(Exception):
-        async with asyncio.timeout(3):
-            await producer.stop()
+    """Lets go of a producer whatever its state; with Kafka away it takes its time in the background."""
+    stopping = asyncio.create_task(producer.stop())
+    _discarded.add(stopping)
+    stopping.add_done_callback(_gone)
+    await asyncio.wait((stopping,), timeout=3)
+
+
+_discarded: set[asyncio.Task[None]] = set()
+"""Kept here, since the event loop would forget them."""
+
+
+def _gone(stopping: asyncio.Task[None]) -> None:
+    _discarded.discard(stopping)
+    if not stopping.cancelled() and (error := stopping.exception()) is not None:
+        logger.info("a producer did not stop cleanly", error=repr(error)[:300])

@@ -17,7 +17,7 @@ from sojourn_contracts.event import Event
 
 Headers = Sequence[tuple[str, bytes]]
 
-JSON = "application/json"
+JSON = b"application/json"
 MAX_PATH = 200
 """Characters of a path: a record may use names of any length."""
 _TYPE = re.compile(r"(?P<name>[A-Za-z]+)\.v(?P<major>[1-9][0-9]*)")
@@ -68,27 +68,56 @@ class Envelope:
 def encode(envelope: Envelope) -> tuple[bytes, bytes | None, list[tuple[str, bytes]]]:
     """Key, value and headers of the Kafka record; the value is None for a tombstone."""
     value = None if envelope.data is None else envelope.data.model_dump_json().encode()
-    return str(envelope.subject).encode(), value, headers(envelope)
+    attributes = headers(
+        id_=envelope.id,
+        source=envelope.source,
+        type_=envelope.event.type(),
+        dataschema=envelope.event.dataschema(),
+        subject=envelope.subject,
+        time=envelope.time,
+        sequence=envelope.sequence,
+        generation=envelope.generation,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+        traceparent=envelope.traceparent,
+    )
+    return str(envelope.subject).encode(), value, attributes
 
 
-def headers(envelope: Envelope) -> list[tuple[str, bytes]]:
+def headers(
+    *,
+    id_: UUID | str,
+    source: str,
+    type_: str,
+    dataschema: str,
+    subject: UUID | str,
+    time: datetime,
+    sequence: int,
+    generation: int,
+    correlation_id: str | None,
+    causation_id: str | None,
+    traceparent: str | None,
+) -> list[tuple[str, bytes]]:
     """The record's headers, attributes that are not set left out."""
-    attributes: dict[str, str | None] = {
-        "ce_specversion": "1.0",
-        "ce_id": str(envelope.id),
-        "ce_source": envelope.source,
-        "ce_type": envelope.event.type(),
-        "ce_subject": str(envelope.subject),
-        "ce_time": envelope.time.isoformat(),
-        "ce_dataschema": envelope.event.dataschema(),
-        "ce_sequence": str(envelope.sequence),
-        "ce_generation": str(envelope.generation),
-        "ce_correlationid": envelope.correlation_id,
-        "ce_causationid": envelope.causation_id,
-        "traceparent": envelope.traceparent,
-        "content-type": JSON,
-    }
-    return [(name, value.encode()) for name, value in attributes.items() if value is not None]
+    made = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(id_).encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", type_.encode()),
+        ("ce_subject", str(subject).encode()),
+        ("ce_time", time.isoformat().encode()),
+        ("ce_dataschema", dataschema.encode()),
+        ("ce_sequence", b"%d" % sequence),
+        ("ce_generation", b"%d" % generation),
+        ("content-type", JSON),
+    ]
+    if correlation_id is not None:
+        made.append(("ce_correlationid", correlation_id.encode()))
+    if causation_id is not None:
+        made.append(("ce_causationid", causation_id.encode()))
+    if traceparent is not None:
+        made.append(("traceparent", traceparent.encode()))
+    return made
 
 
 def decode(value: bytes | None, record_headers: Headers) -> Envelope:

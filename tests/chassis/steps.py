@@ -60,9 +60,11 @@ class Steps:
     def task_factory(self, loop: Any, coroutine: Any, *, context: Any = None) -> "asyncio.Task[Any]":
         """For ``loop.set_task_factory``: tasks that run a coroutine function of the first module go step by step."""
         code = getattr(coroutine, "cr_code", None)
-        if code is not None and code.co_filename == self._own:
-            coroutine = self.over(coroutine)
-        return asyncio.Task(coroutine, loop=loop, context=context)
+        if code is None or code.co_filename != self._own:
+            return asyncio.Task(coroutine, loop=loop, context=context)
+        task = asyncio.Task(self.over(coroutine), loop=loop, context=context)
+        task.add_done_callback(lambda _: coroutine.close())  # it never began if the task was cancelled before
+        return task
 
     def make(self, coroutine: Coroutine[Any, Any, Any]) -> Awaitable[None] | None:
         """Notes a step; what is to be done there, if anything."""

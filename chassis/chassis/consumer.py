@@ -14,6 +14,7 @@ from typing import cast
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
@@ -58,6 +59,8 @@ class Consumer:
         self._starting: asyncio.Task[None] | None = None
         self._halting: asyncio.Task[None] | None = None
         self.topics = [topic.name for topic in catalogue.consumed_by(service)]
+        self._bootstrap = bootstrap_servers
+        self._ends: AIOKafkaConsumer | None = None
         self.in_hand = 0
         self.done = 0
         self._oldest = 0.0
@@ -105,6 +108,11 @@ class Consumer:
         while not self._stopping.is_set():
             try:
                 await self.broker.start()
+                ends = AIOKafkaConsumer(
+                    bootstrap_servers=self._bootstrap, isolation_level="read_committed", enable_auto_commit=False
+                )
+                await ends.start()
+                self._ends = ends
             except Exception as error:
                 logger.warning("waiting for Kafka", error=repr(error)[:300])
                 with suppress(Exception):
@@ -123,6 +131,8 @@ class Consumer:
             await asyncio.gather(self._starting, return_exceptions=True)
         async with asyncio.timeout(12):
             await self.broker.stop()
+            if self._ends is not None:
+                await self._ends.stop()
 
     async def _receive(self, records: Sequence[ConsumerRecord]) -> None:
         self.in_hand = len(records)
@@ -173,13 +183,22 @@ class Consumer:
                 await self._stopping.wait()
 
     async def lag(self) -> int | None:
-        """Records that a ``read_committed`` reader could see and that this process was not given yet; None if not known."""
+        """Records that a ``read_committed`` reader could see and that this process was not given yet; None if not known.
+
+        Asked on a connection of its own: on the group's one the question would wait behind the fetch that is under way.
+        """
         consumer = self._subscriber.consumer if self.topics else None
         if consumer is None:
             return None if self.topics else 0
+        if self._ends is None:
+            return None
         mine = list(consumer.assignment())
-        ends = await consumer.end_offsets(mine) if mine else {}
-        return sum([max(0, ends[place] - await consumer.position(place)) for place in mine])
+        try:
+            async with asyncio.timeout(2):
+                ends = await self._ends.end_offsets(mine) if mine else {}
+                return sum([max(0, ends[place] - await consumer.position(place)) for place in mine])
+        except (TimeoutError, KafkaError):
+            return None
 
     @property
     def seconds_behind(self) -> float:

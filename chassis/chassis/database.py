@@ -13,9 +13,14 @@ else:
 
 TIME_LIMITS = {
     "idle_in_transaction_session_timeout": "5s",
+    "transaction_timeout": "30s",
     "lock_timeout": "5s",
 }
-"""Set on every role when it is made, and again by every connection of ours."""
+"""Set on every role when it is made, and again by every connection of ours.
+
+A process that is frozen between the two halves of a statement (prepare, execute) is not idle to PostgreSQL, which waits
+for the rest: only the limit on the whole transaction ends that.
+"""
 
 
 def pool(url: str, service: str, size: int) -> Any:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -174,59 +174,78 @@ class DueWork:
 
     async def _park(self, work: Work, error: Exception) -> None:
         async with self._pool.acquire() as connection:
-            await park(connection, work.id, error)
-        self._metrics.dead_lettered(f"due {work.kind}")
-        logger.error(
-            "due work parked", kind=work.kind, subject=work.subject, cause=cause_of(error), detail=str(error)[:500]
-        )
+            parked = await park(connection, work, error)
+        if parked:
+            self._metrics.dead_lettered(f"due {work.kind}")
+            logger.error(
+                "due work parked", kind=work.kind, subject=work.subject, cause=cause_of(error), detail=str(error)[:500]
+            )
 
-    async def _run_errand(self, work: Work, errand: Errand) -> None:
-        attempt = await self._claim(work)
-        if attempt is None:
+    async def _run_errand(self, listed: Work, errand: Errand) -> None:
+        work = await self._claim(listed)
+        if work is None:
             return
         try:
-            async with asyncio.timeout(LONGEST_CALL):
-                result: Any = await errand.call(work)
+            with self._metrics.handling(f"due {work.kind}"):
+                async with asyncio.timeout(LONGEST_CALL):
+                    result: Any = await errand.call(work)
+                done = await self._store(work, errand, result)
         except Exception as error:
-            if attempt >= CALLS or not is_trouble(error):
+            if work.attempts >= CALLS or not is_trouble(error):
                 await self._park(work, error)
-                return
-            wait = datetime.now(UTC) + timedelta(seconds=backoff(attempt, longest=600))
-            async with self._pool.acquire() as connection:
-                await connection.execute(
-                    "update due set claimed_until = null, not_before = $3 where id = $1 and attempts = $2",
-                    work.id,
-                    attempt,
-                    wait,
-                )
-            return
-        async with self._open(work.cause) as tx:
-            mine = await tx.connection.fetchval(
-                "delete from due where id = $1 and attempts = $2 returning true", work.id, attempt
-            )
-            if mine:
-                await errand.outcome(work, result, tx)
+            else:
+                self._metrics.failed(f"due {work.kind}", "trouble")
+                await self._back_off(work)
+        else:
+            if done:
+                self._metrics.handled(f"due {work.kind}")
 
-    async def _claim(self, work: Work) -> int | None:
-        """The number of this attempt, or None if another process has the work."""
+    async def _claim(self, work: Work) -> Work | None:
+        """The work with the number of this attempt, or None if another process has it or it is not due any more."""
         async with self._pool.acquire() as connection:
-            return await connection.fetchval(
-                """
-                update due set attempts = attempts + 1, claimed_until = clock_timestamp() + $2 * interval '1 second'
-                where id = $1 and parked_at is null and (claimed_until is null or claimed_until <= clock_timestamp())
+            attempt = await connection.fetchval(
+                f"""
+                update due set attempts = attempts + 1, claimed_until = clock_timestamp() + $3 * interval '1 second'
+                where id = $2 and {_READY}
                 returning attempts
-                """,
+                """,  # noqa: S608
+                self.clock.now(),
                 work.id,
                 2 * LONGEST_CALL,
             )
+        return None if attempt is None else replace(work, attempts=attempt)
+
+    async def _store(self, work: Work, errand: Errand, result: Any) -> bool:
+        """False if a later attempt has the work: this one's outcome is dropped."""
+        async with self._open(work.cause) as tx:
+            mine = await tx.connection.fetchval(
+                "delete from due where id = $1 and attempts = $2 returning true", work.id, work.attempts
+            )
+            if mine:
+                await errand.outcome(work, result, tx)
+        return bool(mine)
+
+    async def _back_off(self, work: Work) -> None:
+        async with self._pool.acquire() as connection:
+            await connection.execute(
+                "update due set claimed_until = null, not_before = clock_timestamp() + $3 * interval '1 second'"
+                " where id = $1 and attempts = $2",
+                work.id,
+                work.attempts,
+                backoff(work.attempts, longest=600),
+            )
 
 
-async def park(connection: Connection, work_id: UUID, error: Exception) -> None:
-    """Sets due work aside for an operator, with its cause."""
-    await connection.execute(
-        "update due set parked_at = clock_timestamp(), claimed_until = null, cause = $2 where id = $1",
-        work_id,
-        f"{cause_of(error)}: {error}".replace("\x00", "\\0")[:4000],
+async def park(connection: Connection, work: Work, error: Exception) -> bool:
+    """Sets due work aside for an operator, with its cause; False if it is gone or a later attempt has it."""
+    return bool(
+        await connection.fetchval(
+            "update due set parked_at = clock_timestamp(), claimed_until = null, cause = $3"
+            " where id = $1 and attempts = $2 returning true",
+            work.id,
+            work.attempts,
+            f"{cause_of(error)}: {error}".replace("\x00", "\\0")[:4000],
+        )
     )
 
 

@@ -158,6 +158,8 @@ class Relay:
         try:
             done, _ = await asyncio.wait((keeping, leading), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
+                if task.cancelled():
+                    raise RuntimeError("cancelled from within")  # by a library: it must not pass for our own stop
                 task.result()
         finally:
             for task in (keeping, leading):

@@ -138,7 +138,7 @@ class Process:
                 port=self.settings.http_port,
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=10,
+                timeout_graceful_shutdown=5,
             ),
         )
         await server.serve()
@@ -171,20 +171,24 @@ class Process:
             await self._stop(tasks)
 
     async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Handlers first, the relay last, so that what they emit still has a chance to go out; within 15 s in all."""
+        """Handlers first, the relay last, so that what they emit still has a chance to go out; with the requests, 15 s in all.
+
+        What does not end is left behind: with Kafka or PostgreSQL silent, even what was cancelled waits for their answers.
+        """
         self.due.stop()
-        with suppress(Exception):
-            await self.consumer.stop()
+        leaving = asyncio.create_task(self.consumer.stop(), name="consumer")
+        leaving.add_done_callback(_name_a_failure)
+        await asyncio.wait((leaving,), timeout=5)
         self.relay.stop()
-        _, slow = await asyncio.wait([task for task in tasks if task.get_name() in ("due", "relay")], timeout=5)
-        for task in tasks:
+        working = [leaving, *(task for task in tasks if task.get_name() in ("due", "relay"))]
+        _, slow = await asyncio.wait(working, timeout=3)
+        for task in (leaving, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        try:
-            async with asyncio.timeout(2):
+        await asyncio.wait((leaving, *tasks), timeout=1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
                 await self.pool.close()
-        except TimeoutError:
-            self.pool.terminate()
+        self.pool.terminate()
         logger.info("stopped", unfinished=[task.get_name() for task in slow])
 
     async def _pass_on_nudges(self) -> None:

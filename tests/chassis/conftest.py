@@ -43,4 +43,5 @@ async def pool(url: str) -> AsyncIterator[Pool]:
 async def world(url: str, pool: Pool, kafka: str, monkeypatch: pytest.MonkeyPatch) -> World:
     """What a relay works on: an outbox, a log, a name. A frozen transaction ends soon."""
     monkeypatch.setitem(databases.TIME_LIMITS, "idle_in_transaction_session_timeout", "200ms")
+    monkeypatch.setitem(databases.TIME_LIMITS, "transaction_timeout", "1s")
     return World(pool, url, kafka, name=f"relay-{uuid4().hex[:8]}")

@@ -111,7 +111,9 @@ async def test_a_deposed_leader_that_fences_its_successor_notices_before_it_publ
         assert await reader.all(world.source) == []
 
 
-async def test_a_leader_that_was_fenced_by_a_deposed_one_takes_over_anew(world: World, caplog: pytest.LogCaptureFixture):
+async def test_a_leader_that_was_fenced_by_a_deposed_one_takes_over_anew(
+    world: World, caplog: pytest.LogCaptureFixture
+):
     await world.begin()
     async with reading(world.kafka, *TOPICS) as reader, world.another_leads() as relay:
         deposed = relay._producer()
@@ -126,9 +128,7 @@ async def test_a_leader_that_was_fenced_by_a_deposed_one_takes_over_anew(world: 
     assert "ProducerFenced" in caplog.text
 
 
-async def test_a_commit_whose_answer_is_lost_publishes_once_all_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_commit_whose_answer_is_lost_publishes_once_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch):
     commit, answers = AIOKafkaProducer.commit_transaction, iter([True, False, True, True, False])
 
     async def commit_and_lose_the_answer(producer: AIOKafkaProducer) -> None:
@@ -145,25 +145,38 @@ async def test_a_commit_whose_answer_is_lost_publishes_once_all_the_same(
     assert next(answers, None) is None
 
 
-class TestARefusedRecord:
-    TOPIC = "MatchDeclined"
+async def test_a_cancellation_that_nobody_asked_for_does_not_end_the_relay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    position, cancelled = Relay._position, False
 
-    async def test_it_stops_what_comes_after_it_and_nothing_is_lost_when_the_topic_takes_it(
-        self, world: World, caplog: pytest.LogCaptureFixture
-    ):
-        async with reading(world.kafka, *TOPICS) as reader, world.one_leads() as relay:
-            async with max_message_bytes(world.kafka, self.TOPIC, 3_000):
-                await world.emit(3)
-                await world.published(relay)
-                await world.emit_these(declined(world.keys[0], detail="x" * 5_000))
-                await world.emit(5)
-                refusals = MessageSizeTooLargeError.__name__
-                await until(lambda: caplog.text.count(refusals) >= 2)
-                assert "relay takes over anew" in caplog.text
-                there = await reader.all(world.source)
-                assert len(there) == 3
+    async def cancelled_once(relay: Relay) -> Any:
+        nonlocal cancelled
+        if not cancelled:
+            cancelled = True
+            raise asyncio.CancelledError
+        return await position(relay)
+
+    monkeypatch.setattr(Relay, "_position", cancelled_once)
+    await world.begin()
+    async with world.another_leads():
+        assert cancelled
+
+
+async def test_a_refused_record_stops_what_comes_after_it_and_all_is_published_once_its_topic_takes_it(
+    world: World, caplog: pytest.LogCaptureFixture
+):
+    async with reading(world.kafka, *TOPICS) as reader, world.one_leads() as relay:
+        async with max_message_bytes(world.kafka, "MatchDeclined", 3_000):
+            await world.emit(3)
             await world.published(relay)
-            await assert_published(world.pool, await reader.all(world.source), 9)
+            await world.emit_these(declined(world.keys[0], detail="x" * 5_000))
+            await world.emit(5)
+            await until(lambda: caplog.text.count(MessageSizeTooLargeError.__name__) >= 2)
+            assert "relay takes over anew" in caplog.text
+            assert len(await reader.all(world.source)) == 3
+        await world.published(relay)
+        await assert_published(world.pool, await reader.all(world.source), 9)
 
 
 @asynccontextmanager
@@ -210,9 +223,7 @@ class TestARestoredLog:
         await world.pool.execute("delete from event_log where position > 2")
         await self.assert_it_stops(world, caplog, "the log ends before position 4")
 
-    async def test_the_relay_stops_when_another_event_stands_at_the_published_position(
-        self, world: World, caplog: Any
-    ):
+    async def test_the_relay_stops_when_another_event_stands_at_the_published_position(self, world: World, caplog: Any):
         await self.publish_then_emit(world)
         await world.pool.execute("update event_log set event_id = gen_random_uuid() where position = 4")
         await self.assert_it_stops(world, caplog, "position 4 holds")

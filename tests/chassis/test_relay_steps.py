@@ -94,7 +94,13 @@ async def test_a_leader_disturbed_at_any_await_loses_and_doubles_nothing(
 ):
     places = await undisturbed(world, left_behind)
     steps = os.environ.get("STEPS")
-    at = range(*map(int, steps.split("-"))) if steps else range(1, 10_000) if FULL else sample(places, POINTS, Random(SEED))
+    at = (
+        range(*map(int, steps.split("-")))
+        if steps
+        else range(1, 10_000)
+        if FULL
+        else sample(places, POINTS, Random(SEED))
+    )
     async with reading(world.kafka, *TOPICS) as reader:
         for step in at:
             if not await disturbed(world, reader, left_behind, step, disturb):

@@ -103,7 +103,8 @@ async def plain_relay(pool: asyncpg.Pool, bootstrap: str, woken: asyncio.Event) 
             async with pool.acquire() as connection, connection.transaction():
                 rows = await connection.fetch(
                     "select id as position, 1 as generation, topic, id as sequence, event_id, type, dataschema, subject::text,"
-                    " time, data, correlation_id, causation_id, traceparent from outbox order by id limit 2000 for update skip locked"
+                    " time, data, correlation_id, causation_id, traceparent from outbox order by id limit 2000"
+                    " for update skip locked"
                 )
                 if rows:
                     sent = []

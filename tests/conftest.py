@@ -72,22 +72,23 @@ async def database(postgres: Database) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def templates() -> dict[str, Database]:
+def templates() -> dict[tuple[str, Path], Database]:
     """A migrated database per service, made when it is first needed; tests work on copies."""
     return {}
 
 
 @pytest.fixture
-async def driving(postgres: Database, templates: dict[str, Database], tmp_path: Path) -> AsyncIterator[Driving]:
+async def driving(postgres: Database, templates: dict[tuple[str, Path], Database], tmp_path: Path) -> AsyncIterator[Driving]:
     """``await driving(service, **settings)`` is a ``Driver`` of the service on a database of this test's own."""
     async with AsyncExitStack() as stack:
 
         async def start(service: Service, **settings: object) -> Driver:
-            if service.name not in templates:
-                template = await provision(postgres.admin_url, postgres.passwords, f"template_{service.name}")
+            template_of = (service.name, service.migrations)
+            if template_of not in templates:
+                template = await provision(postgres.admin_url, postgres.passwords, f"template_{len(templates)}")
                 await migrate(template.migrator_url, service.name, service.migrations)
-                templates[service.name] = template
-            fresh = await stack.enter_async_context(_copy(postgres, templates[service.name].name))
+                templates[template_of] = template
+            fresh = await stack.enter_async_context(_copy(postgres, templates[template_of].name))
             url = fresh.url(service.name)
             return await stack.enter_async_context(chassis_driver.driving(service, url, tmp_path, **settings))
 

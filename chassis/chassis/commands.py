@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
+import asyncpg
 import typer
 
 from chassis import dead_letters, due, log, migrations
@@ -92,7 +93,10 @@ def _on_connection(service: "Service", ask: "Callable[[Connection], Coroutine[An
         async with _process(service) as process, process.pool.acquire() as connection, connection.transaction():
             return await ask(connection)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except (OSError, asyncpg.PostgresError) as error:
+        raise _failed(f"the database cannot be asked: {error}") from None
 
 
 def _print(row: dict[str, Any]) -> None:

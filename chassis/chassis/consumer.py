@@ -137,19 +137,18 @@ class Consumer:
     async def _receive(self, records: Sequence[ConsumerRecord]) -> None:
         self.in_hand = len(records)
         self._oldest = min(record.timestamp for record in records) / 1000
+        done = False
         try:
             done = await self._handle(deque(arrival(record) for record in records))
+        finally:
             consumer = self._subscriber.consumer
-            if consumer is None:
-                return
-            if done:
-                await consumer.commit()
-            else:
+            if consumer is not None and not done:
                 _rewind(consumer, records)
-        except asyncio.CancelledError:
-            raise
+        try:
+            if consumer is not None and done:
+                await consumer.commit()
         except Exception as error:
-            # the commit failed: the group has moved on, or Kafka is away; the records come again and the inbox knows them
+            # the group has moved on, or Kafka is away; the records come again and the inbox knows them
             logger.warning("positions not committed", error=repr(error)[:300])
         finally:
             self.done += len(records)

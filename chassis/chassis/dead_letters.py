@@ -18,6 +18,9 @@ from uuid_utils.compat import uuid7
 from chassis.database import Connection
 from chassis.failures import cause_of
 
+LATEST = 253_402_300_799_000
+"""The end of the year 9999 in milliseconds; a record may say anything."""
+
 
 class Record(Protocol):
     """A Kafka record, as aiokafka's ``ConsumerRecord`` is one."""
@@ -62,14 +65,19 @@ async def write(connection: Connection, record: Record, event_id: UUID, error: E
         record.topic,
         record.partition,
         record.offset,
-        datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+        datetime.fromtimestamp(min(max(record.timestamp, 0), LATEST) / 1000, UTC),
         record.key,
         record.value,
         _as_json(record.headers),
         event_id,
-        cause_of(error),
-        str(error).replace("\x00", "\\0")[:4000],
+        _storable(cause_of(error))[:200],
+        _storable(str(error))[:4000],
     )
+
+
+def _storable(text: str) -> str:
+    """Without what PostgreSQL takes for no text; else a record could be neither handled nor set aside."""
+    return text.replace("\x00", "\\0").encode(errors="backslashreplace").decode()
 
 
 def _as_json(headers: Sequence[tuple[str, bytes | None]]) -> str:
@@ -127,7 +135,7 @@ async def locked(connection: Connection, letter_id: UUID) -> DeadRecord | None:
         topic=row["topic"],
         partition=row["partition"],
         offset=row["record_offset"],
-        timestamp=int(row["recorded_at"].timestamp() * 1000),
+        timestamp=round(row["recorded_at"].timestamp() * 1000),
         key=row["key"],
         value=row["value"],
         headers=_headers(row["headers"]),

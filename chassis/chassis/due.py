@@ -34,6 +34,8 @@ POLL = 0.1
 """Seconds between looks at what is due, when nothing wakes the runner."""
 LONGEST_CALL = 30.0
 """Seconds that an errand's call may take; its claim lasts twice as long."""
+ERRANDS = 5
+"""Errands between two looks at what else is due: a slow outside delays that by so many calls at most."""
 CALLS = 10
 """Calls of an errand before it is parked for an operator."""
 
@@ -124,9 +126,10 @@ class DueWork:
         self.in_hand = len(works)
         try:
             await self._batches.run(deque(work for work in works if not isinstance(self._doors[work.kind], Errand)))
-            for work in works:
+            errands = [work for work in works if isinstance(self._doors[work.kind], Errand)]
+            for work in errands[:ERRANDS]:
                 door = self._doors[work.kind]
-                if isinstance(door, Errand):
+                if isinstance(door, Errand) and not self._stopping:
                     await self._run_errand(work, door)
             self.done += len(works)
         finally:

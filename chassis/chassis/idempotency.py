@@ -4,10 +4,12 @@ Guarantee 18: the same key with the same body gets the same answer and creates o
 
 The key is taken and the answer kept in the transaction that creates, so a failed attempt leaves no trace, and a second
 one that arrives meanwhile waits for the first one's outcome. A key belongs to its caller, method and path. What is kept
-holds no token: those are added after.
+holds no token: those are added after. It holds neither key nor body: the key as its hash, the body as a digest under the key, so
+that nobody who reads the table finds out a body by trying.
 """
 
 import hashlib
+import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable
@@ -43,30 +45,37 @@ class OneCreation:
         """An id that is the same on every repeat, and another one for every name."""
         return uuid5(_NAMESPACE, f"{self.scope}\n{self.key}\n{name}")
 
+    @property
+    def _kept_key(self) -> str:
+        return hashlib.sha256(self.key.encode()).hexdigest()
+
     async def answer(self, body: BaseModel, kind: type[Made], create: Callable[[], Awaitable[Made]]) -> Made:
         """Runs ``create`` if nobody has under this key, else gives what it made then.
 
         Raises:
             Problem: 422, the key was used with another body.
         """
-        digest = _digest(body)
+        digest = _digest(self.key, body)
         taken = await self.tx.connection.fetchval(
             "insert into answer (scope, key, digest) values ($1, $2, $3) on conflict do nothing returning true",
             self.scope,
-            self.key,
+            self._kept_key,
             digest,
         )
         if not taken:
             return await self._earlier(digest, kind)
         made = await create()
         await self.tx.connection.execute(
-            "update answer set body = $3 where scope = $1 and key = $2", self.scope, self.key, made.model_dump_json()
+            "update answer set body = $3 where scope = $1 and key = $2",
+            self.scope,
+            self._kept_key,
+            made.model_dump_json(),
         )
         return made
 
     async def _earlier(self, digest: bytes, kind: type[Made]) -> Made:
         earlier: Any = await self.tx.connection.fetchrow(
-            "select digest, body from answer where scope = $1 and key = $2", self.scope, self.key
+            "select digest, body from answer where scope = $1 and key = $2", self.scope, self._kept_key
         )
         if earlier["digest"] != digest:
             raise Problem(422, "idempotency_key_reused", "This Idempotency-Key was used with another body")
@@ -91,9 +100,9 @@ async def _once(
 Once = Annotated[OneCreation, Depends(_once)]
 
 
-def _digest(body: BaseModel) -> bytes:
+def _digest(key: str, body: BaseModel) -> bytes:
     canonical = json.dumps(body.model_dump(), sort_keys=True, separators=(",", ":"), default=_plain)
-    return hashlib.sha256(canonical.encode()).digest()
+    return hmac.digest(key.encode(), canonical.encode(), "sha256")
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ they come in and whichever members they meet.
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -49,9 +49,17 @@ def arrival(record: Record) -> Arrival:
     try:
         envelope = _read(record)
     except Malformed as malformed:
-        place = f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}"
-        return Arrival(record, uuid5(RECORDS, place), None, malformed)
+        return Arrival(record, _id_of(record), None, malformed)
     return Arrival(record, envelope.id, envelope, None)
+
+
+def _id_of(record: Record) -> UUID:
+    """The id that a malformed record says it has; its place where it says none that can be read."""
+    for name, value in record.headers:
+        if name == "ce_id":
+            with suppress(ValueError, AttributeError):
+                return UUID(value.decode())
+    return uuid5(RECORDS, f"{record.topic}/{record.partition}/{record.offset}/{record.timestamp}")
 
 
 def _read(record: Record) -> Envelope:
@@ -93,14 +101,14 @@ class Inbox:
 
     async def handle(self, arrivals: Sequence[Arrival]) -> None:
         """Handles a batch in one transaction; raises what a handler raises, and Malformed for what cannot be read."""
-        for each in arrivals:
-            if each.malformed is not None:
-                raise each.malformed
         envelopes = [each.envelope for each in arrivals if each.envelope is not None]
         async with self._open(Cause()) as tx:
             erasing = any(envelope.data is None for envelope in envelopes)
             await _hold_erasures(tx, "exclusive" if erasing else "row share")
-            new = await _mark_handled(tx, [envelope.id for envelope in envelopes])
+            new = await _mark_handled(tx, [each.event_id for each in arrivals])
+            for each in arrivals:
+                if each.malformed is not None and each.event_id in new:  # else it is a dead letter already
+                    raise each.malformed
             fresh: dict[UUID, Envelope] = {}
             for envelope in envelopes:
                 if envelope.id in new:
@@ -111,8 +119,11 @@ class Inbox:
     async def set_aside(self, arrival: Arrival, error: Exception) -> None:
         """Makes a dead letter of a record and marks its event handled, in one transaction; a repeat changes nothing."""
         async with self._open(Cause()) as tx:
-            if await _mark_handled(tx, [arrival.event_id]):
+            new = await _mark_handled(tx, [arrival.event_id])
+            if new:
                 await dead_letters.write(tx.connection, arrival.record, arrival.event_id, error)
+        if not new:
+            return
         self._metrics.dead_lettered(arrival.name)
         logger.error(
             "dead letter",

@@ -56,17 +56,30 @@ class Lease:
         self.epoch, self._until = epoch, asked + self._seconds
         return True
 
+    async def begin_anew(self) -> None:
+        """Begins another epoch of the lease that it holds: what it wrote in this one and did not arrive yet is refused.
+
+        Waits for what is arriving just now.
+
+        Raises:
+            LeaseLost: it was over.
+        """
+        await self._extend(1)
+
     async def renew(self) -> None:
         """Keeps the lease for its full time from now on.
 
         Raises:
             LeaseLost: it was over, and is not extended: somebody else may have led in between.
         """
+        await self._extend(0)
+
+    async def _extend(self, epochs: int) -> None:
         asked = time.monotonic()
         async with self._pool.acquire() as connection:
-            renewed = await connection.fetchval(
+            epoch = await connection.fetchval(
                 """
-                update lease set until = clock_timestamp() + $4 * interval '1 second'
+                update lease set until = clock_timestamp() + $4 * interval '1 second', epoch = epoch + $5
                 where name = $1 and holder = $2 and epoch = $3 and until > clock_timestamp()
                 returning epoch
                 """,
@@ -74,11 +87,12 @@ class Lease:
                 self.holder,
                 self.epoch,
                 self._seconds,
+                epochs,
             )
-        if renewed is None:
+        if epoch is None:
             self._until = 0.0
             raise LeaseLost(self.name)
-        self._until = asked + self._seconds
+        self.epoch, self._until = epoch, asked + self._seconds
 
     async def keep(self) -> None:
         """Renews three times per lease time, until cancelled; trouble is tried again while the lease lasts.

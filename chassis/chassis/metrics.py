@@ -31,9 +31,12 @@ class Metrics:
         self._outbox_age = self._gauge("outbox_age_seconds", "Age of the oldest event that is not published")
         self._outbox_size = self._gauge("outbox_size", "Events that are not published")
         self._log_position = self._gauge("log_position", "Position at which the log ends")
-        self._published_position = self._gauge("published_position", "Position up to which the log is published")
+        self._published_position = self._gauge(
+            "published_position", "Position that is published; NaN where this process does not lead"
+        )
         self._lag_records = self._gauge("consumer_lag_records", "Records that wait to be handled")
         self._lag_seconds = self._gauge("consumer_lag_seconds", "Age of the oldest record that waits to be handled")
+        self._halted = self._gauge("halted", "1 when a part of the process has stopped and waits for an operator")
         self._due_late = self._gauge("due_late_seconds", "How late the oldest due work is")
 
     def handled(self, event: str, count: int = 1) -> None:
@@ -76,12 +79,15 @@ class Metrics:
     def log_position(self, position: int) -> None:
         self._log_position.labels(self._service).set(position)
 
-    def published_position(self, position: int) -> None:
+    def published_position(self, position: float) -> None:
         self._published_position.labels(self._service).set(position)
 
-    def consumer_lag(self, records: int, seconds: float) -> None:
+    def consumer_lag(self, records: float, seconds: float) -> None:
         self._lag_records.labels(self._service).set(records)
         self._lag_seconds.labels(self._service).set(seconds)
+
+    def halted(self, halted: bool) -> None:
+        self._halted.labels(self._service).set(halted)
 
     def due_late(self, seconds: float) -> None:
         self._due_late.labels(self._service).set(seconds)

@@ -131,7 +131,9 @@ class Relay:
         try:
             while not self._stopping.is_set():
                 try:
-                    if not lease.held and not await lease.acquire():
+                    if lease.held:  # trouble: what was sent to the database and is still on its way must not arrive now
+                        await lease.begin_anew()
+                    elif not await lease.acquire():
                         await self._pause(self._lease_seconds / 4)
                         continue
                     await self._hold_and_lead(lease)
@@ -241,7 +243,7 @@ class Relay:
             )
             if not rows:
                 return published
-            published = _reached(rows)
+            published = _reached(rows, published)
             await self._send(producer, rows, published)
 
     async def _publish(self, connection: Connection, producer: AIOKafkaProducer, lease: Lease, last: Published) -> None:
@@ -250,7 +252,7 @@ class Relay:
         rows = await self._move(connection, lease)
         while rows or not self._stopping.is_set():
             if rows:
-                last, committed = _reached(rows), time.monotonic()
+                last, committed = _reached(rows, last), time.monotonic()
                 backlog = len(rows) == self._batch
                 moving = asyncio.create_task(self._move(connection, lease)) if backlog else None
                 try:
@@ -332,7 +334,18 @@ async def _compare(connection: Connection, published: Published | None) -> None:
         )
 
 
-def _reached(rows: Sequence[asyncpg.Record]) -> Published:
+class Gap(RuntimeError):  # noqa: N818 - it is what was found
+    """The rows do not follow on what is published: some were moved by a statement whose answer never came."""
+
+
+def _reached(rows: Sequence[asyncpg.Record], published: Published) -> Published:
+    """What is published once these rows are.
+
+    Raises:
+        Gap: the log has rows in between; a takeover reads it anew and sends them first.
+    """
+    if rows[0]["position"] != published.position + 1:
+        raise Gap(f"position {rows[0]['position']} does not follow on {published.position}")
     return Published(rows[-1]["position"], rows[-1]["generation"], rows[-1]["event_id"])
 
 

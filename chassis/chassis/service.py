@@ -6,6 +6,7 @@ is left within 15 seconds.
 """
 
 import asyncio
+import math
 import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -232,8 +233,13 @@ class Process:
             "published": self.relay.published,
             "lag": await self.consumer.lag(),
             "dead_letters": log["dead_letters"] if log else None,
-            "halted": self.consumer.halted or self.due.halted or self.relay.halted,
+            "halted": self.halted,
         }
+
+    @property
+    def halted(self) -> bool:
+        """A part of this process has stopped and waits for an operator; the log says which."""
+        return self.consumer.halted or self.due.halted or self.relay.halted
 
     async def observe(self) -> None:
         """Brings the gauges up to date, when somebody reads them."""
@@ -248,10 +254,12 @@ class Process:
             self.metrics.outbox(row["size"], row["age"])
             self.metrics.log_position(row["log_end"])
             self.metrics.dead_letters_open(row["dead"])
-        if self.relay.published is not None:
-            self.metrics.published_position(self.relay.published)
+        published = self.relay.published
+        self.metrics.published_position(math.nan if published is None else published)
         self.metrics.due_late(works["late"])
-        self.metrics.consumer_lag(await self.consumer.lag() or 0, self.consumer.seconds_behind)
+        self.metrics.halted(self.halted)
+        lag = await self.consumer.lag()
+        self.metrics.consumer_lag(math.nan if lag is None else lag, self.consumer.seconds_behind)
 
 
 class _Server(uvicorn.Server):

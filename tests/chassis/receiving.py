@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import OffsetAndMetadata
 from chassis.batch import Batches
 from chassis.consumer import Consumer
@@ -95,7 +95,11 @@ class Group:
     name: str
 
     def member(self, receiver: Receiver) -> Consumer:
-        return Consumer(self.name, receiver.inbox, self.kafka, receiver.metrics, session_timeout_ms=1_000)
+        """Reads what the service reads, under the group's name."""
+        topics = catalogue.consumed_by(SERVICE)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(catalogue, "consumed_by", lambda _: topics)
+            return Consumer(self.name, receiver.inbox, self.kafka, receiver.metrics, session_timeout_ms=1_000)
 
     @asynccontextmanager
     async def consuming(self, receiver: Receiver) -> AsyncGenerator[Consumer]:
@@ -138,7 +142,6 @@ async def _reader(kafka: str, group: str | None = None) -> AsyncGenerator[AIOKaf
 
 @asynccontextmanager
 async def a_group(kafka: str) -> AsyncGenerator[Group]:
-    """What it sent is deleted at the end: other tests read the same topics from their start."""
     name = f"{SERVICE}-{uuid4().hex[:8]}"
     async with _reader(kafka, name) as reader:
         reader.assign(PLACES)
@@ -146,15 +149,3 @@ async def a_group(kafka: str) -> AsyncGenerator[Group]:
         await reader.commit({place: OffsetAndMetadata(end, "") for place, end in ends.items()})
     async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=1_100_000) as producer:
         yield Group(kafka, producer, name)
-    await _delete(kafka, PLACES)
-
-
-async def _delete(kafka: str, places: Sequence[TopicPartition]) -> None:
-    async with _reader(kafka) as reader:
-        ends = await reader.end_offsets(places)
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        await admin.delete_records({place: RecordsToDelete(before_offset=end) for place, end in ends.items()})
-    finally:
-        await admin.close()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import chassis.relay
-from chassis import database as databases
 from chassis.database import Pool
 from chassis.lease import Lease
 from chassis.relay import MOVE, POSITION, Relay
@@ -15,6 +14,7 @@ from sojourn_contracts.event import Event
 from sojourn_contracts.match import MatchDeclined
 from uuid_utils.compat import uuid7
 
+from chassis import database as databases
 from tests.chassis.elsewhere import Elsewhere
 from tests.chassis.given import SERVICE, cancelled, declined, transaction
 from tests.chassis.topics import set_position

@@ -44,20 +44,19 @@ async def test_at_most_one_holds_the_lease_and_each_epoch_is_higher_than_the_one
                 continue
             async with pool.acquire() as connection:
                 # the check locks the lease until the end of the transaction, whatever becomes of its time
-                with pytest.MonkeyPatch.context():
-                    try:
-                        async with connection.transaction():
-                            await lease.check(connection)
-                            held.append(
-                                await connection.fetchrow(
-                                    "select $1::bigint as epoch, clock_timestamp() as since, pg_sleep($2),"
-                                    " clock_timestamp() as until",
-                                    lease.epoch,
-                                    source.choice((0, 0.01, 0.08)),
-                                )
+                try:
+                    async with connection.transaction():
+                        await lease.check(connection)
+                        held.append(
+                            await connection.fetchrow(
+                                "select $1::bigint as epoch, clock_timestamp() as since, pg_sleep($2),"
+                                " clock_timestamp() as until",
+                                lease.epoch,
+                                source.choice((0, 0.01, 0.08)),
                             )
-                    except LeaseLost:
-                        continue
+                        )
+                except LeaseLost:
+                    continue
             if source.random() < 0.5:
                 await lease.release()
 
@@ -101,6 +100,21 @@ async def test_a_holder_that_leads_again_is_not_taken_for_its_former_self(pool: 
             await former.check(connection)
     with pytest.raises(LeaseLost):
         await former.renew()
+
+
+async def test_a_holder_that_begins_anew_refuses_what_it_wrote_before(pool: Pool):
+    lease = Lease(pool, "planner", 30)
+    await lease.acquire()
+    former = Lease(pool, "planner", 30)
+    former.holder, former.epoch = lease.holder, lease.epoch
+    await lease.begin_anew()
+    async with pool.acquire() as connection, connection.transaction():
+        with pytest.raises(LeaseLost):
+            await former.check(connection)
+        await lease.check(connection)
+    await expire(pool)
+    with pytest.raises(LeaseLost):
+        await lease.begin_anew()
 
 
 async def test_the_lease_cannot_pass_on_while_a_transaction_that_checked_it_is_open(pool: Pool):

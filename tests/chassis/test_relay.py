@@ -76,13 +76,14 @@ async def test_a_leader_is_woken_by_a_notification(world: World):
         await world.published(relay)
 
 
-@pytest.mark.parametrize("place", ["_publish_log", "_woken", "_move", "_send"])
+@pytest.mark.parametrize("place", ["_publish_log", "_send", "_pause"])
 async def test_a_leader_that_wakes_up_deposed_publishes_and_moves_nothing(world: World, place: str):
     await world.begin(left_behind=True)
     async with reading(world.kafka, *TOPICS) as reader:
         leader = Leader(world, place)
         async with leader.elsewhere:
             await until(lambda: leader.elsewhere.held)
+            await world.emit(2)
             await world.expire_the_lease()
             successor = Lease(world.pool, "relay", 60)
             await until(successor.acquire)
@@ -126,6 +127,27 @@ async def test_a_leader_that_was_fenced_by_a_deposed_one_takes_over_anew(
         await deposed.stop()
         await assert_published(world.pool, await reader.all(world.source), 8)
     assert "ProducerFenced" in caplog.text
+
+
+async def hold_up(world: World, statements: int) -> bool:
+    """So many statements wait for a lock."""
+    return await world.pool.fetchval("select count(distinct pid) from pg_locks where not granted") == statements
+
+
+async def test_events_are_published_whose_move_was_cut_off_and_took_effect_later(world: World):
+    await world.emit(3)
+    async with world.pool.acquire() as connection:
+        held_up = connection.transaction()
+        await held_up.start()
+        await connection.execute("select from outbox for update")
+        leader = Leader(world, "_move")
+        async with leader.elsewhere:
+            await until(lambda: hold_up(world, 1))
+            leader.elsewhere.cut()
+            await until(lambda: hold_up(world, 2))  # it takes over anew, and waits
+            await held_up.rollback()
+            await until(lambda: leader.has_published)
+            leader.stop()
 
 
 async def test_a_commit_whose_answer_is_lost_publishes_once_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch):

@@ -64,7 +64,7 @@ async def test_state_inbox_events_and_due_work_are_committed_together_or_not_at_
             assert await left_behind(driver, event.subject, arrived.event_id) == [1, 1, 1, 1], f"step {step}"
             if not reached:
                 break
-    assert step > 10
+    assert step >= 8
     assert fates == {0, 1}
 
 
@@ -190,4 +190,4 @@ async def test_a_request_is_known_by_its_correlation_and_trace_to_its_last_effec
 
     traces = [first.traceparent, work["traceparent"], last.traceparent]
     assert [trace.split("-")[1] for trace in traces if trace] == [TRACE] * 3
-    assert len({trace for trace in traces}) == 3, "each effect has a span of its own"
+    assert len(set(traces)) == 3, "each effect has a span of its own"

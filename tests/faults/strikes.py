@@ -8,7 +8,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,8 +22,8 @@ from laptop.system import System
 from sojourn_contracts.catalogue import emitted_by
 
 BROKER, DATABASE = "Kafka", "PostgreSQL"
-LOOKING = 3.0
-"""Seconds for which a relay's leader is frozen again and again, until it is caught with an open transaction."""
+LOOKS, LOOKING = 60, 20.0
+"""Times, and seconds, that a relay's leader is frozen for a moment, until it is caught with an open transaction."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,16 @@ class Striking:
             finally:
                 process.thaw()
 
-    async def _catch(self, process: Process, is_open: Callable[[], Awaitable[bool]]) -> bool:
-        """True when it is left frozen with an open transaction."""
-        looking_until = time.monotonic() + LOOKING
-        while time.monotonic() < looking_until:
+    async def _catch(self, process: Process, is_open: Callable[[], Awaitable[bool | None]]) -> bool:
+        """True when it is left frozen with an open transaction. While the broker is away, there is none to be caught with."""
+        looks, deadline = 0, time.monotonic() + LOOKING
+        while looks < LOOKS and time.monotonic() < deadline:
             process.freeze()
-            if await is_open():
+            found = await is_open()
+            if found:
                 return True
             process.thaw()
+            looks += found is not None
             await asyncio.sleep(random.uniform(0.005, 0.03))
         return False
 
@@ -138,32 +140,29 @@ class Striking:
 
 
 @asynccontextmanager
-async def _open_transactions(bootstrap: str, service: str) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
-    """A question: is a transaction open on the service's topics? False when the broker cannot be asked."""
+async def _open_transactions(bootstrap: str, service: str) -> AsyncIterator[Callable[[], Awaitable[bool | None]]]:
+    """A question: is a transaction open on the service's topics? None when the broker cannot be asked."""
     partitions = [TopicPartition(topic.name, n) for topic in emitted_by(service) for n in range(topic.partitions)]
-    readers = [
+    everything, committed = (
         AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level=level, enable_auto_commit=False)
         for level in ("read_uncommitted", "read_committed")
-    ]
-    started = False
+    )
+    to_start = [everything, committed]
 
-    async def is_open() -> bool:
-        if not started:
-            return False
+    async def is_open() -> bool | None:
         try:
             async with asyncio.timeout(1):
-                everything, committed = [await reader.end_offsets(partitions) for reader in readers]
+                while to_start:
+                    await to_start[0].start()
+                    del to_start[0]
+                ends = await everything.end_offsets(partitions)
+                # in this order: what was there before, and cannot be read afterwards, is in an open transaction
+                readable = await committed.end_offsets(partitions)
         except (KafkaError, OSError, TimeoutError):
-            return False
-        # in this order: what was seen to be there, and cannot be read later on, is in an open transaction
-        return any(committed[partition] < end for partition, end in everything.items())
+            return None
+        return any(readable[partition] < end for partition, end in ends.items())
 
     try:
-        with suppress(KafkaError, OSError, TimeoutError):
-            async with asyncio.timeout(5):
-                await asyncio.gather(*(reader.start() for reader in readers))
-            started = True
         yield is_open
     finally:
-        for reader in readers:
-            await reader.stop()
+        await asyncio.gather(everything.stop(), committed.stop())

@@ -9,14 +9,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 import pytest
 from chassis.transaction import Cause, Transaction
 from laptop.kafka import Kafka
-from laptop.ports import HOST
 from laptop.postgres import Postgres
 from laptop.system import System, together
 from pilot.logs import published
@@ -24,6 +22,8 @@ from registration.main import service as registration
 from sojourn_contracts.company import CompanyRegistered
 
 from tests.chassis_driver import NOON, Driver, driving
+from tests.faults.commits import COMMITTING, Wire, commits_held
+from tests.faults.embedded import embedded
 from tests.registration.forms import company_form
 
 PROCESSES = ("registration", "matching")
@@ -63,15 +63,11 @@ class House:
 
 @pytest.fixture(scope="module")
 async def house(backing_folder: Path) -> AsyncIterator[House]:
-    with pytest.MonkeyPatch.context() as environment:
-        # Only servers of our own can be killed.
-        environment.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
-        environment.delenv("DATABASE_URL", raising=False)
-        folder = backing_folder / "commit"
-        async with System(folder, stopped_at=NOON, environment=SETTINGS, services=PROCESSES) as system:
-            assert system.broker is not None
-            assert system.server is not None
-            yield House(system, system.broker, system.server)
+    system = embedded(backing_folder / "commit", stopped_at=NOON, environment=SETTINGS, services=PROCESSES)
+    async with system:
+        assert system.broker is not None
+        assert system.server is not None
+        yield House(system, system.broker, system.server)
 
 
 @pytest.fixture
@@ -119,7 +115,7 @@ async def test_postgres_killed_after_the_handler_and_before_its_commit_is_a_503_
 
 async def test_postgres_killed_while_it_commits_is_a_503_without_effect(house: House, http: httpx.AsyncClient):
     name, url = "Killed in the commit", house.system.urls["registration"]
-    async with _commits_held(house.system.database.owner_url):
+    async with commits_held(house.system.database.owner_url):
         asked = asyncio.create_task(register(http, url, name))
         assert await soon(lambda: house.value(COMMITTING))
         await house.server.kill()
@@ -132,38 +128,10 @@ async def test_postgres_killed_while_it_commits_is_a_503_without_effect(house: H
     assert (await house.registered(name), await house.told(name)) == (1, 1)
 
 
-COMMITTING = """
-    select count(*) from pg_stat_activity
-    where usename = 'sojourn_registration' and query ilike 'commit%' and wait_event = 'advisory'
-"""
-
-
-@asynccontextmanager
-async def _commits_held(owner_url: str) -> AsyncIterator[None]:
-    """Transactions that add a company stay within their commit: a deferred trigger waits for a lock that we hold."""
-    connection = await asyncpg.connect(owner_url)
-    await connection.execute(
-        """
-        create function registration.held() returns trigger language plpgsql set lock_timeout = 0
-        as 'begin perform pg_advisory_xact_lock(42); return null; end';
-        create constraint trigger held after insert on registration.company
-        deferrable initially deferred for each row execute function registration.held();
-        select pg_advisory_lock(42);
-        """
-    )
-    try:
-        yield
-    finally:
-        connection.terminate()
-        connection = await asyncpg.connect(owner_url)
-        await connection.execute("drop function registration.held() cascade")
-        await connection.close()
-
-
 async def test_a_commit_whose_answer_is_lost_is_a_503_and_a_repeat_gets_its_answer(house: House, tmp_path: Path):
     name = "Killed after the commit"
     url = house.system.database.url("registration")
-    async with _Wire(house.server) as wire, driving(registration, wire.through(url), tmp_path) as driver:
+    async with Wire(house.server) as wire, driving(registration, wire.through(url), tmp_path) as driver:
         wire.kills_after_a_commit = True
         answer = await register(driver.http, "", name)
         assert wire.kills_after_a_commit is False
@@ -182,53 +150,6 @@ async def _away_then_asked_again(house: House, driver: Driver, lost: httpx.Respo
     assert [answer.status_code for answer in answers] == [201, 201]
     assert len({answer.json()["company_id"] for answer in answers} | ({id_} if id_ else set())) == 1
     assert (await house.registered(name), await house.told(name)) == (1, 1)
-
-
-class _Wire:
-    """A way to PostgreSQL on which the answer to a commit can be lost, since the server is killed once it was given."""
-
-    COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
-
-    def __init__(self, server: Postgres) -> None:
-        self._server = server
-        self.kills_after_a_commit = False
-        self._pumps: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> "_Wire":
-        self._listening = await asyncio.start_server(self._connected, HOST, 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._listening.close()
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
-
-    def through(self, url: str) -> str:
-        parts = urlsplit(url)
-        port = self._listening.sockets[0].getsockname()[1]
-        return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{HOST}:{port}"))
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there = await asyncio.open_connection(HOST, self._server.port)
-        except OSError:
-            writer.close()
-            return
-        for pump in (self._pump(reader, there[1]), self._pump(there[0], writer, answers=True)):
-            task = asyncio.create_task(pump)
-            self._pumps.add(task)
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answers: bool = False) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                if answers and self.kills_after_a_commit and self.COMMITTED in data:
-                    self.kills_after_a_commit = False
-                    await self._server.kill()
-                    break
-                writer.write(data)
-                await writer.drain()
-        writer.close()
 
 
 async def _accepted(http: httpx.AsyncClient, url: str, name: str) -> bool:

@@ -306,3 +306,9 @@ def test_the_form_is_documented_with_its_bounds():
     offer = document["components"]["schemas"]["OfferForm"]["properties"]
     assert (offer["capacity"]["minimum"], offer["capacity"]["maximum"]) == (1, 50)
     assert (offer["min_days"]["minimum"], offer["min_days"]["maximum"]) == (14, 62)
+
+
+async def test_a_body_that_is_not_sent_as_json_is_the_clients_mistake(driver: Driver):
+    said = {"Content-Type": "application/x-www-form-urlencoded", "Idempotency-Key": "k" * 20}
+    answer = await driver.http.post("/companies", content=b'{"name": "\xff"}', headers=said)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")

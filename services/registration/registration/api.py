@@ -16,7 +16,7 @@ from sojourn_contracts.vocabulary import SizeClass, Spoken
 
 from registration import domain, signing, store
 from registration.domain import Company, Reason, Status
-from registration.form import CompanyForm, read
+from registration.form import CompanyForm, read, require_json
 from registration.profile import profile
 from registration.settings import SigningSettings
 
@@ -61,9 +61,9 @@ class SignedPlacement(GivenPlacement):
 
 
 class Updated(Made):
-    """With a token for each traveller: the answer that brought the first one may have been lost."""
+    """With a token for each traveller, but not for an operator: the answer that brought the first one may have been lost."""
 
-    placements: Sequence[SignedPlacement]
+    placements: Sequence[SignedPlacement | GivenPlacement]
 
 
 class Registered(Updated):
@@ -110,6 +110,7 @@ async def register(body: Said, tx: Tx, once: Once) -> Registered:
         tx.emit(*events)
         return made(company)
 
+    require_json(body)
     given = await once.answer(RootModel[Any](body), Made, admit)
     token = signing.token(signing.company(given.company_id), tx.settings)
     return Registered(**signed(given, tx.settings), token=token)
@@ -121,13 +122,15 @@ async def show(company_id: UUID, _owner: Owner, tx: Tx) -> CompanyView:
 
 
 @routes.put("/companies/{company_id}")
-async def update(company_id: UUID, body: Said, _owner: Owner, tx: Tx) -> Updated:
+async def update(company_id: UUID, body: Said, owner: Owner, tx: Tx) -> Updated:
     company = await store.locked(tx, company_id)
     form = read(body, tx.now.date(), company.profile)
     said = profile(form, lambda name: uuid5(company_id, f"{company.revision + 1}/{name}"), company.profile)
     company, events = domain.update(company, said)
     await store.save(tx, company)
     tx.emit(*events)
+    if owner.role is Role.OPERATOR:
+        return Updated(**made(company).model_dump())
     return Updated(**signed(made(company), tx.settings))
 
 

@@ -176,12 +176,28 @@ class CompanyForm(_Said):
         return all_wrongs(value, inner, [wrong_at((), "a large company may only host", "none")] if large else [])
 
 
+def require_json(said: Any) -> None:
+    """A body of another content type comes as bytes.
+
+    Raises:
+        RequestValidationError: it does.
+    """
+    if isinstance(said, bytes):
+        wrong = {
+            "type": "json_type",
+            "loc": ("body",),
+            "msg": "Input should be JSON, as Content-Type: application/json",
+        }
+        raise RequestValidationError([wrong])
+
+
 def read(said: Any, today: date, held: Profile | None = None) -> CompanyForm:
     """The form that a client sent, as JSON brought it.
 
     Raises:
         RequestValidationError: with every wrong field, its path and what is allowed.
     """
+    require_json(said)
     country = said.get("country") if isinstance(said, dict) else None
     try:
         return CompanyForm.model_validate_json(json.dumps(said), context=Circumstances(today, country, held))

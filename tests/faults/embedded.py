@@ -1,0 +1,21 @@
+"""A system whose broker and database can be killed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from laptop.postgres import Postgres
+from laptop.system import System
+
+
+def embedded(folder: Path, **given: Any) -> System:
+    """With servers of its own, whatever the environment names.
+
+    Its database does not wait for the disk, and so is soon back: what a killed process has written, the machine still has.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
+        environment.delenv("DATABASE_URL", raising=False)
+        system = System(folder, **given)
+    system.server = Postgres(system.folder / "postgres", log=system.logs / "postgres.log", settings={"fsync": "off"})
+    return system

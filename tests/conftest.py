@@ -78,7 +78,9 @@ def templates() -> dict[tuple[str, Path], Database]:
 
 
 @pytest.fixture
-async def driving(postgres: Database, templates: dict[tuple[str, Path], Database], tmp_path: Path) -> AsyncIterator[Driving]:
+async def driving(
+    postgres: Database, templates: dict[tuple[str, Path], Database], tmp_path: Path
+) -> AsyncIterator[Driving]:
     """``await driving(service, **settings)`` is a ``Driver`` of the service on a database of this test's own."""
     async with AsyncExitStack() as stack:
 

@@ -8,7 +8,8 @@ Guarantee 15: a leader that wakes up deposed publishes and moves nothing.
 Guarantee 16: a log that was restored to an earlier state is never published again from there: the relay stops and says so.
 
 How: rows move in one autocommitted statement that checks the lease. They are sent in a Kafka transaction under a fixed
-id, and the position reached goes into the same transaction as a group offset. After every doubt the leader forgets what it
+id, and the position reached goes into the same transaction as a group offset; what stands on the topics proves it when it is
+read. After every doubt the leader forgets what it
 knows and takes over anew, from itself if need be: there is one path, ``_lead``.
 """
 
@@ -32,6 +33,7 @@ from sojourn_contracts import catalogue, envelope
 from chassis.database import Connection, Pool
 from chassis.failures import backoff
 from chassis.lease import Lease, LeaseLost
+from chassis.tails import Newest, newest
 
 logger = structlog.get_logger(__name__)
 
@@ -45,6 +47,8 @@ LONGEST = 10.0
 """Seconds a Kafka transaction may stay open: an open one stalls ``read_committed`` readers."""
 RECOMMIT = 86_400.0
 """Seconds after which an idle position is committed again: brokers forget idle offsets after a week."""
+DOUBT = 3
+"""Lease times for which log and Kafka must disagree, whoever asks again, before the relay stops for good."""
 RETRY_MS = 3
 """Kafka refuses a transaction's first request while the markers of the last one are being written: a matter of milliseconds."""
 
@@ -114,6 +118,7 @@ class Relay:
         self.halted = False
         self.published: int | None = None
         """The position that this process knows to be published; None while it does not lead."""
+        self._doubts_since: float | None = None
 
     def wake(self) -> None:
         """Makes a leading relay look into the outbox at once."""
@@ -134,11 +139,18 @@ class Relay:
                     if lease.held:  # trouble: what was sent to the database and is still on its way must not arrive now
                         await lease.begin_anew()
                     elif not await lease.acquire():
+                        self._doubts_since = None
                         await self._pause(self._lease_seconds / 4)
                         continue
                     await self._hold_and_lead(lease)
                     attempt = 0
                 except Restored as restored:
+                    # a broker that is just back may tell a position from before, or none
+                    self._doubts_since = self._doubts_since or time.monotonic()
+                    if time.monotonic() - self._doubts_since < DOUBT * self._lease_seconds:
+                        logger.warning("relay in doubt", reason=str(restored))
+                        await self._pause(self._lease_seconds / 4)
+                        continue
                     self.halted = True
                     logger.critical(
                         "relay stopped: nothing is published until an operator decides", reason=str(restored)
@@ -180,14 +192,16 @@ class Relay:
                 await producer.start()
             async with self._pool.acquire() as connection:
                 published = await self._position()
+                async with asyncio.timeout(LONGEST):
+                    on_topics = await newest(self._bootstrap, self._service)
                 async with connection.transaction():
                     await lease.check(connection)
-                    await _compare(connection, published)
+                    await _compare(connection, published, on_topics)
                     first = Published(0, await connection.fetchval("select generation from log_generation"), "")
                 if published is None:  # so that a missing position later is known to be a loss
                     published = first
                     await self._send(producer, [], first)
-                self.leading, self.published = True, published.position
+                self.leading, self.published, self._doubts_since = True, published.position, None
                 logger.info("relay leads", epoch=lease.epoch, position=published.position)
                 published = await self._publish_log(connection, producer, published)
                 async with _woken(connection, channel(self._service), self.wake):
@@ -313,8 +327,19 @@ class Relay:
         self._wake.clear()
 
 
-async def _compare(connection: Connection, published: Published | None) -> None:
-    """Makes sure that the log is the one that was published from."""
+async def _compare(connection: Connection, published: Published | None, on_topics: Sequence[Newest]) -> None:
+    """Makes sure that the log is the one that was published from, and that nothing beyond the position was."""
+    generation = await connection.fetchval("select generation from log_generation")
+    for event in (event for event in on_topics if event.generation == generation):
+        row = await connection.fetchrow(
+            "select position, event_id::text from event_log where topic = $1 and sequence = $2",
+            event.topic,
+            event.sequence,
+        )
+        if row is None or row["event_id"] != event.event_id:
+            raise Restored(f"the log does not hold event {event.event_id}, which stands on {event.topic}")
+        if published is not None and row["position"] > published.position:
+            raise Restored(f"position {published.position} is told, but {row['position']} stands on {event.topic}")
     if published is None:
         if await connection.fetchval("select exists (select from event_log)"):
             raise Restored(

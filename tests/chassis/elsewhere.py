@@ -100,7 +100,10 @@ class Elsewhere:
 
     def cut(self) -> None:
         """Its connections break; it lives."""
-        self._end_with(self._loop.cut)
+        if self.held:
+            self._end_with(self._loop.cut)
+        else:
+            self.call(self._loop.cut)
 
     def fail(self, error: BaseException) -> None:
         """What it waits for fails."""

@@ -32,6 +32,7 @@ class World:
     kafka: str
     name: str = ""
     emitted: int = 0
+    lease_seconds: float = 1.0
     keys: list[UUID] = field(default_factory=lambda: [uuid7(), uuid7()])
 
     @property
@@ -74,7 +75,7 @@ class World:
         await lease.release()
 
     def relay(self, pool: Pool | None = None) -> Relay:
-        return Relay(self.name, pool or self.pool, self.kafka, lease_seconds=1.0, batch=3)
+        return Relay(self.name, pool or self.pool, self.kafka, self.lease_seconds, batch=3)
 
     async def expire_the_lease(self) -> None:
         await self.pool.execute("update lease set until = clock_timestamp() where until > clock_timestamp()")

@@ -135,12 +135,13 @@ async def hold_up(world: World, statements: int) -> bool:
 
 
 async def test_events_are_published_whose_move_was_cut_off_and_took_effect_later(world: World):
+    world.lease_seconds = 10
     await world.emit(3)
     async with world.pool.acquire() as connection:
         held_up = connection.transaction()
         await held_up.start()
         await connection.execute("select from outbox for update")
-        leader = Leader(world, "_move")
+        leader = Leader(world, None)
         async with leader.elsewhere:
             await until(lambda: hold_up(world, 1))
             leader.elsewhere.cut()

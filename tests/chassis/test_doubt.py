@@ -1,0 +1,83 @@
+"""A broker that comes back may tell a published position from before, or none, for a moment; the topics prove it wrong."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from chassis.relay import Published, Relay
+from sojourn_contracts import catalogue
+from sojourn_contracts.catalogue import emitted_by
+
+from tests.chassis.given import SERVICE
+from tests.chassis.relays import TOPICS, World
+from tests.chassis.topics import assert_published, reading
+
+Told = Callable[[Published], Published | None]
+
+
+@pytest.fixture
+async def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """One whose relay knows its topics, whatever its name."""
+    monkeypatch.setattr(catalogue, "emitted_by", lambda _: emitted_by(SERVICE))
+    return world
+
+
+async def from_before(world: World) -> Published:
+    row = await world.pool.fetchrow("select position, generation, event_id::text from event_log where position = 2")
+    return Published(*row)
+
+
+def told(monkeypatch: pytest.MonkeyPatch, times: int, *instead: Published | None) -> None:
+    """So many times, the broker tells one of these positions instead of the true one."""
+    asked, truly = 0, Relay._position
+
+    async def position(relay: Relay) -> Published | None:
+        nonlocal asked
+        asked += 1
+        return instead[asked % len(instead)] if asked <= times else await truly(relay)
+
+    monkeypatch.setattr(Relay, "_position", position)
+
+
+async def test_a_position_from_before_or_none_is_doubted_until_the_true_one_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async with reading(world.kafka, *TOPICS) as reader:
+        await world.begin()
+        async with world.another_leads():
+            pass
+        await world.emit(3)
+        told(monkeypatch, 4, await from_before(world), None)
+        async with world.another_leads() as relay:
+            assert not relay.halted
+        await assert_published(world.pool, await reader.all(world.source), world.emitted)
+    assert caplog.text.count("relay in doubt") == 4
+
+
+async def test_a_position_from_before_that_is_told_again_and_again_stops_the_relay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    async with reading(world.kafka, *TOPICS) as reader:
+        await world.begin()
+        async with world.another_leads():
+            pass
+        told(monkeypatch, 1_000, await from_before(world))
+        relay = world.relay()
+        async with asyncio.timeout(30):
+            await relay.run()
+        assert relay.halted
+        await assert_published(world.pool, await reader.all(world.source), world.emitted)
+
+
+async def test_an_event_on_a_topic_that_the_log_does_not_hold_stops_the_relay(
+    world: World, caplog: pytest.LogCaptureFixture
+):
+    await world.begin()
+    async with world.another_leads():
+        pass
+    await world.pool.execute("update event_log set event_id = gen_random_uuid() where position = 2")
+    relay = world.relay()
+    async with asyncio.timeout(30):
+        await relay.run()
+    assert relay.halted
+    assert "the log does not hold event" in caplog.text

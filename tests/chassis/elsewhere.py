@@ -3,6 +3,7 @@ any of its awaits. What the loop did not do by then, it does after the thaw, wit
 """
 
 import asyncio
+import gc
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -141,3 +142,4 @@ class Elsewhere:
             self.call(self._cancel)
         await asyncio.to_thread(self._thread.join, 30)
         assert not self._thread.is_alive(), "it does not end"
+        gc.collect()  # its remains belong to this test

@@ -225,6 +225,7 @@ class TestARestoredLog:
 
     async def assert_it_stops(self, world: World, caplog: pytest.LogCaptureFixture, reason: str) -> None:
         async with reading(world.kafka, *TOPICS) as reader:
+            world.lease_seconds = 0.3  # it doubts for three of them
             relay = world.relay()
             async with asyncio.timeout(15):
                 await relay.run()

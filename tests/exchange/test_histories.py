@@ -37,12 +37,14 @@ from tests.exchange.world import held, stands_at, tombstones
 
 SECOND = proposal("second")
 OTHER = id_of("other placement")
+REGISTERED = sender_registered(PLACEMENT, SECOND.placement_id)
+"""What the sender says at its first revision, in every history: a revision has one content."""
 
 Said = Event | tuple[type[Event], UUID]
 """An event, or the tombstone of a subject."""
 
 SAYINGS: dict[str, Said] = {
-    "the sender registers": sender_registered(PLACEMENT, SECOND.placement_id),
+    "the sender registers": REGISTERED,
     "the sender drops its first placement": sender_updated(2, SECOND.placement_id, OTHER),
     "the sender has its first placement back": sender_updated(3, PLACEMENT, SECOND.placement_id),
     "the sender drops all": sender_updated(4),
@@ -130,7 +132,7 @@ async def assert_convergence(driver: Driver, history: list[str], random: Random,
 
     async def start() -> None:
         if agreed_before:
-            await stands_at(driver, given.signed_by(*Party))
+            await stands_at(driver, given.signed_by(*Party), REGISTERED)
 
     records = arrivals(history)
     again = arrivals(history)

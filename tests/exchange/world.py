@@ -5,6 +5,7 @@ from uuid import UUID
 from chassis.transaction import Cause
 from exchange import store
 from exchange.state import Exchange
+from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.exchange import Stage
 from sojourn_contracts.refusal import Unknown
 
@@ -16,9 +17,9 @@ async def both_registered(driver: Driver) -> None:
     await driver.handle(sender_registered(), host_registered())
 
 
-async def stands_at(driver: Driver, exchange: Exchange) -> None:
+async def stands_at(driver: Driver, exchange: Exchange, sender: CompanyRegistered | None = None) -> None:
     """The two companies are registered, and their exchange has come to this state; its past events are gone."""
-    await driver.handle_together(sender_registered(), host_registered(), proposal())
+    await driver.handle_together(sender or sender_registered(), host_registered(), proposal())
     async with driver.process.open_transaction(Cause()) as tx:
         before = await store.locked(tx, exchange.id)
         await store.save(tx, before, (exchange, []))

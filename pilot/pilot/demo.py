@@ -15,6 +15,7 @@ from sojourn_contracts.catalogue import SERVICES
 from pilot import invariants
 from pilot.choices import Choices
 from pilot.invariants import Verdict, World
+from pilot.news import News
 from pilot.population import START, Company, population
 from pilot.programme import Programme
 from pilot.replay import Progress, Replay
@@ -82,13 +83,14 @@ async def played(
     """Replays the companies on a running system whose clock stands still, and asks the services what came of it."""
     async with (
         TopicEnds(system.kafka) as ends,
+        News(system.kafka) as news,
         Steps(system.clock.set, system.urls, ends) as steps,
         Programme({service: system.urls[service] for service in SERVICES}) as programme,
     ):
         if (await steps.settled(system.clock.now)).changes:
             raise NotFresh("Kafka and PostgreSQL hold another story already: give fresh ones, or none")
         try:
-            progress = await Replay(companies, choices, programme, steps, until, tell).play()
+            progress = await Replay(companies, choices, programme, steps, news, until, tell).play()
         except httpx.TransportError:
             await asyncio.sleep(0.2)  # until a process that died has become known as dead
             for process in system.processes.values():

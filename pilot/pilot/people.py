@@ -13,7 +13,7 @@ View = dict[str, Any]
 
 
 class Does(IntEnum):
-    """The order counts among acts of the same instant: who looks, looks before anybody acts."""
+    """The order counts among acts of the same instant on the same subject: who looks, looks before anybody acts."""
 
     LOOK = 0
     REGISTER = 1
@@ -28,9 +28,9 @@ class Does(IntEnum):
     ANSWER = 10
 
     @property
-    def moves_the_market(self) -> bool:
-        """It can change what is proposed to whom; so what follows from it must be over before the next act."""
-        return Does.REGISTER <= self <= Does.COMPLETE
+    def changes_a_company(self) -> bool:
+        """It can end exchanges that others are at; so what follows from it must be over before anybody acts on one."""
+        return self in (Does.UPDATE, Does.WITHDRAW)
 
 
 @dataclass(frozen=True, order=True)
@@ -56,20 +56,24 @@ class Person:
     """The company's index, and 0 for itself or its traveller's number from 1 on."""
     id: str
     token: str
+    since: datetime
+    """When it came to the programme."""
     looks_every: timedelta
-    open_until: datetime
-    """When the last of its windows closes."""
+    """How often it looks at its news."""
     decided: set[tuple[Any, ...]] = field(default_factory=set)
     """What it has made up its mind about."""
-    business: bool = False
-    """Something of its own is going on."""
     gone: bool = False
     """Its company has left the programme."""
-    saw_changes: int = -1
+    will_look: bool = False
+    """It has news that it did not look at yet."""
 
     @property
     def is_company(self) -> bool:
         return self.number[1] == 0
+
+    def next_look(self, now: datetime) -> datetime:
+        """When news that comes now is looked at."""
+        return office_hour(self.since + ((now - self.since) // self.looks_every + 1) * self.looks_every)
 
     def party(self, view: View) -> str:
         """Who they are in an exchange: sender, host or traveller."""
@@ -83,9 +87,6 @@ class Person:
             return False
         self.decided.add(what)
         return True
-
-
-ENDED = frozenset({"completed", "declined", "expired", "withdrawn", "cancelled"})
 
 
 def about_exchange(person: Person, view: View, now: datetime, choices: Choices) -> list[Act]:

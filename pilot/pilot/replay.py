@@ -1,26 +1,33 @@
 """Plays the companies: steps the programme clock to the next act or due instant; people look, decide and act.
 
-The story depends on the seed alone: acts stand in a total order, each that moves the market is over before the next one,
-and choices are drawn by subject. How fast machines and processes are changes nothing but the wall-clock figures.
+The story depends on the seed alone: what one instant brings is over before the next one comes, acts of an instant run
+side by side only where neither can change what the other comes to, and choices are drawn by subject. How fast machines and
+processes are changes nothing but the wall-clock figures.
 """
 
+import asyncio
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import uuid5
 
+from laptop.system import together
+
 from pilot.choices import Choices
+from pilot.news import News
 from pilot.office import office_hour
-from pilot.people import ENDED, Act, Does, Person, View, about_exchange, about_invitation, midnight, stay
+from pilot.people import Act, Does, Person, View, about_exchange, about_invitation, midnight, stay
 from pilot.population import NAMESPACE, START, Company, changed
 from pilot.programme import Programme, Refused
 from pilot.steps import Standing, Steps
 
-QUIET_LOOKS = timedelta(days=7)
-"""How often a company looks that has nothing going on."""
+AT_ONCE = 8
+"""Requests on their way at a time."""
+SAME_DAY = timedelta(hours=1)
+"""How often a traveller looks who has news."""
 
 
 @dataclass
@@ -48,6 +55,7 @@ class Replay:
         choices: Choices,
         programme: Programme,
         steps: Steps,
+        news: News,
         until: datetime,
         tell: Callable[[Progress], None] = lambda _: None,
     ) -> None:
@@ -55,16 +63,18 @@ class Replay:
         self._choices = choices
         self._programme = programme
         self._steps = steps
+        self._news = news
+        self._at_once = asyncio.Semaphore(AT_ONCE)
         self._until = until
         self._tell = tell
         self._people: dict[tuple[int, int], Person] = {}
-        self._travellers: dict[str, Person] = {}
+        self._by_id: dict[str, Person] = {}
         self._profiles: dict[tuple[int, int], View] = {}
         self._agenda: list[Act] = [
             Act(company.registers_at, Does.REGISTER, (company.index, 0)) for company in companies
         ]
         heapq.heapify(self._agenda)
-        self._standing = Standing(None, 0)
+        self._standing = Standing(None, 0, {})
         self.progress = Progress()
 
     async def play(self) -> Progress:
@@ -82,21 +92,48 @@ class Replay:
         return min(acts + ([due] if due else []), default=None)
 
     async def _instant(self, at: datetime) -> None:
-        """All that happens at one instant: first what is due, then what people do. Looking alone needs no step."""
+        """All that happens at one instant: first what is due, then what people do. Looking alone needs no step.
+
+        A company's change may end exchanges, so it is over before anybody acts on one; two exchanges have nothing to do with
+        each other, and what is done about the same one is done in order.
+        """
         if self._standing.next_due is not None and self._standing.next_due <= at:
             self._set_clock(at)
             await self._settle()
+        acts = self._due_acts(at)
+        await self._side_by_side(self._look(act, at) for act in acts if act.does is Does.LOOK)
+        acts = [act for act in (*acts, *self._due_acts(at)) if act.does is not Does.LOOK]
+        if not acts:
+            return
+        if self.progress.now < at:
+            self._set_clock(at)
+        changes = [act for act in acts if act.does.changes_a_company]
+        if changes:
+            await self._side_by_side(self._do(act) for act in changes)
+            await self._settle()
+        by_subject: dict[tuple[str, int], list[Act]] = {}
+        for act in sorted(act for act in acts if not act.does.changes_a_company):
+            alone = act.person[0] if act.does is Does.REGISTER else -1
+            by_subject.setdefault((act.subject, alone), []).append(act)
+        await self._side_by_side(self._in_order(each) for each in by_subject.values())
+        await self._settle()
+
+    def _due_acts(self, at: datetime) -> list[Act]:
+        due: list[Act] = []
         while self._agenda and self._agenda[0].at <= at:
-            act = heapq.heappop(self._agenda)
-            if act.does is Does.LOOK:
-                await self._look(self._people[act.person], at)
-                continue
-            if self.progress.now < at:
-                self._set_clock(at)
-            act = self._reconsidered(act)
-            await self._do(act)
-            if act.does.moves_the_market or not self._agenda or self._agenda[0].at > at:
-                await self._settle()
+            due.append(heapq.heappop(self._agenda))
+        return due
+
+    async def _in_order(self, acts: Sequence[Act]) -> None:
+        for act in acts:
+            await self._do(self._reconsidered(act))
+
+    async def _side_by_side(self, works: Iterable[Awaitable[None]]) -> None:
+        async def bounded(work: Awaitable[None]) -> None:
+            async with self._at_once:
+                await work
+
+        await together(*map(bounded, works))
 
     def _set_clock(self, at: datetime) -> None:
         """Nothing is due before ``at``: whoever does something from now on reads the new time, and there is no need to wait."""
@@ -104,47 +141,37 @@ class Replay:
         self.progress.now = at
 
     async def _settle(self) -> None:
+        """Waits until all that follows has happened; who has news by then plans to look at it."""
         self._standing = await self._steps.settled(self.progress.now)
+        for id_ in await self._news.up_to(self._standing.ends):
+            self._tell_of_news(self._by_id[id_])
         self.progress.events = self._standing.changes
         self.progress.steps = self._steps.count
         self.progress.step_seconds = self._steps.seconds
         self._tell(self.progress)
 
+    def _tell_of_news(self, person: Person) -> None:
+        if not (person.gone or person.will_look):
+            person.will_look = True
+            self._plan([Act(person.next_look(self.progress.now), Does.LOOK, person.number)])
+
     def _plan(self, acts: Sequence[Act]) -> None:
         for act in acts:
             heapq.heappush(self._agenda, act)
 
-    async def _look(self, person: Person, now: datetime) -> None:
+    async def _look(self, act: Act, now: datetime) -> None:
         """Somebody looks at their exchanges, and at their invitations once a stay has taken place."""
+        person = self._people[act.person]
+        person.will_look = False
         if person.gone:
             return
-        if not person.is_company or person.saw_changes != self._standing.changes:
-            person.saw_changes = self._standing.changes
-            await self._see(person, now)
-        if person.is_company and (person.business or now < person.open_until):
-            pause = person.looks_every if person.business else QUIET_LOOKS
-            self._plan([Act(office_hour(now + pause), Does.LOOK, person.number)])
-
-    async def _see(self, person: Person, now: datetime) -> None:
         views: list[View] = await self._programme.get("exchange", "/exchanges", person.token)
-        for view in sorted(views, key=lambda view: view["exchange_id"]):
+        for view in views:
             self._plan(about_exchange(person, view, now, self._choices))
-            if person.is_company:
-                self._tell_traveller(view, person, now)
-        person.business = any(view["stage"] not in ENDED for view in views)
         if any(view["stage"] == "completed" for view in views):
             invitations: list[View] = await self._programme.get("survey", "/invitations", person.token)
-            for invitation in sorted(invitations, key=lambda each: each["invitation_id"]):
+            for invitation in invitations:
                 self._plan(about_invitation(person, invitation, now, self._choices))
-
-    def _tell_traveller(self, view: View, person: Person, now: datetime) -> None:
-        """A company tells its traveller when there is something to sign or to answer; they look the same day."""
-        stage, traveller = view["stage"], self._travellers.get(view["traveller_id"])
-        news = {"drafted": view["agreement_version"], "completed": "survey"}.get(stage)
-        if news is None or traveller is None or person.party(view) != "sender":
-            return
-        if traveller.decides("told", view["exchange_id"], news):
-            self._plan([Act(office_hour(now + timedelta(hours=1)), Does.LOOK, traveller.number)])
 
     def _reconsidered(self, act: Act) -> Act:
         """Without room left in the window, the sender declines instead of drafting, the host signs what there is."""
@@ -195,17 +222,13 @@ class Replay:
     async def _register(self, act: Act) -> None:
         company = self._companies[act.person[0]]
         made = await self._programme.post("registration", "/companies", None, company.form, company.key)
-        stays = company.form["placements"] + company.form["offers"]
-        closes = max(midnight(each["window"]["last"]) for each in stays)
-        person = Person(act.person, made["company_id"], made["token"], company.looks_every, closes)
-        self._people[act.person] = person
+        person = Person(act.person, made["company_id"], made["token"], act.at, company.looks_every)
+        self._people[act.person] = self._by_id[person.id] = person
         self._profiles[act.person] = made
         for number, placement in enumerate(made["placements"], start=1):
-            traveller = Person(
-                (company.index, number), placement["traveller_id"], placement["traveller_token"], QUIET_LOOKS, closes
-            )
-            self._people[traveller.number] = self._travellers[traveller.id] = traveller
-        self._plan([Act(office_hour(act.at + company.looks_every), Does.LOOK, act.person)])
+            number_of = (company.index, number)
+            id_, token = placement["traveller_id"], placement["traveller_token"]
+            self._people[number_of] = self._by_id[id_] = Person(number_of, id_, token, act.at, SAME_DAY)
         for does, share in ((Does.UPDATE, self._choices.p.update), (Does.WITHDRAW, self._choices.p.withdraw)):
             if self._choices.happens(share, does.name, company.key):
                 after = self._choices.after(self._choices.p.days_to_change, does.name, company.key)

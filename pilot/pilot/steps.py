@@ -33,6 +33,8 @@ class Standing:
     next_due: datetime | None
     changes: int
     """Grows whenever any service says anything."""
+    ends: Mapping[TopicPartition, int]
+    """Up to where the topics can be read."""
 
 
 class Steps:
@@ -69,7 +71,7 @@ class Steps:
             round_ = await asyncio.gather(*(self._status(url) for url in self._urls.values()))
             if committed and before == round_ and not any(_unfinished(status, at) for status in round_):
                 self.seconds.append(time.monotonic() - began)
-                return _standing(round_)
+                return _standing(round_, self._ends.committed)
             before = round_
             await self._pause(began, at, round_)
 
@@ -101,6 +103,8 @@ class TopicEnds:
         self._partitions = [
             TopicPartition(topic.name, partition) for topic in TOPICS for partition in range(topic.partitions)
         ]
+        self.committed: dict[TopicPartition, int] = {}
+        """Up to where all was readable when it was last asked."""
 
     async def __aenter__(self) -> "TopicEnds":
         await asyncio.gather(*(reader.start() for reader in self._readers))
@@ -111,10 +115,10 @@ class TopicEnds:
 
     async def all_committed(self) -> bool:
         """Whether every transaction that was begun on a topic is over, as its readers see it."""
-        everything, committed = await asyncio.gather(
+        everything, self.committed = await asyncio.gather(
             *(reader.end_offsets(self._partitions) for reader in self._readers)
         )
-        return everything == committed
+        return everything == self.committed
 
 
 def _unfinished(status: dict[str, Any], at: datetime) -> dict[str, Any]:
@@ -138,6 +142,6 @@ def _busy(statuses: list[dict[str, Any]], at: datetime) -> str:
     return "; ".join(f"{service} {left}" for service, left in unfinished.items()) or "the figures keep changing"
 
 
-def _standing(statuses: list[dict[str, Any]]) -> Standing:
+def _standing(statuses: list[dict[str, Any]], ends: Mapping[TopicPartition, int]) -> Standing:
     instants = [datetime.fromisoformat(at) for status in statuses if (at := status["due"]["next_at"])]
-    return Standing(min(instants, default=None), sum(status["log_end"] for status in statuses))
+    return Standing(min(instants, default=None), sum(status["log_end"] for status in statuses), ends)

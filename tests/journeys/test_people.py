@@ -23,7 +23,7 @@ CHOICES = Choices(7, ALWAYS)
 
 
 def a_person(id_: str, number: int = 0) -> Person:
-    return Person((0, number), id_, "token", timedelta(days=2), NOW + timedelta(days=100))
+    return Person((0, number), id_, "token", NOW, timedelta(days=2))
 
 
 def a_view(stage: str, **said: Any) -> dict[str, Any]:

@@ -73,11 +73,11 @@ def test_a_changed_profile_keeps_its_ids_and_changes_something():
         assert bare != company.form["placements"] + company.form["offers"]
 
 
-def test_people_act_in_the_hours_of_working_days():
+def test_people_act_at_two_hours_of_working_days():
     friday_night = datetime(2016, 11, 4, 23, 10, tzinfo=UTC)
-    assert office_hour(friday_night) == datetime(2016, 11, 7, 7, tzinfo=UTC)
-    assert office_hour(datetime(2016, 11, 2, 9, 1, tzinfo=UTC)) == datetime(2016, 11, 2, 10, tzinfo=UTC)
-    assert office_hour(datetime(2016, 11, 2, 10, tzinfo=UTC)) == datetime(2016, 11, 2, 10, tzinfo=UTC)
+    assert office_hour(friday_night) == datetime(2016, 11, 7, 8, tzinfo=UTC)
+    assert office_hour(datetime(2016, 11, 2, 8, 1, tzinfo=UTC)) == datetime(2016, 11, 2, 13, tzinfo=UTC)
+    assert office_hour(datetime(2016, 11, 2, 13, tzinfo=UTC)) == datetime(2016, 11, 2, 13, tzinfo=UTC)
 
 
 def test_a_choice_depends_on_its_subjects_and_not_on_the_choices_before_it():

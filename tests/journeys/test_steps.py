@@ -25,6 +25,7 @@ class Ends:
 
     def __init__(self, open_for: int = 0) -> None:
         self.open_for = open_for
+        self.committed: dict[Any, int] = {}
 
     async def all_committed(self) -> bool:
         self.open_for -= 1

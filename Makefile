@@ -6,13 +6,16 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/u
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo test test-full up down bench lint clean
+.PHONY: help sync demo load test test-full up down bench lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: sync ## a population of companies plays the whole journey; COMPANIES=40 SEED=... UNTIL=... change it
 	$(RUN) pilot demo $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(UNTIL),--until $(UNTIL))
+
+load: sync ## companies register as fast as the system takes them; COMPANIES=2000 SEED=... RATE=a second
+	$(RUN) pilot load $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
 
 test: lint ## the linters, and every test but the long ones
 	$(RUN) pytest -m "not full"

@@ -139,6 +139,7 @@ class Process:
                 port=self.settings.http_port,
                 log_config=None,
                 access_log=False,
+                timeout_keep_alive=75,  # longer than what stands before us keeps an idle connection, or it meets a closed one
                 timeout_graceful_shutdown=5,
             ),
         )

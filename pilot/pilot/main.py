@@ -1,4 +1,7 @@
-"""``pilot demo``: the companies play the whole journey through the real system, in minutes instead of months."""
+"""``pilot demo``: the companies play the whole journey through the real system, in minutes instead of months.
+
+``pilot load``: they all register, as fast as the system takes them.
+"""
 
 import asyncio
 import fcntl
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from aiohttp import ClientError
 from aiokafka.errors import KafkaError
 from asyncpg import PostgresError
 from httpx import HTTPError
@@ -17,7 +21,7 @@ from laptop.system import UncleanStopError
 from laptop.topics import TopicsError
 from rich.console import Console
 
-from pilot import report
+from pilot import load, report
 from pilot.demo import NotFresh, Story, demonstrate
 from pilot.population import START
 from pilot.programme import UnexpectedAnswer
@@ -34,6 +38,7 @@ FAULTS = (
     NotSettled,
     UnexpectedAnswer,
     HTTPError,
+    ClientError,
     KafkaError,
     PostgresError,
     OSError,
@@ -60,28 +65,53 @@ def demo(
         raise typer.BadParameter(
             f"{end:%Y-%m-%d} is not after the programme's start, {START:%Y-%m-%d}", param_hint="UNTIL"
         )
-    with _alone(folder):
-        made = _demonstrated(Story(companies, seed, end), folder / "run")
+    story, run = Story(companies, seed, end), folder / "run"
+    with _alone(folder), _told_plainly(run), Showing(out, story.until) as showing:
+        made = asyncio.run(demonstrate(story, run, showing.say, showing.tell))
     report.write(made, folder / "report.json")
     report.show(made, out)
-    broken = [each["invariant"] for each in made["invariants"] if not each["holds"]]
-    out.print(f"\nreport: {folder / 'report.json'}   logs: {folder / 'run' / 'logs'}")
-    if broken:
-        raise _failed(f"{len(broken)} of {len(made['invariants'])} invariants are broken.")
+    _judge(made, folder)
 
 
-def _demonstrated(story: Story, run: Path) -> report.Report:
+@command.command(name="load")
+def put_under_load(
+    companies: Annotated[int, typer.Option(envvar="COMPANIES", min=1, max=100_000, help="how many register")] = 2_000,
+    seed: Annotated[int, typer.Option(envvar="SEED", help="another seed is another population")] = 7,
+    rate: Annotated[
+        float | None, typer.Option(envvar="RATE", min=0.1, max=10_000, help="registrations a second; else all they can")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="where data, logs and the report go")] = Path("build/load"),
+) -> None:
+    """Start the system, register companies as fast as it takes them, report, stop. Fails if an invariant is broken."""
+    run = folder / "run"
+    with _alone(folder), _told_plainly(run):
+        made = asyncio.run(load.load(companies, seed, rate, run, lambda text: out.print(f"{text} ...", style="dim")))
+    report.write(made, folder / "report.json")
+    for name, text in load.lines(made):
+        out.print(f"{name:<34} {text}")
+    _judge(made, folder)
+
+
+@contextmanager
+def _told_plainly(run: Path) -> Iterator[None]:
+    """Whatever ends it early is told in a few lines, with where the data is."""
     try:
-        with Showing(out, story.until) as showing:
-            return asyncio.run(demonstrate(story, run, showing.say, showing.tell))
+        yield
     except KeyboardInterrupt:
         raise _failed(f"Interrupted; everything that was started is stopped. Data and logs: {run}", code=130) from None
     except FAULTS as fault:
         notes = "\n".join(getattr(fault, "__notes__", []))
         raise _failed(
-            f"The demo failed, and everything that was started is stopped. Data and logs: {run}\n"
+            f"It failed, and everything that was started is stopped. Data and logs: {run}\n"
             f"{type(fault).__name__}: {fault}\n{notes}"
         ) from None
+
+
+def _judge(made: report.Report, folder: Path) -> None:
+    broken = [each["invariant"] for each in made["invariants"] if not each["holds"]]
+    out.print(f"\nreport: {folder / 'report.json'}   logs: {folder / 'run' / 'logs'}")
+    if broken:
+        raise _failed(f"{len(broken)} of {len(made['invariants'])} invariants are broken: {'; '.join(broken)}.")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class Programme:
 
     def __init__(self, urls: Mapping[str, str]) -> None:
         """``urls``: base URL by service."""
-        limits = httpx.Limits(max_keepalive_connections=20, keepalive_expiry=600)
+        limits = httpx.Limits(max_keepalive_connections=20, keepalive_expiry=30)  # sooner than the services close
         self._http = {
             service: httpx.AsyncClient(base_url=url, timeout=30, limits=limits) for service, url in urls.items()
         }

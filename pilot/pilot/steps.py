@@ -54,17 +54,18 @@ class Steps:
         self._set_clock(at)
         self.count += 1
 
-    async def settled(self, at: datetime) -> Standing:
-        """Waits until every process shows this instant and nothing is left to do at it.
+    async def settled(self, at: datetime, patience: float = PATIENCE) -> Standing:
+        """Waits until every process shows this instant and nothing is left to do at it, so many seconds at most.
 
         The first round asks one after the other, and each again until it is quiet: along the way that events take, this is
         the cheapest. Counters only grow, so a round that equals the one before says that nothing happened in between.
         """
         began = time.monotonic()
+        deadline = began + patience
         before: list[dict[str, Any]] = []
         for url in self._urls.values():
             while _unfinished(status := await self._status(url), at):
-                await self._pause(began, at, [status])
+                await self._pause(deadline, at, [status])
             before.append(status)
         while True:
             committed = await self._ends.all_committed()
@@ -73,10 +74,10 @@ class Steps:
                 self.seconds.append(time.monotonic() - began)
                 return _standing(round_, self._ends.committed)
             before = round_
-            await self._pause(began, at, round_)
+            await self._pause(deadline, at, round_)
 
-    async def _pause(self, began: float, at: datetime, statuses: list[dict[str, Any]]) -> None:
-        if time.monotonic() - began > PATIENCE:
+    async def _pause(self, deadline: float, at: datetime, statuses: list[dict[str, Any]]) -> None:
+        if time.monotonic() > deadline:
             raise NotSettled(f"the step to {at.isoformat()} does not end: {_busy(statuses, at)}")
         await asyncio.sleep(PAUSE)
 

@@ -8,8 +8,6 @@ import httpx
 import pytest
 from pilot.steps import NotSettled, Steps
 
-from pilot import steps
-
 NOW = datetime(2016, 11, 1, 8, tzinfo=UTC)
 LATER = datetime(2016, 11, 3, tzinfo=UTC)
 
@@ -50,11 +48,13 @@ class Scripted:
         return httpx.Response(200, json=left.pop(0) if len(left) > 1 else left[0])
 
 
-async def settled(script: dict[str, list[dict[str, Any]]], ends: Ends | None = None) -> tuple[Scripted, Any]:
+async def settled(
+    script: dict[str, list[dict[str, Any]]], ends: Ends | None = None, patience: float = 60
+) -> tuple[Scripted, Any]:
     scripted = Scripted(script, ends)
     async with scripted.steps as under_test:
         under_test.to(NOW)
-        return scripted, await under_test.settled(NOW)
+        return scripted, await under_test.settled(NOW, patience)
 
 
 async def test_a_step_is_over_after_two_equal_quiet_rounds():
@@ -100,8 +100,7 @@ async def test_a_step_is_not_over_while_a_topic_has_an_open_transaction():
     assert scripted.asked == ["matching"] * 4
 
 
-async def test_a_step_that_does_not_end_is_told_with_what_is_left_to_do(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(steps, "PATIENCE", 0.05)
+async def test_a_step_that_does_not_end_is_told_with_what_is_left_to_do():
     busy: Sequence[dict[str, Any]] = [status("matching", lag=2, halted=True)]
     with pytest.raises(NotSettled, match=r"matching .*'unread': 2.*'halted': True"):
-        await settled({"matching": list(busy)})
+        await settled({"matching": list(busy)}, patience=0.05)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import typer
+import uvloop
 
 from chassis import dead_letters, due, log, migrations
 from chassis.settings import LogSettings, MigrateSettings, SettingsError, describe, load
@@ -38,7 +39,7 @@ def command_line(service: "Service") -> typer.Typer:
     def serve() -> None:  # pyright: ignore[reportUnusedFunction]
         """Serves HTTP, consumes events, does due work and publishes, until told to stop."""
         settings = read(service.settings, service.name)
-        asyncio.run(_serve(service, settings))
+        uvloop.run(_serve(service, settings))
 
     @app.command(epilog="\b\n\nFrom the environment:\n\n\b\n" + describe(MigrateSettings))
     def migrate() -> None:  # pyright: ignore[reportUnusedFunction]

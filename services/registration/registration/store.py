@@ -67,6 +67,8 @@ async def save(tx: Transaction, company: Company) -> None:
 
 async def _save_travellers(tx: Transaction, company: Company) -> None:
     """Nobody is removed: who is no longer in a placement may be abroad, and has to be reached."""
+    if not company.profile.travellers:
+        return
     await tx.connection.execute(
         """
         insert into traveller (traveller_id, company_id, name)

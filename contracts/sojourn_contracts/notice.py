@@ -3,13 +3,16 @@
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from sojourn_contracts.event import Event
 from sojourn_contracts.vocabulary import Revision
 
-Parameter = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$")]
-"""A code, an opaque id, a day, a time or a number; too narrow for an address or a text."""
+Parameter = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}$"),
+    Field(description="A code, an opaque id, a day, a time or a number; too narrow for an address or a text."),
+]
 
 
 class NoticeDue(Event):

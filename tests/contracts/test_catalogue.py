@@ -121,7 +121,7 @@ def test_each_service_is_given_its_topics(service):
 def test_names_carry_the_major_version_where_it_matters(topic):
     assert topic.name == topic.event.__name__
     assert topic.event.type() == f"{topic.name}.v1"
-    assert topic.event.dataschema() == f"urn:sojourn:schema:{topic.name}:1.0"
+    assert topic.event.dataschema() == f"urn:sojourn:schema:{topic.name}:1.{topic.event.minor}"
 
 
 def test_a_second_major_version_has_a_topic_of_its_own():

@@ -6,7 +6,7 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/u
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo load test test-full up down bench lint clean
+.PHONY: help sync demo load test test-full up down bench contracts lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ down: sync ## stop what `up` started
 
 bench: sync ## the benchmarks, one JSON line each
 	@set -e; for benchmark in benchmarks/bench_*.py; do $(RUN) python $$benchmark; done
+
+contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, the README's table
+	@$(RUN) python -m sojourn_contracts.generated
 
 lint: sync ## style, types, layers
 	$(RUN) ruff check

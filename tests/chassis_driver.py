@@ -42,7 +42,7 @@ def record(event: Event | type[Event], subject: UUID | None = None, *, event_id:
     kind = event if isinstance(event, type) else type(event)
     data = None if isinstance(event, type) else event
     about = subject or (data.subject if data else uuid7())
-    producer = catalogue.BY_NAME[kind.__name__].producer
+    producer = catalogue.BY_NAME[kind.__name__].producers[0]
     key, value, headers = envelope.encode(
         Envelope(event_id or uuid7(), f"sojourn/{producer}", kind, about, NOON, data, sequence=1, correlation_id="c-1")
     )

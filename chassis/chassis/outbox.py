@@ -46,7 +46,7 @@ def entry(service: str, event: Event, event_id: UUID, time: datetime, cause: "Ca
     """The row for an event.
 
     Raises:
-        ValueError: the catalogue says that another service emits this event.
+        ValueError: the catalogue says that another service emits this event, or nobody yet.
         TooLarge: key, headers and value exceed ``catalogue.MAX_RECORD_BYTES``.
     """
     data = event.model_dump_json()
@@ -64,7 +64,7 @@ def _entry(
     service: str, event: type[Event], subject: UUID, event_id: UUID, time: datetime, cause: "Cause", data: str | None
 ) -> Entry:
     topic = catalogue.BY_NAME.get(event.__name__)
-    if topic is None or topic.producer != service:
+    if topic is None or topic.planned or service not in topic.producers:
         raise ValueError(f"the catalogue does not let {service} emit {event.__name__}")
     return Entry(
         event_id=event_id,

@@ -71,7 +71,7 @@ class Transaction:
         """Puts events into the outbox, in this order.
 
         Raises:
-            ValueError: the catalogue names another producer, or the record is larger than any topic takes.
+            ValueError: the catalogue names other producers, or none yet, or the record is larger than any topic takes.
         """
         self.effects.events.extend(outbox.entry(self.service, event, uuid7(), self.now, self.cause) for event in events)
 

@@ -1,13 +1,19 @@
-"""The one table of the topics: who emits an event, who consumes it, how it is keyed, seen and kept."""
+"""The one table of the topics: who emits an event, who consumes it, how it is keyed, seen and kept.
+
+A topic may have several producers. Each numbers its own events there: ``ce_sequence`` is dense per topic, source (the service)
+and generation, so who proves completeness counts each source by itself.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
+from sojourn_contracts.erasure import ErasureDone, ErasureRequested
 from sojourn_contracts.event import Event
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
 from sojourn_contracts.match import MatchDeclined, MatchProposed
+from sojourn_contracts.notice import NoticeDue, NoticeSent
 from sojourn_contracts.survey import SurveySubmitted
 
 SERVICES = ("registration", "matching", "exchange", "survey")
@@ -37,10 +43,12 @@ class Topic:
     """One row: a topic carries one event."""
 
     event: type[Event]
-    producer: str
+    producers: tuple[str, ...]
     consumers: tuple[str, ...]
     visibility: Visibility = Visibility.PUBLIC
     cleanup: Cleanup = Cleanup.COMPACT
+    planned: bool = False
+    """The contract stands, but nobody emits or handles the event yet: its topic does not exist."""
     partitions: int = 6
     """Equal for all, so that one subject's events usually meet one member of a group."""
 
@@ -67,27 +75,50 @@ class Topic:
         }
 
 
-TOPICS: tuple[Topic, ...] = (
-    Topic(CompanyRegistered, "registration", ("matching", "exchange", "survey")),
-    Topic(CompanyUpdated, "registration", ("matching", "exchange", "survey")),
-    Topic(CompanyWithdrawn, "registration", ("matching", "exchange", "survey")),
-    Topic(MatchProposed, "matching", ("exchange", "survey")),
-    Topic(MatchDeclined, "exchange", ("matching", "survey")),
-    Topic(ExchangeUpdated, "exchange", ("survey",)),
-    Topic(ExchangeAgreed, "exchange", ("matching", "survey")),
-    Topic(ExchangeCancelled, "exchange", ("matching", "survey")),
-    Topic(ExchangeCompleted, "exchange", ("matching", "survey")),
-    Topic(SurveySubmitted, "survey", ()),
+TABLE: tuple[Topic, ...] = (
+    Topic(CompanyRegistered, ("registration",), ("matching", "exchange", "survey")),
+    Topic(CompanyUpdated, ("registration",), ("matching", "exchange", "survey")),
+    Topic(CompanyWithdrawn, ("registration",), ("matching", "exchange", "survey")),
+    Topic(MatchProposed, ("matching",), ("exchange", "survey")),
+    Topic(MatchDeclined, ("exchange",), ("matching", "survey")),
+    Topic(ExchangeUpdated, ("exchange",), ("survey",)),
+    Topic(ExchangeAgreed, ("exchange",), ("matching", "survey")),
+    Topic(ExchangeCancelled, ("exchange",), ("matching", "survey")),
+    Topic(ExchangeCompleted, ("exchange",), ("matching", "survey")),
+    Topic(SurveySubmitted, ("survey",), ()),
+    Topic(NoticeDue, ("exchange", "survey"), ("registration",), Visibility.INTERNAL, Cleanup.DELETE, planned=True),
+    Topic(NoticeSent, ("registration",), ("survey",), Visibility.INTERNAL, Cleanup.DELETE, planned=True),
+    Topic(
+        ErasureRequested,
+        ("registration",),
+        ("matching", "exchange", "survey"),
+        Visibility.INTERNAL,
+        Cleanup.DELETE,
+        planned=True,
+    ),
+    Topic(
+        ErasureDone,
+        ("matching", "exchange", "survey"),
+        ("registration",),
+        Visibility.INTERNAL,
+        Cleanup.DELETE,
+        planned=True,
+    ),
 )
+"""All that the contract has; most code wants ``TOPICS``."""
 
-BY_NAME: dict[str, Topic] = {topic.event.__name__: topic for topic in TOPICS}
+TOPICS: tuple[Topic, ...] = tuple(topic for topic in TABLE if not topic.planned)
+"""Those that exist: they are made at the broker, written and read."""
+
+BY_NAME: dict[str, Topic] = {topic.event.__name__: topic for topic in TABLE}
+"""Planned ones too: what their records say can be read."""
 
 
 def emitted_by(service: str) -> tuple[Topic, ...]:
-    """The topics that a service writes, in the table's order."""
-    return tuple(topic for topic in TOPICS if topic.producer == service)
+    """The existing topics that a service writes, in the table's order."""
+    return tuple(topic for topic in TOPICS if service in topic.producers)
 
 
 def consumed_by(service: str) -> tuple[Topic, ...]:
-    """The topics that a service reads, in the table's order."""
+    """The existing topics that a service reads, in the table's order."""
     return tuple(topic for topic in TOPICS if service in topic.consumers)

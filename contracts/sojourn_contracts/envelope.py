@@ -48,7 +48,7 @@ class UnknownVersion(Malformed):
 class Envelope:
     """An event with its CloudEvents attributes.
 
-    ``data`` is None in a tombstone. ``id`` is the same on every repeat. ``sequence`` is dense per topic within
+    ``data`` is None in a tombstone. ``id`` is the same on every repeat. ``sequence`` is dense per topic and ``source`` within
     the log's ``generation`` and proves completeness; it never decides. ``time`` is programme time.
     """
 

@@ -21,8 +21,7 @@ from sojourn_contracts.vocabulary import (
     Window,
 )
 
-Millionths = Annotated[int, Field(ge=0, le=1_000_000)]
-"""A score or a share as an integer: 1,000,000 is 1."""
+Millionths = Annotated[int, Field(ge=0, le=1_000_000, title="Millionths: 1,000,000 is 1")]
 
 
 class Explanation(Part):

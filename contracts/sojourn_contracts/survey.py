@@ -9,8 +9,9 @@ from pydantic import Field
 from sojourn_contracts.event import Event
 from sojourn_contracts.vocabulary import Country, Party, SizeClass, TrainingDirection
 
-Answer = Annotated[str, Field(max_length=32)]
-"""The code of an answer; the questionnaire of that version says what it means."""
+Answer = Annotated[
+    str, Field(max_length=32, description="A code; the questionnaire of that version says what it means.")
+]
 
 
 class SurveySubmitted(Event):

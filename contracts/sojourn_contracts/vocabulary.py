@@ -2,6 +2,8 @@
 
 Lists that may grow (countries, languages, NACE divisions, skills) are strings whose shape is checked here; who admits a
 value checks it against its list. Only sets that will not grow are enums.
+
+A title says what a value is; of whom or when it is, a field's own docstring says. Both stand in the published schemas.
 """
 
 from datetime import date
@@ -15,20 +17,18 @@ MIN_STAY_DAYS = 14
 MAX_STAY_DAYS = 62
 """The pilot's longest stay, two months."""
 
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
-"""ISO 3166-1 alpha-2."""
-Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}[0-9A-Z]?$")]
-"""NUTS level 0 or 1: coarse on purpose, it stands in public events."""
-Sector = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
-"""NACE Rev. 2.1 division."""
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
-"""ISO 639-1."""
-Skill = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$")]
-"""Id of a skill in the taxonomy in force."""
-Days = Annotated[int, Field(ge=MIN_STAY_DAYS, le=MAX_STAY_DAYS)]
-"""Length of a stay in calendar days, first and last day included."""
-Revision = Annotated[int, Field(ge=1)]
-"""Orders one producer's states of one subject; may have holes."""
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(title="ISO 3166-1 alpha-2")]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}[0-9A-Z]?$"), Field(title="NUTS level 0 or 1")]
+"""Coarse on purpose: it stands in public events."""
+Sector = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$"), Field(title="NACE Rev. 2.1 division")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$"), Field(title="ISO 639-1")]
+Skill = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$"), Field(title="Id of a skill in the taxonomy in force")
+]
+Days = Annotated[
+    int, Field(ge=MIN_STAY_DAYS, le=MAX_STAY_DAYS, title="Calendar days of a stay, first and last day included")
+]
+Revision = Annotated[int, Field(ge=1, title="Orders one producer's states of one subject; may have holes")]
 
 
 class SizeClass(StrEnum):
@@ -84,7 +84,7 @@ class TrainingDirection(StrEnum):
 class Part(BaseModel):
     """A part of an event: fields that this version does not know pass and are kept."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
 
 class Spoken(Part):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import asyncpg
-from sojourn_contracts.catalogue import SERVICES, emitted_by
+from sojourn_contracts.catalogue import SERVICES, TOPICS
 
 from pilot.logs import Logged, Published, logged, published
 
@@ -75,8 +75,8 @@ async def read(admin_url: str, bootstrap_servers: str) -> World:
         surveys = await _surveys(connection)
     finally:
         await connection.close(timeout=10)
-    names = [topic.name for service in SERVICES for topic in emitted_by(service)]
-    return World(logs, await published(bootstrap_servers, names), leftovers, surveys)
+    topics = await published(bootstrap_servers, [topic.name for topic in TOPICS])
+    return World(logs, topics, leftovers, surveys)
 
 
 async def _leftovers(connection: asyncpg.Connection, service: str) -> Leftovers:
@@ -203,27 +203,26 @@ def completed_without_agreement(world: World) -> Iterable[str]:
 
 
 def events_lost_or_repeated(world: World) -> Iterable[str]:
+    """A topic may have several services' events."""
+    of_topic: dict[str, dict[str, tuple[str, Logged]]] = {topic.name: {} for topic in TOPICS}
     for service, log in world.logs.items():
-        of_topic: dict[str, list[Logged]] = {topic.name: [] for topic in emitted_by(service)}
         for event in log:
-            of_topic.setdefault(event.topic, []).append(event)
-        for topic, events in of_topic.items():
-            records = world.topics.get(topic, ())
-            times = Counter(record.headers.get("ce_id") for record in records)
-            for id_, count in times.items():
-                if count > 1:
-                    yield f"{topic}: event {id_} stands there {count} times"
-            for event in events:
-                if not times[str(event.event_id)]:
-                    yield f"{topic}: event {event.event_id}, position {event.position} of {service}, is missing"
-            known = {str(event.event_id): event for event in events}
-            for record in records:
-                event = known.get(record.headers.get("ce_id", ""))
-                place = f"{topic}/{record.partition}/{record.offset}"
-                if event is None:
-                    yield f"{place}: event {record.headers.get('ce_id')} stands in no log"
-                elif wrong := _differs(event, record):
-                    yield f"{place}: event {event.event_id} has another {wrong} than in the log"
+            of_topic.setdefault(event.topic, {})[str(event.event_id)] = service, event
+    for topic, known in of_topic.items():
+        records = world.topics.get(topic, ())
+        times = Counter(record.headers.get("ce_id") for record in records)
+        for id_, count in times.items():
+            if count > 1:
+                yield f"{topic}: event {id_} stands there {count} times"
+        for id_, (service, event) in known.items():
+            if not times[id_]:
+                yield f"{topic}: event {id_}, position {event.position} of {service}, is missing"
+        for record in records:
+            id_, place = record.headers.get("ce_id", ""), f"{topic}/{record.partition}/{record.offset}"
+            if id_ not in known:
+                yield f"{place}: event {id_} stands in no log"
+            elif wrong := _differs(known[id_][1], record):
+                yield f"{place}: event {id_} has another {wrong} than in the log"
 
 
 def _differs(event: Logged, record: Published) -> str | None:
@@ -240,20 +239,20 @@ def _differs(event: Logged, record: Published) -> str | None:
 
 
 def events_out_of_order(world: World) -> Iterable[str]:
-    """Per partition positions rise; so the newest event of a key, which has but one partition, is its last."""
-    for service, log in world.logs.items():
-        positions = {str(event.event_id): event.position for event in log}
-        for topic in emitted_by(service):
-            latest: dict[int, int] = {}
-            partitions: dict[str, int] = {}
-            for record in world.topics.get(topic.name, ()):
-                position = positions.get(record.headers.get("ce_id", ""), 0)
-                place = f"{topic.name}/{record.partition}/{record.offset}"
-                if position <= latest.get(record.partition, 0):
-                    yield f"{place}: position {position} of {service} follows {latest[record.partition]}"
-                latest[record.partition] = position
-                if partitions.setdefault(record.key or "", record.partition) != record.partition:
-                    yield f"{place}: key {record.key} also stands in partition {partitions[record.key or '']}"
+    """Per partition a service's positions rise; so its newest event of a key, which has but one partition, is its last."""
+    logged_at = {str(event.event_id): (service, event.position) for service, log in world.logs.items() for event in log}
+    for topic in TOPICS:
+        latest: dict[tuple[str, int], int] = {}
+        partitions: dict[str, int] = {}
+        for record in world.topics.get(topic.name, ()):
+            service, position = logged_at.get(record.headers.get("ce_id", ""), ("no log", 0))
+            place = f"{topic.name}/{record.partition}/{record.offset}"
+            before = latest.get((service, record.partition), 0)
+            if position <= before:
+                yield f"{place}: position {position} of {service} follows {before}"
+            latest[service, record.partition] = position
+            if partitions.setdefault(record.key or "", record.partition) != record.partition:
+                yield f"{place}: key {record.key} also stands in partition {partitions[record.key or '']}"
 
 
 def dead_letters(world: World) -> Iterable[str]:

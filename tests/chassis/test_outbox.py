@@ -15,9 +15,10 @@ from chassis.relay import MOVE
 from chassis.transaction import Cause
 from sojourn_contracts import catalogue
 from sojourn_contracts.match import MatchDeclined
+from sojourn_contracts.notice import NoticeDue
 from uuid_utils.compat import uuid7
 
-from tests.chassis.given import a_service, cancelled, declined, transaction, withdrawn
+from tests.chassis.given import SERVICE, a_service, an, cancelled, declined, transaction, withdrawn
 from tests.chassis_driver import NOON
 from tests.conftest import Driving
 
@@ -68,6 +69,14 @@ async def test_an_event_of_another_producer_is_refused(pool: Pool):
             tx.emit(withdrawn())
         with pytest.raises(ValueError, match="does not let exchange emit CompanyWithdrawn"):
             tx.erase(type(withdrawn()), uuid7())
+    assert await pool.fetchval("select count(*) from outbox") == 0
+
+
+async def test_an_event_that_is_only_planned_is_refused_since_its_topic_does_not_exist(pool: Pool):
+    assert SERVICE in catalogue.BY_NAME["NoticeDue"].producers
+    async with transaction(pool) as tx:
+        with pytest.raises(ValueError, match="does not let exchange emit NoticeDue"):
+            tx.emit(an(NoticeDue))
     assert await pool.fetchval("select count(*) from outbox") == 0
 
 

@@ -4,65 +4,88 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sojourn_contracts import catalogue, company, exchange, match, survey
-from sojourn_contracts.catalogue import SERVICES, TOPICS, Cleanup, Topic, Visibility
+from sojourn_contracts import catalogue, company, erasure, exchange, match, notice, survey
+from sojourn_contracts.catalogue import SERVICES, TABLE, TOPICS, Cleanup, Visibility
 from sojourn_contracts.event import Event
 
 INBOX_KEEPS = timedelta(days=30)
 
 DESIGN = {
-    "CompanyRegistered": ("registration", {"matching", "exchange", "survey"}),
-    "CompanyUpdated": ("registration", {"matching", "exchange", "survey"}),
-    "CompanyWithdrawn": ("registration", {"matching", "exchange", "survey"}),
-    "MatchProposed": ("matching", {"exchange", "survey"}),
-    "MatchDeclined": ("exchange", {"matching", "survey"}),
-    "ExchangeUpdated": ("exchange", {"survey"}),
-    "ExchangeAgreed": ("exchange", {"matching", "survey"}),
-    "ExchangeCancelled": ("exchange", {"matching", "survey"}),
-    "ExchangeCompleted": ("exchange", {"matching", "survey"}),
-    "SurveySubmitted": ("survey", set()),
+    "CompanyRegistered": ({"registration"}, {"matching", "exchange", "survey"}),
+    "CompanyUpdated": ({"registration"}, {"matching", "exchange", "survey"}),
+    "CompanyWithdrawn": ({"registration"}, {"matching", "exchange", "survey"}),
+    "MatchProposed": ({"matching"}, {"exchange", "survey"}),
+    "MatchDeclined": ({"exchange"}, {"matching", "survey"}),
+    "ExchangeUpdated": ({"exchange"}, {"survey"}),
+    "ExchangeAgreed": ({"exchange"}, {"matching", "survey"}),
+    "ExchangeCancelled": ({"exchange"}, {"matching", "survey"}),
+    "ExchangeCompleted": ({"exchange"}, {"matching", "survey"}),
+    "SurveySubmitted": ({"survey"}, set()),
+    "NoticeDue": ({"exchange", "survey"}, {"registration"}),
+    "NoticeSent": ({"registration"}, {"survey"}),
+    "ErasureRequested": ({"registration"}, {"matching", "exchange", "survey"}),
+    "ErasureDone": ({"matching", "exchange", "survey"}, {"registration"}),
 }
+PLANNED = {"NoticeDue", "NoticeSent", "ErasureRequested", "ErasureDone"}
+ALL = pytest.mark.parametrize("topic", TABLE, ids=lambda topic: topic.name)
 
 
 def test_each_event_stands_in_the_table_once():
     defined = {
         thing
-        for module in (company, match, exchange, survey)
+        for module in (company, match, exchange, survey, notice, erasure)
         for name, thing in vars(module).items()
         if isinstance(thing, type) and issubclass(thing, Event) and thing is not Event and not name.startswith("_")
     }
-    assert sorted(topic.event.__name__ for topic in TOPICS) == sorted(event.__name__ for event in defined)
-    assert {topic.event for topic in TOPICS} == defined
+    assert sorted(topic.event.__name__ for topic in TABLE) == sorted(event.__name__ for event in defined)
+    assert {topic.event for topic in TABLE} == defined
 
 
 def test_topics_have_names_of_their_own():
-    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
+    assert len({topic.name for topic in TABLE}) == len(TABLE)
 
 
 def test_the_table_says_what_the_design_says():
-    assert {topic.event.__name__: (topic.producer, set(topic.consumers)) for topic in TOPICS} == DESIGN
+    assert {topic.event.__name__: (set(topic.producers), set(topic.consumers)) for topic in TABLE} == DESIGN
+
+
+def test_what_is_planned_has_no_topic_yet_and_nobody_writes_or_reads_it():
+    assert {topic.event.__name__ for topic in TABLE if topic.planned} == PLANNED
+    there = {topic.name for topic in TOPICS}
+    assert there == DESIGN.keys() - PLANNED
+    for service in SERVICES:
+        assert {topic.name for topic in (*catalogue.emitted_by(service), *catalogue.consumed_by(service))} <= there
+
+
+def test_what_is_planned_can_be_read_already():
+    assert set(catalogue.BY_NAME) == DESIGN.keys()
 
 
 def test_producers_and_consumers_are_services_and_nobody_consumes_its_own():
-    for topic in TOPICS:
-        assert {topic.producer, *topic.consumers} <= set(SERVICES)
-        assert topic.producer not in topic.consumers
-        assert len(set(topic.consumers)) == len(topic.consumers)
+    for topic in TABLE:
+        assert topic.producers
+        assert {*topic.producers, *topic.consumers} <= set(SERVICES)
+        assert set(topic.producers).isdisjoint(topic.consumers)
+        assert len({*topic.producers, *topic.consumers}) == len(topic.producers) + len(topic.consumers)
 
 
-@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_producers_that_share_a_topic_do_not_compact_each_others_events_away():
+    assert {topic.cleanup for topic in TABLE if len(topic.producers) > 1} == {Cleanup.DELETE}
+
+
+@ALL
 def test_a_key_is_a_required_id_of_the_event(topic):
     field = topic.event.model_fields[topic.key]
     assert (field.annotation, field.is_required()) == (UUID, True)
 
 
 def test_partitions_are_equal_so_that_a_subjects_events_meet_one_member():
-    assert len({topic.partitions for topic in TOPICS}) == 1
+    assert len({topic.partitions for topic in TABLE}) == 1
 
 
 def test_public_topics_are_compacted_and_internal_ones_are_forgotten_before_the_inbox_forgets():
     assert catalogue.INTERNAL_RETENTION < INBOX_KEEPS
-    for topic in TOPICS:
+    for topic in TABLE:
         assert topic.cleanup is (Cleanup.COMPACT if topic.visibility is Visibility.PUBLIC else Cleanup.DELETE)
 
 
@@ -73,32 +96,32 @@ def test_a_compacted_topic_keeps_a_week_of_everything_and_erases_within_two():
     assert configuration["max.compaction.lag.ms"] == str(14 * 86_400_000)
 
 
-def test_an_internal_topic_would_be_deleted_by_age():
-    internal = Topic(TOPICS[0].event, "survey", (), Visibility.INTERNAL, Cleanup.DELETE)
-    assert internal.configuration["cleanup.policy"] == "delete"
-    assert internal.configuration["retention.ms"] == str(21 * 86_400_000)
+def test_an_internal_topic_is_deleted_by_age():
+    configuration = catalogue.BY_NAME["NoticeDue"].configuration
+    assert configuration["cleanup.policy"] == "delete"
+    assert configuration["retention.ms"] == str(21 * 86_400_000)
 
 
 def test_a_topic_takes_the_largest_record_that_may_be_emitted():
-    for topic in TOPICS:
+    for topic in TABLE:
         assert int(topic.configuration["max.message.bytes"]) > catalogue.MAX_RECORD_BYTES
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_service_is_given_its_topics(service):
     assert [topic.name for topic in catalogue.emitted_by(service)] == [
-        name for name, (producer, _) in DESIGN.items() if producer == service
+        name for name, (producers, _) in DESIGN.items() if service in producers and name not in PLANNED
     ]
     assert [topic.name for topic in catalogue.consumed_by(service)] == [
-        name for name, (_, consumers) in DESIGN.items() if service in consumers
+        name for name, (_, consumers) in DESIGN.items() if service in consumers and name not in PLANNED
     ]
 
 
-@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+@ALL
 def test_names_carry_the_major_version_where_it_matters(topic):
     assert topic.name == topic.event.__name__
     assert topic.event.type() == f"{topic.name}.v1"
-    assert topic.event.dataschema() == f"urn:sojourn:schema:{topic.name}:1.0"
+    assert topic.event.dataschema() == f"urn:sojourn:schema:{topic.name}:1.{topic.event.minor}"
 
 
 def test_a_second_major_version_has_a_topic_of_its_own():

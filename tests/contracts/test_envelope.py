@@ -79,6 +79,11 @@ def test_a_contradiction_is_named_by_the_part_that_holds_it():
     assert refusal(COMPANY.but("placements", 0, "max_days", value=14)).path == "data.placements.0"
 
 
+@pytest.mark.parametrize("value", ["anna@example.org", "12 High Street", "", "x" * 65, "Zoë"])
+def test_a_notice_carries_no_address_and_no_text(value):
+    assert refusal(example("NoticeDue").but("parameters", "about", value=value)).path == "data.parameters.about"
+
+
 def test_a_path_is_short_however_long_the_names_are():
     refused = refusal(example("SurveySubmitted").but("answers", "Q" * 100_000, value=None))
     assert refused.path.startswith("data.answers.QQQ")

@@ -84,8 +84,9 @@ async def _left(system: System, http: httpx.AsyncClient) -> tuple[dict[str, Any]
 def _figures() -> str:
     def one(service: str) -> str:
         topics = " union all ".join(
-            f"select count(*) as n from {topic.producer}.event_log where topic = '{topic.name}'"
+            f"select count(*) as n from {producer}.event_log where topic = '{topic.name}'"
             for topic in consumed_by(service)
+            for producer in topic.producers
         )
         return f"""
             select '{service}' as service, (select count(*) from {service}.outbox) as outbox,

@@ -133,10 +133,18 @@ def test_an_event_that_is_twice_on_its_topic_is_told():
     assert "stands there 2 times" in str(broken(world))
 
 
+def test_a_topic_may_have_events_of_several_services():
+    others = [("exchange", "SurveySubmitted", f"record {day}", day, {}) for day in (71, 72)]
+    assert broken(a_world([*STORY, *others])) == {}
+    world = with_records(a_world([*STORY, *others]), "SurveySubmitted", lambda records: records[:2])
+    assert "position 5 of exchange, is missing" in str(broken(world))
+
+
 def test_a_record_that_stands_in_no_log_is_told():
     stranger = {"ce_id": an_id("stranger")}
     world = with_records(a_world(), "MatchProposed", lambda records: [*records, replace(records[-1], headers=stranger)])
     assert "stands in no log" in str(broken(world))
+    assert "position 0 of no log follows 0" in str(broken(world))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""What this repository holds that the catalogue and the events' classes say already, and the command that writes it.
+
+``make contracts`` runs it: the schemas in ``published/``, ``asyncapi.yaml``, and the README's table.
+"""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from sojourn_contracts import asyncapi
+from sojourn_contracts.catalogue import INTERNAL_RETENTION, TABLE, Cleanup, Topic, Visibility
+from sojourn_contracts.schemas import Json, said, schema
+
+REPOSITORY = Path(__file__).parents[2]
+COMMAND = "make contracts"
+BEGIN, END = f"<!-- the catalogue, by `{COMMAND}` -->", "<!-- end of the catalogue -->"
+
+
+def files(repository: Path = REPOSITORY) -> dict[Path, str]:
+    """What the files are to say; all else in the README stays as it is."""
+    contracts, readme = repository / "contracts", repository / "README.md"
+    return {
+        **{contracts / published(topic): _as_json(schema(topic.event)) for topic in TABLE},
+        contracts / "asyncapi.yaml": _as_yaml(asyncapi.document(examples(contracts / "examples"))),
+        readme: with_table(readme.read_text()),
+    }
+
+
+def published(topic: Topic) -> str:
+    """Path of an event's schema within ``contracts/``."""
+    return f"published/{topic.event.__name__}/{topic.event.major}.{topic.event.minor}.json"
+
+
+def examples(folder: Path) -> dict[str, Json]:
+    """The canonical examples by event."""
+    return {path.stem: cast(Json, json.loads(path.read_text())) for path in folder.glob("*.json")}
+
+
+def with_table(readme: str) -> str:
+    """The text with the catalogue between its two marks."""
+    before, _, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"the README lacks the marks {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+
+
+def table() -> str:
+    """The catalogue for readers, in Markdown."""
+    heads = ("Event", "From", "To", "Says", "Visibility", "Kept", "Key")
+    rows = [heads, ("---",) * len(heads), *map(_row, TABLE)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(topic: Topic) -> tuple[str, ...]:
+    outside = "whoever subscribes" if topic.visibility is Visibility.PUBLIC else "nobody"
+    return (
+        f"[{topic.name}](contracts/{published(topic)}){' (planned)' if topic.planned else ''}",
+        ", ".join(topic.producers),
+        ", ".join(topic.consumers) or outside,
+        said(topic.event).partition("\n\n")[0],
+        topic.visibility,
+        "newest per key" if topic.cleanup is Cleanup.COMPACT else f"{INTERNAL_RETENTION // timedelta(days=1)} days",
+        f"`{topic.key}`",
+    )
+
+
+def _as_json(content: Json) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+class _Written(yaml.SafeDumper):
+    """Nothing is abbreviated by an anchor, and texts of several lines stand as such."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return yaml.ScalarNode("tag:yaml.org,2002:str", data, style="|" if "\n" in data else None)
+
+
+_Written.add_representer(str, _Written.represent_str)
+
+
+def _as_yaml(content: Json) -> str:
+    # by way of JSON, which makes plain strings of enums
+    plain = json.loads(json.dumps(content))
+    written = yaml.dump(plain, Dumper=_Written, sort_keys=False, allow_unicode=True, width=120)
+    return f"# Generated from the catalogue by `{COMMAND}`.\n{written}"
+
+
+def main() -> None:
+    for path, text in files().items():
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            print(path.relative_to(REPOSITORY))
+
+
+if __name__ == "__main__":
+    main()

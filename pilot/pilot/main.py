@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,13 +12,13 @@ from typing import Annotated
 import typer
 from aiokafka.errors import KafkaError
 from asyncpg import PostgresError
-from httpx import HTTPError
+from httpx import HTTPError, RequestError
 from laptop.process import StartError
 from laptop.system import UncleanStopError
 from laptop.topics import TopicsError
 from rich.console import Console
 
-from pilot import report
+from pilot import printed, report
 from pilot.demo import NotFresh, Story, demonstrate
 from pilot.population import START
 from pilot.programme import UnexpectedAnswer
@@ -36,8 +37,11 @@ FAULTS = (
     HTTPError,
     KafkaError,
     PostgresError,
+    TimeoutError,
     OSError,
 )
+MOST = 100_000
+"""Companies."""
 
 
 @command.callback()
@@ -45,43 +49,81 @@ def pilot() -> None:
     """Plays the companies of the programme."""
 
 
+def _companies(given: str) -> int:
+    if not given.strip().isdecimal() or not 1 <= int(given) <= MOST:
+        raise _failed(f'COMPANIES must be a whole number from 1 to {MOST:,}, not "{given}".', code=2)
+    return int(given)
+
+
+def _seed(given: str) -> int:
+    try:
+        return int(given)
+    except ValueError:
+        raise _failed(f'SEED must be a whole number, not "{given}".', code=2) from None
+
+
+def _until(given: str) -> datetime:
+    try:
+        end = datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise _failed(f'UNTIL must be a day such as 2017-06-30, not "{given}".', code=2) from None
+    if end <= START:
+        raise _failed(f"UNTIL must be a day after the programme's start, {START:%Y-%m-%d}, not {given}.", code=2)
+    return end
+
+
 @command.command()
 def demo(
-    companies: Annotated[int, typer.Option(envvar="COMPANIES", min=1, max=100_000, help="how many take part")] = 40,
-    seed: Annotated[int, typer.Option(envvar="SEED", help="another seed is another story")] = 7,
-    until: Annotated[
-        datetime, typer.Option(envvar="UNTIL", formats=["%Y-%m-%d"], help="programme day on which the replay ends")
-    ] = datetime(2017, 12, 31),
+    companies: Annotated[str, typer.Option(envvar="COMPANIES", help=f"how many take part, 1 to {MOST:,}")] = "40",
+    seed: Annotated[str, typer.Option(envvar="SEED", help="another seed is another story")] = "7",
+    until: Annotated[str, typer.Option(envvar="UNTIL", help="programme day on which the replay ends")] = "2017-12-31",
     folder: Annotated[Path, typer.Option(help="where data, logs and the report go")] = Path("build/demo"),
 ) -> None:
     """Start the system, replay the companies, report, stop. Fails if an invariant is broken."""
-    end = until.replace(tzinfo=UTC)
-    if end <= START:
-        raise typer.BadParameter(
-            f"{end:%Y-%m-%d} is not after the programme's start, {START:%Y-%m-%d}", param_hint="UNTIL"
-        )
-    with _alone(folder):
-        made = _demonstrated(Story(companies, seed, end), folder / "run")
-    report.write(made, folder / "report.json")
-    report.show(made, out)
-    broken = [each["invariant"] for each in made["invariants"] if not each["holds"]]
-    out.print(f"\nreport: {folder / 'report.json'}   logs: {folder / 'run' / 'logs'}")
-    if broken:
+    story = Story(_companies(companies), _seed(seed), _until(until))
+    with _alone(folder), _told_when_it_fails(folder / "run"):
+        for former in ("report.json", "report.html"):
+            (folder / former).unlink(missing_ok=True)
+        with Showing(out, story.until) as showing:
+            made = asyncio.run(demonstrate(story, folder / "run", showing.say, showing.tell))
+            report.write(made, folder / "report.json")
+            showing.say("drawing the page")
+            from pilot.page import (
+                page,
+            )  # takes a second to import, which nobody waits for who only mistyped a parameter
+
+            report.replace_whole(folder / "report.html", page(made))
+        width = min(out.width, printed.WIDTH) if out.is_terminal else printed.WIDTH
+        printed.show(made, Console(highlight=False, width=width))
+    out.print(
+        f"report: {folder / 'report.html'}, {folder / 'report.json'}   data, logs: {folder / 'run'}", soft_wrap=True
+    )
+    if broken := report.broken(made):
         raise _failed(f"{len(broken)} of {len(made['invariants'])} invariants are broken.")
 
 
-def _demonstrated(story: Story, run: Path) -> report.Report:
+@contextmanager
+def _told_when_it_fails(run: Path) -> Iterator[None]:
+    """Whatever was started has been stopped by the time an error gets here."""
     try:
-        with Showing(out, story.until) as showing:
-            return asyncio.run(demonstrate(story, run, showing.say, showing.tell))
+        yield
     except KeyboardInterrupt:
-        raise _failed(f"Interrupted; everything that was started is stopped. Data and logs: {run}", code=130) from None
+        raise _failed(f"Interrupted; everything that was started is stopped. {_left(run)}", code=130) from None
     except FAULTS as fault:
+        if isinstance(fault, RequestError):
+            fault.add_note(f"It was asked for {fault.request.method} {fault.request.url}; logs of all: {run / 'logs'}")
         notes = "\n".join(getattr(fault, "__notes__", []))
         raise _failed(
-            f"The demo failed, and everything that was started is stopped. Data and logs: {run}\n"
+            f"The demo failed, and everything that was started is stopped. {_left(run)}\n"
             f"{type(fault).__name__}: {fault}\n{notes}"
         ) from None
+
+
+def _left(run: Path) -> str:
+    """What is left where."""
+    left = f"Data and logs: {run}." if run.exists() else "Nothing is left."
+    given = [name for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL") if os.environ.get(name)]
+    return left + (f" Topics and schemas stay in what {' and '.join(given)} name." if given else "")
 
 
 @contextmanager

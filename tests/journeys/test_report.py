@@ -140,11 +140,20 @@ def test_the_terminal_shows_what_is_broken_and_indicators_without_answers():
     assert "survey has 5 events" not in shown
 
 
-def test_the_terminal_shows_every_part_within_its_width():
-    shown = printed(BROKEN)
+def test_the_terminal_shows_every_part_within_a_hundred_columns():
+    """Also with all countries of the programme."""
+    abroad: Story = [
+        ("exchange", "ExchangeAgreed", country, 5, AGREED | {"host_country": country}) for country in COUNTRIES
+    ]
+    console = Console(file=StringIO(), width=WIDTH)
+    show(a_report(BROKEN, world=a_world([*STORY, *abroad])), console)
+    shown = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
     for text in ("registered", "62 Programming", "DE Germany", "about 1 month", "host's staff", "MatchProposed", "p99"):
         assert text in shown
+    assert WIDTH == 100
     assert max(map(len, shown.splitlines())) <= WIDTH
+    assert "…" not in shown
+    assert any(line.split() == sorted(COUNTRIES) for line in shown.splitlines())
 
 
 def test_every_country_and_sector_that_can_take_part_has_a_name():

@@ -83,7 +83,7 @@ def _funnel(made: Report) -> Figure:
         ("of", "came at least as far as", "number"),
         rows,
         "Each bar counts who came at least so far. A company can have several exchanges; after a refusal its placement is"
-        " proposed to somebody else, so more exchanges are proposed than companies registered. Surveyed: at least one"
+        " proposed to somebody else, so there can be more proposals than companies. Surveyed: at least one"
         " answer is published.",
     )
 

@@ -11,8 +11,8 @@ RUN := $(UV) run --no-sync
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: sync ## a population of companies plays the whole journey; COMPANIES=40 SEED=... UNTIL=... change it
-	$(RUN) pilot demo $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(UNTIL),--until $(UNTIL))
+demo: sync ## a population of companies plays the whole journey; COMPANIES=400 SEED=7 UNTIL=2017-12-31 change it
+	@$(RUN) pilot demo $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(UNTIL),--until $(UNTIL))
 
 load: sync ## companies register as fast as the system takes them; COMPANIES=2000 SEED=... RATE=a second
 	$(RUN) pilot load $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))

@@ -3,27 +3,33 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
-import httpx
 from laptop.system import System, UncleanStopError
 from sojourn_contracts.catalogue import SERVICES
 
-from pilot import invariants
+from pilot import invariants, surveys
 from pilot.choices import Choices
 from pilot.invariants import Verdict, World
 from pilot.news import News
 from pilot.population import START, Company, population
 from pilot.programme import Programme
 from pilot.replay import Progress, Replay
-from pilot.report import Evaluated, Report, report, wall_clock
+from pilot.report import Evaluated, Report, report
 from pilot.steps import Steps, TopicEnds
 
 SETTINGS = {"PLANNER_TICK_HOURS": "24", "LOG_LEVEL": "warning"}
 """The market is searched once a day, so that nothing depends on the order in which matching hears of companies."""
+
+
+LOOKS_EVERY = 0.2
+"""Seconds between two looks whether all processes live."""
+
+T = TypeVar("T")
 
 
 class NotFresh(RuntimeError):  # noqa: N818 - a state of the backing services
@@ -63,10 +69,9 @@ async def demonstrate(
             seconds["replay"] = time.monotonic() - began
             say("stopping the services and judging the invariants")
             began = time.monotonic()
-            verdicts, world = await judged(system)
+            verdicts, world = await judged(system, progress, evaluated)
             seconds["judging"] = time.monotonic() - began
-            figures = wall_clock(progress, seconds)
-            made = report(companies, story.seed, story.until, progress, evaluated, world, verdicts, figures)
+            made = report(companies, story.seed, story.until, progress, evaluated, world, verdicts, seconds)
     except UncleanStopError:
         if made is None:
             raise
@@ -89,13 +94,8 @@ async def played(
     ):
         if (await steps.settled(system.clock.now)).changes:
             raise NotFresh("Kafka and PostgreSQL hold another story already: give fresh ones, or none")
-        try:
-            progress = await Replay(companies, choices, programme, steps, news, until, tell).play()
-        except httpx.TransportError:
-            await asyncio.sleep(0.2)  # until a process that died has become known as dead
-            for process in system.processes.values():
-                process.require_alive()
-            raise
+        replay = Replay(companies, choices, programme, steps, news, until, tell)
+        progress = await while_all_live(system, replay.play())
         operator = (await system.run("registration", "token", "--role", "operator")).strip()
         return progress, Evaluated(
             evaluation=await programme.get("survey", "/evaluation", operator),
@@ -103,8 +103,44 @@ async def played(
         )
 
 
-async def judged(system: System) -> tuple[list[Verdict], World]:
+async def while_all_live(system: System, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result. A process that dies meanwhile ends it at once, and is named with the end of its log.
+
+    Raises:
+        StartError: it does not run any more.
+    """
+    doing = asyncio.create_task(work)
+    try:
+        while not doing.done():
+            await asyncio.wait({doing}, timeout=LOOKS_EVERY)
+            await _require_all_alive(system)
+        if doing.exception() is not None:
+            await asyncio.sleep(LOOKS_EVERY)  # whoever hears of a death first may hear it before it is known
+            await _require_all_alive(system)
+        return doing.result()
+    finally:
+        doing.cancel()
+        await asyncio.wait({doing})
+
+
+async def _require_all_alive(system: System) -> None:
+    """Broker and database first: of several that died, they took the others with them."""
+    backing = [each.process for each in (system.broker, system.server) if each is not None]
+    for process in (*backing, *system.processes.values()):
+        if process is not None and process.exit_code is not None:
+            death = process.failure(f"ended with {process.exit_code}")
+            await process.stop()  # so that the system does not tell of it again when it stops
+            raise death
+
+
+async def judged(system: System, progress: Progress, evaluated: Evaluated) -> tuple[list[Verdict], World]:
     """Stops the services, reads the logs and the topics, and judges all invariants."""
+    verdicts, world = await aftermath(system)
+    return [*verdicts, surveys.counts_agree(world, progress.acts["answer"], evaluated.evaluation)], world
+
+
+async def aftermath(system: System) -> tuple[list[Verdict], World]:
+    """The same without what only a replay knows."""
     unclean = await system.stop_services()
     world = await invariants.read(system.database.owner_url, system.kafka)
     return [*invariants.judged(world), Verdict("Every service stopped cleanly", tuple(unclean))], world

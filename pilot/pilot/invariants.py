@@ -9,11 +9,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from uuid import UUID
 
 import asyncpg
 from sojourn_contracts.catalogue import SERVICES, TOPICS
 
-from pilot.logs import Logged, Published, logged, published
+from pilot.logs import Logged, Published, handled, logged, published
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 SHOWN = 5
@@ -32,6 +33,8 @@ class Leftovers:
 
 @dataclass(frozen=True)
 class Surveys:
+    """As the survey's store holds them."""
+
     submitted: int
     released: int
     withheld: int
@@ -47,6 +50,8 @@ class World:
     """By topic; per partition in its order."""
     leftovers: Mapping[str, Leftovers]
     surveys: Surveys
+    handled: Mapping[str, Mapping[UUID, datetime]]
+    """By service, each event that it handled with the time of day."""
 
     def said(self, name: str) -> list[Logged]:
         """All events of this name, in the log's order, whose data was not erased."""
@@ -73,10 +78,11 @@ async def read(admin_url: str, bootstrap_servers: str) -> World:
         logs = {service: await logged(connection, service) for service in SERVICES}
         leftovers = {service: await _leftovers(connection, service) for service in SERVICES}
         surveys = await _surveys(connection)
+        inboxes = {service: await handled(connection, service) for service in SERVICES}
     finally:
         await connection.close(timeout=10)
     topics = await published(bootstrap_servers, [topic.name for topic in TOPICS])
-    return World(logs, topics, leftovers, surveys)
+    return World(logs, topics, leftovers, surveys, inboxes)
 
 
 async def _leftovers(connection: asyncpg.Connection, service: str) -> Leftovers:

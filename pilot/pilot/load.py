@@ -21,7 +21,7 @@ from laptop.system import System, together
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.match import MatchProposed
 
-from pilot.demo import judged
+from pilot.demo import aftermath, while_all_live
 from pilot.population import START, Company, population
 from pilot.programme import UnexpectedAnswer
 from pilot.report import Report
@@ -135,12 +135,12 @@ async def load(
             await steps.settled(START)
             say(f"registering {count:,} companies")
             began = time.monotonic()
-            await register(system.urls["registration"], companies, timings, rate)
+            await while_all_live(system, register(system.urls["registration"], companies, timings, rate))
             say(f"{timings.registrations_per_second:,.0f} registrations/s; waiting for what follows from them")
-            standing = await steps.settled(START, PATIENCE)
+            standing = await while_all_live(system, steps.settled(START, PATIENCE))
             lasted = time.monotonic() - began
         say("stopping the services and judging the invariants")
-        verdicts, _ = await judged(system)
+        verdicts, _ = await aftermath(system)
     return {
         "companies": count,
         "seed": seed,

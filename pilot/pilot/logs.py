@@ -30,6 +30,9 @@ class Logged:
     type: str
     subject: UUID
     time: datetime
+    """Programme time."""
+    written_at: datetime
+    """Time of day at which its transaction wrote it."""
     data: str | None
 
     @property
@@ -54,11 +57,19 @@ async def logged(connection: asyncpg.Connection, service: str) -> list[Logged]:
     """A service's log, in its order."""
     rows = await connection.fetch(
         f"""
-        select position, generation, topic, sequence, event_id, type, subject, time, data
+        select position, generation, topic, sequence, event_id, type, subject, time, written_at, data
         from {service}.event_log order by position
         """  # noqa: S608 - the service is one of the catalogue's
     )
     return [Logged(**row) for row in rows]
+
+
+async def handled(connection: asyncpg.Connection, service: str) -> dict[UUID, datetime]:
+    """Each event that a service handled, and the time of day at which the transaction of its effect took it in."""
+    rows = await connection.fetch(
+        f"select event_id, handled_at from {service}.inbox"  # noqa: S608 - the service is one of the catalogue's
+    )
+    return {row["event_id"]: row["handled_at"] for row in rows}
 
 
 async def published(bootstrap_servers: str, topics: Sequence[str]) -> dict[str, list[Published]]:

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid5
 
 from laptop.system import together
@@ -42,6 +42,10 @@ class Progress:
     events: int = 0
     steps: int = 0
     ended_at: datetime | None = None
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    """Exchange and stage, as companies have seen them."""
+    stepped: dict[datetime, datetime] = field(default_factory=dict)
+    """Programme instant to the time of day at which the clock was set to it."""
     step_seconds: list[float] = field(default_factory=list)
     act_seconds: list[float] = field(default_factory=list)
 
@@ -137,6 +141,7 @@ class Replay:
 
     def _set_clock(self, at: datetime) -> None:
         """Nothing is due before ``at``: whoever does something from now on reads the new time, and there is no need to wait."""
+        self.progress.stepped.setdefault(at, datetime.now(UTC))
         self._steps.to(at)
         self.progress.now = at
 
@@ -167,6 +172,7 @@ class Replay:
             return
         views: list[View] = await self._programme.get("exchange", "/exchanges", person.token)
         for view in views:
+            self.progress.seen.add((view["exchange_id"], view["stage"]))
             self._plan(about_exchange(person, view, now, self._choices))
         if any(view["stage"] == "completed" for view in views):
             invitations: list[View] = await self._programme.get("survey", "/invitations", person.token)

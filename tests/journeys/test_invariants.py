@@ -1,75 +1,15 @@
 """Each invariant is seen broken: a check that never fails would say nothing."""
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
 
 import pytest
 from pilot.invariants import Leftovers, Surveys, World, judged
-from pilot.logs import Logged, Published
-from sojourn_contracts.catalogue import BY_NAME, SERVICES, TOPICS
+from pilot.logs import Published
+from pilot.surveys import counts_agree
+from sojourn_contracts.catalogue import BY_NAME
 
-START = datetime(2016, 11, 1, tzinfo=UTC)
-SPACE = UUID("11111111-1111-5111-8111-111111111111")
-
-
-def an_id(name: str) -> str:
-    return str(uuid5(SPACE, name))
-
-
-SIGNED = ["sender", "host", "traveller"]
-STORY: list[tuple[str, str, str, int, dict[str, Any]]] = [
-    ("registration", "CompanyRegistered", "sender", 0, {"offers": []}),
-    ("registration", "CompanyRegistered", "host", 0, {"offers": [{"offer_id": "offer", "capacity": 1}]}),
-    ("matching", "MatchProposed", "first", 1, {"placement_id": "placement", "offer_id": "offer"}),
-    ("exchange", "MatchDeclined", "first", 2, {}),
-    ("matching", "MatchProposed", "second", 2, {"placement_id": "placement", "offer_id": "offer"}),
-    (
-        "exchange",
-        "ExchangeAgreed",
-        "second",
-        4,
-        {"traveller_id": "t", "first_day": "2016-12-01", "last_day": "2016-12-20", "signed_by": SIGNED},
-    ),
-    ("exchange", "ExchangeCompleted", "second", 60, {}),
-    ("survey", "SurveySubmitted", "record", 70, {}),
-]
-
-
-def a_world(story: list[tuple[str, str, str, int, dict[str, Any]]] = STORY) -> World:
-    """Each event of a story: who says it, its name, its subject, its day, its data."""
-    logs: dict[str, list[Logged]] = {service: [] for service in SERVICES}
-    topics: dict[str, list[Published]] = {topic.name: [] for topic in TOPICS}
-    for service, name, subject, day, data in story:
-        topic = BY_NAME[name].name
-        event = Logged(
-            position=len(logs[service]) + 1,
-            generation=1,
-            topic=topic,
-            sequence=len(topics[topic]) + 1,
-            event_id=UUID(an_id(f"{service} {name} {subject} {day}")),
-            type=f"{name}.v1",
-            subject=UUID(an_id(subject)),
-            time=START + timedelta(days=day),
-            data=json.dumps(data | {"key": subject}),
-        )
-        logs[service].append(event)
-        topics[topic].append(a_record(event, offset=len(topics[topic])))
-    nothing_left = {service: Leftovers(outbox=0, dead_letters=0, parked=0) for service in SERVICES}
-    return World(logs, topics, nothing_left, Surveys(submitted=2, released=1, withheld=1))
-
-
-def a_record(event: Logged, offset: int) -> Published:
-    headers = {
-        "ce_id": str(event.event_id),
-        "ce_type": event.type,
-        "ce_subject": str(event.subject),
-        "ce_sequence": str(event.sequence),
-        "ce_generation": str(event.generation),
-    }
-    return Published(event.topic, 0, offset, str(event.subject), event.data, headers)
+from tests.journeys.worlds import STORY, a_world, an_evaluation, an_id
 
 
 def broken(world: World) -> dict[str, tuple[str, ...]]:
@@ -191,3 +131,47 @@ def test_what_is_left_over_is_told_with_the_command_that_lists_it():
 def test_surveys_that_differ_are_told(surveys: Surveys):
     found = broken(replace(a_world(), surveys=surveys))
     assert list(found) == ["Every survey that was submitted is released or withheld"]
+
+
+def differing(world: World, answered: int = 2, **evaluated: Any) -> str:
+    verdict = counts_agree(world, answered, an_evaluation(**evaluated))
+    assert verdict.holds == (not verdict.breaches)
+    return "; ".join(verdict.breaches)
+
+
+def test_survey_counts_that_agree_everywhere_break_nothing():
+    assert differing(a_world()) == ""
+
+
+@pytest.mark.parametrize("answered", [1, 3])
+def test_another_count_over_http_than_in_the_store_is_told(answered: int):
+    assert differing(a_world(), answered) == f"{answered} answered over HTTP, but 2 are stored"
+
+
+def test_another_count_in_the_evaluation_than_in_the_store_is_told():
+    world = replace(a_world(), surveys=Surveys(submitted=3, released=1, withheld=2))
+    assert differing(world, answered=3) == "3 are stored, but 2 evaluated"
+
+
+def test_another_count_on_the_topic_than_released_is_told():
+    told = differing(with_records(a_world(), "SurveySubmitted", lambda records: [*records, records[0]]))
+    assert "1 are released, but 2 stand on" in told
+
+
+@pytest.mark.parametrize("part", ["count", "valid", "dont_know", "not_applicable"])
+def test_an_indicator_that_differs_from_what_a_subscriber_counts_is_told(part: str):
+    assert differing(a_world(), **{part: 7}).startswith("SEND_MATCH is evaluated as")
+
+
+@pytest.mark.parametrize(
+    ("answer", "counted"),
+    [
+        ("4", {"count": 1, "valid": 1}),
+        ("3", {"count": 0, "valid": 1}),
+        ("98", {"count": 0, "valid": 0, "dont_know": 1}),
+        ("99", {"count": 0, "valid": 0, "not_applicable": 1}),
+    ],
+)
+def test_answers_are_counted_as_the_survey_counts_them(answer: str, counted: dict[str, int]):
+    story = [*STORY[:-1], (*STORY[-1][:4], {"answers": {"SEND_MATCH": answer}})]
+    assert differing(a_world(story), **counted) == ""

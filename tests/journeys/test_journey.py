@@ -117,7 +117,7 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system:
         "EMP_PROFDEV",
     }
 
-    verdicts, world = await judged(system)
+    verdicts, world = await judged(system, progress, evaluated)
     assert {verdict.invariant: verdict.breaches for verdict in verdicts if not verdict.holds} == {}
     assert [event.type for event in world.logs["matching"]] == ["MatchProposed.v1"]
     assert [event.type for event in world.logs["exchange"]][-3:] == [

@@ -1,69 +1,43 @@
 """The report: complete, readable, equal for equal stories but for its wall-clock figures."""
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
-from pilot.invariants import Leftovers, Surveys, Verdict, World
-from pilot.logs import Published
-from pilot.population import START, population
-from pilot.replay import Progress
-from pilot.report import Evaluated, Report, report, show, wall_clock, write
+import pytest
+from pilot.invariants import Verdict, World
+from pilot.marginals import COUNTRIES, SECTORS
+from pilot.outcome import BANDS
+from pilot.printed import WIDTH, show
+from pilot.report import broken, write
+from pilot.wall_clock import spread
 from rich.console import Console
-from sojourn_contracts.catalogue import BY_NAME, SERVICES
 
-UNTIL = datetime(2017, 12, 31, tzinfo=UTC)
-TOPIC = BY_NAME["MatchProposed"].name
-WORLD = World(
-    logs={service: [] for service in SERVICES},
-    topics={TOPIC: [Published(TOPIC, 0, 0, None, None, {})] * 3},
-    leftovers={service: Leftovers(0, 0, 0) for service in SERVICES},
-    surveys=Surveys(0, 0, 0),
-)
-EVALUATED = Evaluated(
-    evaluation={
-        "funnel": {"registered": 12, "completed": 2},
-        "indicators": [
-            {
-                "code": "SEND_MATCH",
-                "count": 2,
-                "valid": 2,
-                "share": 1.0,
-                "low": 0.342,
-                "high": 1.0,
-                "pilot": 0.91,
-                "dont_know": 1,
-                "not_applicable": 0,
-            },
-            {
-                "code": "NEWPROD",
-                "count": 0,
-                "valid": 0,
-                "share": None,
-                "low": None,
-                "high": None,
-                "pilot": 0.75,
-                "dont_know": 0,
-                "not_applicable": 0,
-            },
-        ],
-        "responses": [{"party": "host", "wave": 1, "invited": 2, "submitted": 1}],
-    },
-    exchanges=[{"stage": "completed"}, {"stage": "declined"}, {"stage": "completed"}],
-)
+from pilot import names, outcome
+from tests.journeys.worlds import AGREED, STORY, Story, a_report, a_world
+
 BROKEN = Verdict("Every outbox is empty", tuple(f"survey has {count} events" for count in range(9)))
 
 
-def a_report(*verdicts: Verdict, seconds: float = 2.0) -> Report:
-    progress = Progress(ended_at=START, events=30, step_seconds=[0.01, 0.03], act_seconds=[0.002])
-    progress.acts.update(register=12)
-    figures = wall_clock(progress, {"replay": seconds})
-    return report(population(12, 7), 7, UNTIL, progress, EVALUATED, WORLD, verdicts, figures)
+def printed(*verdicts: Verdict) -> str:
+    console = Console(file=StringIO(), width=WIDTH)
+    show(a_report(*verdicts), console)
+    return console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def later(world: World, seconds: float) -> World:
+    """The same story on a slower machine."""
+    logs = {
+        service: [replace(event, written_at=event.written_at + timedelta(seconds=seconds)) for event in log]
+        for service, log in world.logs.items()
+    }
+    return replace(world, logs=logs)
 
 
 def test_equal_stories_have_equal_reports_but_for_the_wall_clock():
-    one, other = a_report(seconds=2.0), a_report(seconds=3.0)
+    one, other = a_report(), a_report(world=later(a_world(), 0.05), seconds=3.0)
     assert one.pop("wall_clock") != other.pop("wall_clock")
     assert one == other
 
@@ -71,12 +45,85 @@ def test_equal_stories_have_equal_reports_but_for_the_wall_clock():
 def test_the_report_says_what_there_was():
     made = a_report(Verdict("No dead letter", ()), BROKEN)
     assert made["population"]["places"] >= made["population"]["offers"] > 0
-    assert made["exchanges"] == {"completed": 2, "declined": 1}
-    assert made["events"]["MatchProposed"] == 3
-    assert made["events"]["SurveySubmitted"] == 0
+    assert made["exchanges"] == {"completed": 1, "declined": 1}
+    assert made["events"]["MatchProposed"] == 2
+    assert made["events"]["CompanyUpdated"] == 0
+    assert made["surveys"] == {"submitted": 2, "released": 1, "withheld": 1, "answered": 2}
     assert [each["holds"] for each in made["invariants"]] == [True, False]
-    assert made["wall_clock"]["events_per_second"] == 15
-    assert made["wall_clock"]["step_milliseconds_p50"] == 20
+    assert broken(made) == ["Every outbox is empty"]
+
+
+def test_the_funnel_counts_companies_and_exchanges_by_how_far_they_came():
+    funnel = a_report()["funnel"]
+    assert funnel["companies"] == {"registered": 2, "proposed": 2, "agreed": 2, "completed": 2, "left": 0}
+    assert list(funnel["exchanges"]) == list(names.STAGES)
+    assert list(funnel["exchanges"].values()) == [2, 1, 1, 1, 1, 1, 1]
+    assert funnel["ended"]["declined"] == 1
+
+
+def test_two_answers_about_one_exchange_survey_it_once():
+    again = (*STORY[-1][:2], "other record", 70, STORY[-1][4])
+    assert a_report(world=a_world([*STORY, again]))["funnel"]["exchanges"]["surveyed"] == 1
+    elsewhere = (*again[:4], STORY[-1][4] | {"exchange_cluster": "d"})
+    assert a_report(world=a_world([*STORY, elsewhere]))["funnel"]["exchanges"]["surveyed"] == 2
+
+
+def test_sectors_and_countries_tell_who_came_who_sent_and_who_hosted():
+    made = a_report()
+    assert made["sectors"] == [
+        {"sector": "25", "companies": 1, "sent": 0, "hosted": 1},
+        {"sector": "62", "companies": 1, "sent": 1, "hosted": 0},
+    ]
+    assert made["countries"] == [
+        {"country": "DE", "companies": 1, "sent": 0, "hosted": 1},
+        {"country": "ES", "companies": 1, "sent": 1, "hosted": 0},
+    ]
+
+
+def test_the_matrix_tells_agreed_from_completed():
+    agreed_only: Story = [*STORY, ("exchange", "ExchangeAgreed", "third", 5, AGREED | {"host_country": "FR"})]
+    assert outcome.matrix(a_world(agreed_only)) == [
+        {"sender": "ES", "host": "DE", "agreed": 1, "completed": 1},
+        {"sender": "ES", "host": "FR", "agreed": 1, "completed": 0},
+    ]
+
+
+@pytest.mark.parametrize(("days", "band"), [(14, 0), (22, 0), (23, 1), (37, 1), (38, 2), (52, 2), (53, 3), (62, 3)])
+def test_a_stay_counts_for_the_nearest_of_the_pilots_durations(days: int, band: int):
+    story = [*STORY[:6], (*STORY[6][:4], STORY[6][4] | {"days": days})]
+    lasted = outcome.durations(a_world(story))
+    assert lasted["days"] == {str(days): 1}
+    assert [band for band, count in lasted["bands"].items() if count] == [list(BANDS.values())[band]]
+
+
+def test_training_is_counted_by_its_direction():
+    to_host = ("exchange", "ExchangeAgreed", "third", 5, AGREED | {"training": {"direction": "host_staff"}})
+    assert outcome.training(a_world([*STORY, to_host])) == {
+        "agreed": {"traveller": 1, "host_staff": 1},
+        "completed": {"traveller": 1, "host_staff": 0},
+        "hours": 30,
+    }
+
+
+def test_latencies_leave_out_what_waits_for_the_clock():
+    """Both registrations were heard after 0.1 s; their first proposal was written 0.5 s after the step to its day."""
+    clock = a_report()["wall_clock"]
+    assert clock["milliseconds"]["registration_to_proposal"] == {
+        "count": 2,
+        "p50": 600,
+        "p90": 600,
+        "p99": 600,
+        "max": 600,
+    }
+    assert clock["milliseconds"]["completion_to_invitation"]["count"] == 1
+    assert clock["milliseconds"]["completion_to_invitation"]["p50"] == 100
+    assert clock["measured"].keys() == names.LATENCIES.keys()
+    assert clock["events_per_second"] == 15
+    assert clock["milliseconds"]["step_of_the_clock"]["p50"] == 20
+
+
+def test_a_spread_of_nothing_has_no_figures():
+    assert spread([]) == {"count": 0, "p50": None, "p90": None, "p99": None, "max": None}
 
 
 def test_the_file_holds_the_report(tmp_path: Path):
@@ -87,9 +134,34 @@ def test_the_file_holds_the_report(tmp_path: Path):
 
 
 def test_the_terminal_shows_what_is_broken_and_indicators_without_answers():
-    console = Console(file=StringIO(), width=120)
-    show(a_report(Verdict("No dead letter [really]", ()), BROKEN), console)
-    shown = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
-    for text in ("BROKEN", "survey has 4 events", "and 4 more", "34% to 100%", "91%", "[really]", "Simulated"):
+    shown = printed(Verdict("No dead letter [really]", ()), BROKEN)
+    for text in ("BROKEN", "survey has 4 events", "and 4 more", "21% to 100%", "91%", "[really]", "simulated"):
         assert text in shown
     assert "survey has 5 events" not in shown
+
+
+def test_the_terminal_shows_every_part_within_a_hundred_columns():
+    """Also with all countries of the programme."""
+    abroad: Story = [
+        ("exchange", "ExchangeAgreed", country, 5, AGREED | {"host_country": country}) for country in COUNTRIES
+    ]
+    console = Console(file=StringIO(), width=WIDTH)
+    show(a_report(BROKEN, world=a_world([*STORY, *abroad])), console)
+    shown = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    for text in ("registered", "62 Programming", "DE Germany", "about 1 month", "host's staff", "MatchProposed", "p99"):
+        assert text in shown
+    assert WIDTH == 100
+    assert max(map(len, shown.splitlines())) <= WIDTH
+    assert "…" not in shown
+    assert any(line.split() == sorted(COUNTRIES) for line in shown.splitlines())
+
+
+def test_every_country_and_sector_that_can_take_part_has_a_name():
+    assert names.COUNTRIES.keys() == COUNTRIES.keys()
+    assert names.SECTORS.keys() == {nace[:2] for nace in SECTORS}
+
+
+def test_a_story_in_which_nothing_happened_has_a_report():
+    nothing = a_report(world=a_world([]))
+    assert nothing["durations"]["median"] is None
+    assert nothing["matrix"] == []

@@ -1,4 +1,4 @@
-"""The companies of a replay: equal for an equal seed, and the first forty of four hundred are the forty.
+"""The companies of a replay: equal for an equal seed, and a larger population begins with the smaller one.
 
 Each company is drawn from a random source of its own, so that nothing depends on how many others there are.
 """

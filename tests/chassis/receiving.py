@@ -20,7 +20,7 @@ from chassis.metrics import Metrics
 from chassis.transaction import Cause, Transaction
 from sojourn_contracts import catalogue
 
-from tests.chassis.given import SERVICE, a_service, note, transaction
+from tests.chassis.given import SERVICE, a_service, note, note_the_erasure, transaction
 from tests.chassis_driver import Record
 
 TOPICS = [topic.name for topic in catalogue.consumed_by(SERVICE)]
@@ -65,10 +65,12 @@ class Receiver:
     async def handled(self, *ids: UUID) -> int:
         return await self._pool.fetchval("select count(*) from inbox where event_id = any($1::uuid[])", ids)
 
-    async def somebody_waits_for_a_lock(self) -> bool:
-        return await self._pool.fetchval(
-            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    async def waiting_for_a_lock(self, number: int) -> bool:
+        """So many at this moment, in this database."""
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         )
+        return await self._pool.fetchval(waiting) == number
 
 
 class Gate:
@@ -79,6 +81,12 @@ class Gate:
 
     async def handle(self, event: Any, tx: Transaction) -> None:
         await note(event, tx)
+        self.reached.set()
+        await self._opened.wait()
+
+    async def erase(self, subject: UUID, tx: Transaction) -> None:
+        """The same for a tombstone."""
+        await note_the_erasure(subject, tx)
         self.reached.set()
         await self._opened.wait()
 

@@ -120,10 +120,13 @@ class Group:
             await consumer.stop()
 
     async def send(self, *records: Record) -> None:
-        """All to partition 0 of their topics, in this order."""
+        """In this order, to the partitions that they name: 0 if nothing else is said."""
         for record in records:
             await self.producer.send(
-                record.topic, record.value, record.key, partition=0, headers=record.headers, timestamp_ms=None
+                *(record.topic, record.value, record.key),
+                partition=record.partition,
+                headers=record.headers,
+                timestamp_ms=None,
             )
         await self.producer.flush()
 
@@ -149,11 +152,13 @@ async def _reader(kafka: str, group: str | None = None) -> AsyncGenerator[AIOKaf
 
 
 @asynccontextmanager
-async def a_group(kafka: str) -> AsyncGenerator[Group]:
+async def a_group(kafka: str, *new_to: TopicPartition) -> AsyncGenerator[Group]:
+    """``new_to``: where it has no position, as a service that nobody ran before."""
     name = f"{SERVICE}-{uuid4().hex[:8]}"
+    known = [place for place in PLACES if place not in new_to]
     async with _reader(kafka, name) as reader:
-        reader.assign(PLACES)
-        ends = await reader.end_offsets(PLACES)
+        reader.assign(known)
+        ends = await reader.end_offsets(known)
         await reader.commit({place: OffsetAndMetadata(end, "") for place, end in ends.items()})
     async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=1_100_000) as producer:
         yield Group(kafka, producer, name)

@@ -20,7 +20,7 @@ from chassis.metrics import Metrics
 from chassis.transaction import Cause, Transaction
 from sojourn_contracts import catalogue
 
-from tests.chassis.given import SERVICE, a_service, note, transaction
+from tests.chassis.given import SERVICE, a_service, note, note_the_erasure, transaction
 from tests.chassis_driver import Record
 
 TOPICS = [topic.name for topic in catalogue.consumed_by(SERVICE)]
@@ -65,10 +65,12 @@ class Receiver:
     async def handled(self, *ids: UUID) -> int:
         return await self._pool.fetchval("select count(*) from inbox where event_id = any($1::uuid[])", ids)
 
-    async def somebody_waits_for_a_lock(self) -> bool:
-        return await self._pool.fetchval(
-            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    async def waiting_for_a_lock(self, number: int) -> bool:
+        """So many at this moment, in this database."""
+        waiting = (
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         )
+        return await self._pool.fetchval(waiting) == number
 
 
 class Gate:
@@ -79,6 +81,12 @@ class Gate:
 
     async def handle(self, event: Any, tx: Transaction) -> None:
         await note(event, tx)
+        self.reached.set()
+        await self._opened.wait()
+
+    async def erase(self, subject: UUID, tx: Transaction) -> None:
+        """The same for a tombstone."""
+        await note_the_erasure(subject, tx)
         self.reached.set()
         await self._opened.wait()
 
@@ -112,10 +120,13 @@ class Group:
             await consumer.stop()
 
     async def send(self, *records: Record) -> None:
-        """All to partition 0 of their topics, in this order."""
+        """In this order, to the partitions that they name: 0 if nothing else is said."""
         for record in records:
             await self.producer.send(
-                record.topic, record.value, record.key, partition=0, headers=record.headers, timestamp_ms=None
+                *(record.topic, record.value, record.key),
+                partition=record.partition,
+                headers=record.headers,
+                timestamp_ms=None,
             )
         await self.producer.flush()
 
@@ -141,11 +152,13 @@ async def _reader(kafka: str, group: str | None = None) -> AsyncGenerator[AIOKaf
 
 
 @asynccontextmanager
-async def a_group(kafka: str) -> AsyncGenerator[Group]:
+async def a_group(kafka: str, *new_to: TopicPartition) -> AsyncGenerator[Group]:
+    """``new_to``: where it has no position, as a service that nobody ran before."""
     name = f"{SERVICE}-{uuid4().hex[:8]}"
+    known = [place for place in PLACES if place not in new_to]
     async with _reader(kafka, name) as reader:
-        reader.assign(PLACES)
-        ends = await reader.end_offsets(PLACES)
+        reader.assign(known)
+        ends = await reader.end_offsets(known)
         await reader.commit({place: OffsetAndMetadata(end, "") for place, end in ends.items()})
     async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=1_100_000) as producer:
         yield Group(kafka, producer, name)

@@ -1,9 +1,11 @@
 """The batch runner, without a database: what fails costs only itself, and what waiting cures waits."""
 
+import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import asyncpg
+import asyncpg.exceptions
 import pytest
 from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
 from chassis.batch import IN_A_ROW, Batches, Halted
@@ -51,6 +53,7 @@ async def test_poison_is_set_aside_after_a_few_tries_and_blocks_nothing(error: E
     await runner.run(1, 2, 3)
     assert runner.done == [1, 3]
     assert runner.aside == [(2, error)]
+    assert runner.transactions.count([2]) == (1 if isinstance(error, Malformed) else 3)
 
 
 @pytest.mark.parametrize("error", TROUBLE, ids=lambda error: type(error).__name__)
@@ -79,6 +82,25 @@ async def test_a_value_that_postgres_cannot_take_is_poison(pool: Pool):
         with pytest.raises(asyncpg.PostgresError) as failure:
             await pool.fetchval(statement, argument)
         assert not is_trouble(failure.value), repr(failure.value)
+
+
+def test_of_all_that_postgres_may_say_only_classes_22_and_23_are_poison():
+    """Guarantee 3: poison is a closed list; what says no class is none of it."""
+    known = [kind for kind in vars(asyncpg.exceptions).values() if isinstance(kind, type)]
+    errors = [kind for kind in known if issubclass(kind, asyncpg.PostgresError)]
+    poison = {(kind.sqlstate or "none")[:2] for kind in errors if not is_trouble(kind("said"))}
+    assert poison == {"22", "23"}
+    assert len({(kind.sqlstate or "none")[:2] for kind in errors}) > 30, "these are all there are"
+
+
+@pytest.mark.parametrize("together", [None, ValueError("no")], ids=["in a batch", "one by one"])
+async def test_being_cancelled_sets_nothing_aside(together: Exception | None):
+    """Guarantee 3: that the process stops is no fault of the item in hand."""
+    runner = Runner({1: asyncio.CancelledError()}, times=1, together=together)
+    waiting = deque([1, 2])
+    with pytest.raises(asyncio.CancelledError):
+        await runner.batches.run(waiting)
+    assert (list(waiting), runner.done, runner.aside) == ([1, 2], [], [])
 
 
 async def test_a_batch_takes_effect_whole_and_only_its_poisonous_item_is_set_aside():
@@ -137,6 +159,16 @@ async def test_nine_in_a_row_again_and_again_do_not_halt():
     assert (len(runner.done), len(runner.aside)) == (6, 54)
 
 
+async def test_a_batch_that_goes_well_ends_the_row():
+    """Guarantee 5."""
+    bad = [*range(1, 10), 20]
+    runner = Runner({number: ValueError("some wrong") for number in bad})
+    await runner.run(*range(21))
+    assert not runner.batches.halted
+    assert list(range(10, 20)) in runner.transactions, "whole, between the ninth and the tenth"
+    assert [item for item, _ in runner.aside] == bad
+
+
 def test_pauses_grow_up_to_a_limit_and_never_meet():
     for attempt in range(2_000):
         assert min(10.0, 0.1 * 2 ** min(attempt, 30)) / 2 <= backoff(attempt) <= 10.0
@@ -153,12 +185,12 @@ class Runner:
 
     def __init__(
         self,
-        faults: dict[int, Exception],
+        faults: Mapping[int, BaseException],
         times: int = 1_000_000,
         together: Exception | None = None,
         setting_aside: Exception | None = None,
     ) -> None:
-        self.faults = faults
+        self.faults = dict(faults)
         self._times = times
         self._together = together
         self._setting_aside = setting_aside

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError
 from chassis.consumer import Consumer
 from chassis.database import Pool
@@ -95,13 +96,17 @@ async def test_every_malformed_record_becomes_a_dead_letter_with_its_cause_and_t
     assert await group.committed(TOPIC) == await group.end(TOPIC)
 
 
-async def test_ten_dead_letters_in_a_row_halt_it_and_a_restart_resumes(group: Group, receiver: Receiver):
-    """Also when they cannot be read: those that are dead letters by then do not count again."""
+async def test_ten_dead_letters_in_a_row_halt_it_and_a_restart_resumes(
+    group: Group, receiver: Receiver, caplog: pytest.LogCaptureFixture
+):
+    """Guarantee 5; also when they cannot be read: those that are dead letters by then do not count again."""
     bad = [replace(record(withdrawn()), value=b"{%d" % number) for number in range(13)]
     last = withdrawn()
     await group.send(*bad, record(last))
     async with group.consuming(receiver) as consumer:
         await until(lambda: consumer.halted)
+        await until(lambda: not assigned(consumer))
+        assert "consuming halted" in caplog.text
         assert len(await receiver.letters()) == 10
     assert await receiver.notes(last.subject) == []
     receiver = Receiver(receiver._pool)  # pyright: ignore[reportPrivateUsage]
@@ -133,7 +138,7 @@ async def test_positions_are_committed_only_after_everything_before_them_was_han
     events = [withdrawn() for _ in range(20)]
     start = await group.committed(TOPIC)
     async with a_column_less(database):
-        await group.send(*map(record, events))
+        await group.send(*(replace(record(event), partition=number % 2) for number, event in enumerate(events)))
         consumer = group.member(receiver)
         consumer.start()
         await until(lambda: consumer.done > 20)
@@ -143,6 +148,62 @@ async def test_positions_are_committed_only_after_everything_before_them_was_han
     await consumer.stop()
     assert await receiver.notes(*[event.subject for event in events]) == ["CompanyWithdrawn"] * 20
     assert await group.committed(TOPIC) == await group.end(TOPIC)
+
+
+async def test_whatever_ends_a_batch_early_its_records_come_again(
+    group: Group, receiver: Receiver, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    """Guarantee 12: also what nobody foresaw."""
+    events, later, ended = [withdrawn() for _ in range(5)], withdrawn(), asyncio.Event()
+
+    def unforeseen(_: int) -> float:
+        ended.set()
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(consumers, "backoff", unforeseen)
+    async with a_column_less(database):
+        await group.send(*map(record, events))
+        consumer = group.member(receiver)
+        consumer.start()
+        await until(ended.is_set)
+    await group.send(record(later))
+    await until(lambda: all_noted(receiver, [later.subject]))
+    await until(lambda: not consumer.in_hand)
+    await consumer.stop()
+    assert await receiver.notes(*[event.subject for event in events]) == ["CompanyWithdrawn"] * 5
+
+
+async def test_every_partition_is_rewound_to_its_first_record_but_those_that_went_elsewhere(kafka: str):
+    """Guarantee 12."""
+    async with AIOKafkaConsumer(bootstrap_servers=kafka) as consumer:
+        mine = [TopicPartition(TOPIC, 1), TopicPartition(TOPIC, 3)]
+        consumer.assign(mine)
+        first = await consumer.end_offsets(mine)
+        elsewhere, *here = (replace(record(withdrawn()), partition=number, offset=0) for number in (2, 1, 3))
+        batch = [replace(one, offset=first[place] + n) for one, place in zip(here, mine, strict=True) for n in (0, 1)]
+        consumers._rewind(consumer, [elsewhere, *batch])  # pyright: ignore[reportPrivateUsage]
+        assert {place: await consumer.position(place) for place in mine} == first
+
+
+async def test_a_group_without_a_position_begins_with_the_first_record(kafka: str, receiver: Receiver):
+    """Guarantee 12: what was published before the service first ran is seen, too."""
+    event = withdrawn()
+    async with a_group(kafka, place := TopicPartition(TOPIC, 5)) as group:
+        await group.send(replace(record(event), partition=place.partition))
+        async with group.consuming(receiver):
+            await until(lambda: all_noted(receiver, [event.subject]))
+
+
+async def test_what_a_kafka_transaction_took_back_has_no_effect(kafka: str, group: Group, receiver: Receiver):
+    aborted, later = withdrawn(), withdrawn()
+    async with AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=group.name) as producer:
+        await producer.begin_transaction()
+        await replace(group, producer=producer).send(record(aborted))
+        await producer.abort_transaction()
+    await group.send(record(later))
+    async with group.consuming(receiver):
+        await until(lambda: all_noted(receiver, [later.subject]))
+    assert await receiver.notes(aborted.subject) == []
 
 
 async def test_a_stop_during_trouble_is_quick_and_loses_nothing(group: Group, receiver: Receiver, database: Database):
@@ -194,13 +255,14 @@ async def test_a_commit_of_positions_that_fails_is_harmless(
 
 
 async def test_a_second_member_that_joins_in_the_middle_of_a_batch_neither_loses_nor_doubles(pool: Pool, group: Group):
-    gate, events = Gate(), [withdrawn() for _ in range(30)]
+    gate, events, start = Gate(), [withdrawn() for _ in range(30)], await group.committed(TOPIC)
     one, two = Receiver(pool, withdrawal=gate.handle), Receiver(pool)
     await group.send(*map(record, events[:15]))
     async with group.consuming(one) as first:
-        await gate.reached.wait()
+        await until(gate.reached.is_set)
         async with group.consuming(two) as second:
             await until(lambda: assigned(second) and assigned(first) and not assigned(first) & assigned(second))
+            assert await group.committed(TOPIC) == start, "what is in hand is not handled"
             gate.open()
             await group.send(*map(record, events[15:]))
             await until(lambda: all_noted(one, [event.subject for event in events]))

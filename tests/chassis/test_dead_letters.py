@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -13,13 +14,16 @@ import pytest
 from chassis.database import Pool
 from chassis.inbox import arrival
 from chassis.migrations import migrate
+from chassis.transaction import Transaction
 from laptop.roles import Database
+from sojourn_contracts.company import CompanyWithdrawn
 from survey.main import service as survey
 from uuid_utils.compat import uuid7
 
 from chassis import dead_letters
-from tests.chassis.given import withdrawn
-from tests.chassis.receiving import Receiver
+from tests.chassis.given import note, withdrawn
+from tests.chassis.receiving import Gate, Receiver
+from tests.chassis.waiting import until
 from tests.chassis_driver import Record, record
 
 Command = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -36,6 +40,30 @@ async def test_a_dead_letter_is_written_in_the_transaction_that_marks_its_event_
     await receiver.inbox.set_aside(other, ValueError("no"))
     assert len(await receiver.letters()) == 1
     assert await receiver.notes(event.subject) == ["CompanyWithdrawn"]
+
+
+async def test_a_record_without_an_id_is_one_dead_letter_however_often_it_comes_and_its_place_tells_it_from_others(
+    pool: Pool,
+):
+    """Guarantee 7."""
+    receiver, one = Receiver(pool), replace(record(withdrawn()), headers=[])
+    others = [
+        replace(one, topic="CompanyUpdated"),
+        replace(one, partition=one.partition + 1),
+        replace(one, offset=one.offset + 1),
+        replace(one, timestamp=one.timestamp + 1),
+    ]
+    for _ in range(2):
+        await receiver.run(one, *others)
+    assert len(await receiver.letters()) == 1 + len(others)
+
+
+async def test_a_record_whose_id_can_be_read_is_one_dead_letter_wherever_it_stands(pool: Pool):
+    """Guarantee 7."""
+    receiver, bad = Receiver(pool), replace(record(withdrawn(), event_id=(event_id := uuid7())), key=b"another")
+    await receiver.run(bad, replace(bad, offset=bad.offset + 1))
+    assert [letter["event_id"] for letter in await receiver.letters()] == [event_id]
+    assert await receiver.handled(event_id) == 1
 
 
 async def test_a_record_comes_back_byte_for_byte(pool: Pool):
@@ -58,7 +86,54 @@ async def test_a_replay_goes_past_the_inbox_mark_once_and_not_past_an_erasure(po
     for letter in await receiver.letters():
         assert await receiver.inbox.replay(letter["id"])
         assert not await receiver.inbox.replay(letter["id"]), "it waits no longer"
+        async with pool.acquire() as connection:
+            assert not await dead_letters.settle(connection, letter["id"], "discarded"), "nor can it be given up"
     assert await receiver.notes(event.subject, gone.subject) == ["CompanyWithdrawn", "erased"]
+
+
+async def test_of_two_replays_at_once_one_has_the_effect(pool: Pool):
+    """Guarantee 7: two operators, one letter."""
+    event, gate = withdrawn(), Gate()
+    one, other = Receiver(pool, withdrawal=gate.handle), Receiver(pool)
+    await one.inbox.set_aside(arrival(record(event)), ValueError("no"))
+    (letter,) = await one.letters()
+    first = asyncio.create_task(one.inbox.replay(letter["id"]))
+    await until(gate.reached.is_set)
+    second = asyncio.create_task(other.inbox.replay(letter["id"]))
+    await until(lambda: second.done() or other.waiting_for_a_lock(1))
+    gate.open()
+    assert await asyncio.gather(first, second) == [True, False]
+    assert await one.notes(event.subject) == ["CompanyWithdrawn"]
+
+
+async def test_a_replay_that_fails_has_no_effect_and_the_letter_waits_on(pool: Pool):
+    """Guarantee 7."""
+
+    async def fail(event: CompanyWithdrawn, tx: Transaction) -> None:
+        await note(event, tx)
+        raise ValueError("still not")
+
+    receiver, event = Receiver(pool, withdrawal=fail), withdrawn()
+    await receiver.inbox.set_aside(arrival(record(event)), ValueError("no"))
+    (letter,) = await receiver.letters()
+    with pytest.raises(ValueError, match="still not"):
+        await receiver.inbox.replay(letter["id"])
+    assert await receiver.notes(event.subject) == []
+    assert [letter["state"] for letter in await receiver.letters()] == ["dead"]
+    assert await Receiver(pool).inbox.replay(letter["id"])
+    assert await receiver.notes(event.subject) == ["CompanyWithdrawn"]
+
+
+async def test_a_replay_marks_its_event_handled_when_the_mark_was_forgotten_meanwhile(pool: Pool):
+    """Guarantee 8: a letter may wait for longer than the inbox remembers."""
+    receiver, event = Receiver(pool), withdrawn()
+    sent = record(event)
+    await receiver.inbox.set_aside(arrival(sent), ValueError("no"))
+    await pool.execute("delete from inbox")
+    (letter,) = await receiver.letters()
+    assert await receiver.inbox.replay(letter["id"])
+    await receiver.handle(sent)
+    assert await receiver.notes(event.subject) == ["CompanyWithdrawn"]
 
 
 @pytest.fixture

@@ -114,6 +114,22 @@ async def test_work_that_another_process_has_claimed_is_left_to_it(driving: Driv
     assert await done(driver) == [ours]
 
 
+async def test_work_that_was_parked_since_it_was_listed_is_left_to_the_operator(driving: Driving):
+    subjects = ids(11)
+
+    async def park_the_last(work: Work, tx: Transaction) -> None:
+        """As another process does meanwhile; the first batch takes ten."""
+        await do(work, tx)
+        await driver.rows("update due set parked_at = clock_timestamp() where subject = $1", str(subjects[-1]))
+
+    driver = await driving(a_service(OnDue("one", park_the_last)))
+    for number, subject in enumerate(subjects):
+        await ask(driver, "one", subject, at=NOON - timedelta(hours=20 - number))
+    await driver.run_due()
+    assert await done(driver) == subjects[:-1]
+    assert list(await parked(driver)) == [str(subjects[-1])]
+
+
 async def test_it_is_done_at_or_after_its_time_in_the_programme_and_not_before_in_the_world(driving: Driving):
     driver = await driving(a_service(ONE))
     now, later, tomorrow = ids(3)

@@ -127,17 +127,21 @@ async def test_after_a_crash_between_claim_and_outcome_it_is_called_again_once_t
     assert (outside.calls, await stored(driver), await the_work(driver)) == ([1, 2], ["sent 2"], None)
 
 
-async def test_a_late_failure_of_an_old_attempt_is_dropped_like_its_outcome(driver: Driver, outside: Outside):
+@pytest.mark.parametrize("late", [Boom("poison"), TimeoutError("trouble")], ids=str)
+async def test_a_late_failure_of_an_old_attempt_is_dropped_like_its_outcome(
+    driver: Driver, outside: Outside, late: Exception
+):
     outside.held = {1: asyncio.Event(), 2: asyncio.Event()}
     first = asyncio.create_task(driver.process.due.round())
     await until(lambda: outside.calls == [1])
     await claim_is_over(driver)
     second = asyncio.create_task(driver.process.due.round())
     await until(lambda: outside.calls == [1, 2])
-    outside.answers = [Boom("late")]
+    outside.answers = [late]
     outside.held[1].set()
     await first
-    assert (await the_work(driver))["parked_at"] is None
+    work = await the_work(driver)
+    assert (work["parked_at"], work["claimed"]) == (None, True), "as the latest attempt left it"
     outside.held[2].set()
     await second
     assert (await stored(driver), await the_work(driver)) == (["sent 2"], None)

@@ -1,7 +1,7 @@
 """The inbox on a real database: an event has its effect once, whatever ends a transaction and whoever else handles it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ import asyncpg
 import chassis.inbox
 import pytest
 from chassis.database import Pool
-from chassis.doors import OnEvents, Received
+from chassis.doors import OnErasure, OnEvents, Received
 from chassis.failures import is_trouble
 from chassis.inbox import Inbox
 from chassis.metrics import Metrics
@@ -25,6 +25,8 @@ from tests.chassis.receiving import Gate, Receiver
 from tests.chassis.steps import Steps
 from tests.chassis.waiting import until
 from tests.chassis_driver import NOON, Record, record
+
+Way = Callable[[], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture
@@ -54,9 +56,9 @@ async def test_two_members_with_the_same_event_at_once_handle_it_once(pool: Pool
     event, gate = withdrawn(), Gate()
     same = record(event)
     first = asyncio.create_task(Receiver(pool, withdrawal=gate.handle).handle(same))
-    await gate.reached.wait()
+    await until(gate.reached.is_set)
     second = asyncio.create_task(receiver.handle(same))
-    await until(lambda: second.done() or receiver.somebody_waits_for_a_lock())
+    await until(lambda: second.done() or receiver.waiting_for_a_lock(1))
     gate.open()
     await asyncio.gather(first, second)
     assert await receiver.notes(event.subject) == ["CompanyWithdrawn"]
@@ -68,20 +70,30 @@ async def test_of_two_members_with_the_same_event_the_second_handles_it_when_the
     event, gate = withdrawn(), Gate()
     same = record(event)
     first = asyncio.create_task(Receiver(pool, withdrawal=gate.handle).handle(same))
-    await gate.reached.wait()
+    await until(gate.reached.is_set)
     second = asyncio.create_task(receiver.handle(same))
-    await until(receiver.somebody_waits_for_a_lock)
+    await until(lambda: receiver.waiting_for_a_lock(1))
     first.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
     assert await receiver.notes(event.subject) == ["CompanyWithdrawn"]
 
 
 async def test_overlapping_batches_of_two_members_do_not_wait_for_each_other_in_a_circle(pool: Pool):
-    events = [withdrawn() for _ in range(40)]
-    records = [record(event) for event in events]
-    one, two = Receiver(pool), Receiver(pool)
-    await asyncio.gather(one.handle(*records), two.handle(*reversed(records)))
-    assert await one.notes(*[event.subject for event in events]) == ["CompanyWithdrawn"] * 40
+    """They hold up at the same event, in the middle: each would have its own first one by then, and want the other's."""
+    one, two, events = Receiver(pool), Receiver(pool), [withdrawn() for _ in range(3)]
+    ids = sorted(uuid7() for _ in events)
+    records = [record(event, event_id=event_id) for event, event_id in zip(events, ids, strict=True)]
+    async with pool.acquire() as elsewhere:
+        async with elsewhere.transaction():
+            await elsewhere.execute("insert into inbox (event_id) values ($1)", ids[1])
+            first = asyncio.create_task(one.handle(*records))
+            await until(lambda: one.waiting_for_a_lock(1))
+            second = asyncio.create_task(two.handle(*reversed(records)))
+            await until(lambda: one.waiting_for_a_lock(2))
+        await asyncio.gather(first, second)
+    assert await one.notes(*[event.subject for event in events]) == ["CompanyWithdrawn"] * 2, (
+        "the third was elsewhere's"
+    )
 
 
 async def test_poison_is_isolated_and_the_rest_takes_effect_exactly_once(pool: Pool):
@@ -177,49 +189,86 @@ async def test_a_record_is_set_aside_and_marked_handled_at_once_or_not_at_all(
     assert number > 3
 
 
-async def test_a_tombstone_is_final_in_either_order_and_in_one_batch(receiver: Receiver):
-    """Guarantee 9."""
+async def test_a_replay_has_its_effect_and_ends_its_letter_at_once_or_not_at_all(
+    pool: Pool, receiver: Receiver, admin: "Admin"
+):
+    """Guarantee 7: killed at every await."""
+    for number in count(1):
+        dead = chassis.inbox.arrival(record(event := withdrawn()))
+        await until(lambda: succeeds(lambda: receiver.inbox.set_aside(dead, ValueError("no"))))  # noqa: B023
+        letter = await admin.letter(dead.event_id)
+        steps = Steps(chassis.inbox, at=number, act=admin.end_all_others)
+        replay = asyncio.create_task(steps.over(receiver.inbox.replay(letter)))
+        await asyncio.gather(replay, return_exceptions=True)
+        if steps.held_at is None:
+            break
+        assert await admin.effects_and_replays(event.subject, letter) in ([0, 0], [1, 1]), steps.held_at
+        await until(lambda: succeeds(lambda: receiver.inbox.replay(letter)))  # noqa: B023
+        assert await admin.effects_and_replays(event.subject, letter) == [1, 1], steps.held_at
+    assert number > 5
+
+
+async def test_a_tombstone_is_final_in_either_order_and_in_one_batch(receiver: Receiver, admin: "Admin"):
+    """Guarantee 9: in one batch, nothing of what it erases is said or asked for."""
     before, after, together = withdrawn(), withdrawn(), withdrawn()
     await receiver.handle(record(before))
     await receiver.handle(record(CompanyWithdrawn, before.subject))
     await receiver.handle(record(CompanyWithdrawn, after.subject))
     await receiver.handle(record(after))
-    await receiver.handle(record(together), record(CompanyWithdrawn, together.subject), record(together))
+    batch = [record(together), record(CompanyWithdrawn, together.subject), record(together)]
+    await receiver.handle(*batch)
+    assert await admin.left_behind(batch) == [1, 0, 0, 1, 3]
     for event in (before, after, together):
         assert await receiver.notes(event.subject) == ["erased"]
         await receiver.handle(record(event), record(event))
         assert await receiver.notes(event.subject) == ["erased"], "for good"
 
 
-async def test_an_event_in_hand_elsewhere_does_not_survive_its_tombstone(pool: Pool, receiver: Receiver):
+async def test_a_tombstone_may_come_again_and_on_another_topic(receiver: Receiver):
+    """Guarantee 9."""
+    event = withdrawn()
+    await receiver.handle(record(CompanyWithdrawn, event.subject), record(CompanyRegistered, event.subject))
+    await receiver.handle(record(CompanyWithdrawn, event.subject))
+    await receiver.handle(record(event))
+    assert await receiver.notes(event.subject) == ["erased"]
+    assert await receiver.letters() == []
+
+
+async def by_its_record(receiver: Receiver, sent: Record) -> Way:
+    return lambda: receiver.handle(sent)
+
+
+async def by_a_replay(receiver: Receiver, sent: Record) -> Way:
+    await receiver.inbox.set_aside(chassis.inbox.arrival(sent), ValueError("no"))
+    (letter,) = await receiver.letters()
+    return lambda: receiver.inbox.replay(letter["id"])
+
+
+@pytest.mark.parametrize("way", [by_its_record, by_a_replay])
+async def test_an_event_in_hand_elsewhere_does_not_survive_its_tombstone(pool: Pool, receiver: Receiver, way: Any):
     """Guarantee 9: the event first."""
     event, gate = withdrawn(), Gate()
+    erase = await way(receiver, record(CompanyWithdrawn, event.subject))
     handling = asyncio.create_task(Receiver(pool, withdrawal=gate.handle).handle(record(event)))
-    await gate.reached.wait()
-    erasing = asyncio.create_task(receiver.handle(record(CompanyWithdrawn, event.subject)))
-    await until(lambda: erasing.done() or receiver.somebody_waits_for_a_lock())
+    await until(gate.reached.is_set)
+    erasing = asyncio.create_task(erase())
+    await until(lambda: erasing.done() or receiver.waiting_for_a_lock(1))
     gate.open()
     await asyncio.gather(handling, erasing)
     assert await receiver.notes(event.subject) == ["erased"]
 
 
-async def test_an_event_does_not_slip_past_a_tombstone_in_hand_elsewhere(pool: Pool, receiver: Receiver):
+@pytest.mark.parametrize("way", [by_its_record, by_a_replay])
+async def test_an_event_does_not_slip_past_a_tombstone_in_hand_elsewhere(pool: Pool, receiver: Receiver, way: Any):
     """Guarantee 9: the tombstone first."""
-    event, reached, opened = withdrawn(), asyncio.Event(), asyncio.Event()
-    other = Receiver(pool)
-    effects = other.inbox._effects  # pyright: ignore[reportPrivateUsage]
-
-    async def held(*arguments: Any) -> None:
-        await effects(*arguments)
-        reached.set()
-        await opened.wait()
-
-    other.inbox._effects = held  # type: ignore[method-assign]
+    event, gate = withdrawn(), Gate()
+    handle = await way(receiver, record(event))
+    other = Receiver(pool, OnErasure(CompanyWithdrawn, gate.erase))
     erasing = asyncio.create_task(other.handle(record(CompanyWithdrawn, event.subject)))
-    await reached.wait()
-    handling = asyncio.create_task(receiver.handle(record(event)))
-    await until(lambda: handling.done() or receiver.somebody_waits_for_a_lock())
-    opened.set()
+    await until(gate.reached.is_set)
+    handling = asyncio.create_task(handle())
+    await until(lambda: handling.done() or receiver.waiting_for_a_lock(1))
+    gate.open()
     await asyncio.gather(handling, erasing)
     assert await receiver.notes(event.subject) == ["erased"]
 
@@ -262,7 +311,7 @@ async def handles(receiver: Receiver, records: Sequence[Record]) -> bool:
     return await succeeds(lambda: receiver.handle(*records))
 
 
-async def succeeds(work: Callable[[], Awaitable[None]]) -> bool:
+async def succeeds(work: Callable[[], Awaitable[Any]]) -> bool:
     """False when it meets trouble: a connection of the pool that was killed."""
     try:
         await work()
@@ -303,5 +352,17 @@ class Admin:
             "select (select count(*) from dead_letter where event_id = $1),"
             " (select count(*) from inbox where event_id = $1)",
             event_id,
+        )
+        return list(row)
+
+    async def letter(self, event_id: UUID) -> UUID:
+        return await self._connection.fetchval("select id from dead_letter where event_id = $1", event_id)
+
+    async def effects_and_replays(self, subject: UUID, letter: UUID) -> list[int]:
+        row = await self._connection.fetchrow(
+            "select (select count(*) from effect where subject = $1),"
+            " (select count(*) from dead_letter where id = $2 and state = 'replayed')",
+            subject,
+            letter,
         )
         return list(row)

@@ -63,6 +63,9 @@ async def test_at_most_one_holds_the_lease_and_each_epoch_is_higher_than_the_one
     await asyncio.gather(*(contend() for _ in range(6)))
     held.sort(key=lambda row: row["since"])
     assert all(one["epoch"] < two["epoch"] and one["until"] <= two["since"] for one, two in pairwise(held))
+    holder, next_one = Lease(pool, "planner", 30), Lease(pool, "planner", 30)
+    await until(holder.acquire)
+    assert not await next_one.acquire(), "whether it checks or not"
 
 
 async def test_a_holder_counts_its_time_from_before_it_asked(pool: Pool):
@@ -95,6 +98,20 @@ async def test_a_holder_that_leads_again_is_not_taken_for_its_former_self(pool: 
     former.holder, former.epoch = lease.holder, lease.epoch
     await expire(pool)
     assert await lease.acquire()
+    async with pool.acquire() as connection, connection.transaction():
+        with pytest.raises(LeaseLost):
+            await former.check(connection)
+    with pytest.raises(LeaseLost):
+        await former.renew()
+
+
+async def test_a_holder_from_before_the_row_was_lost_is_refused_though_the_epochs_begin_anew(pool: Pool):
+    """A database that was restored may know nothing of the lease."""
+    former, next_one = Lease(pool, "planner", 30), Lease(pool, "planner", 30)
+    await former.acquire()
+    await pool.execute("delete from lease")
+    await next_one.acquire()
+    assert former.epoch == next_one.epoch
     async with pool.acquire() as connection, connection.transaction():
         with pytest.raises(LeaseLost):
             await former.check(connection)

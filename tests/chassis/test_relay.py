@@ -76,7 +76,7 @@ async def test_a_leader_is_woken_by_a_notification(world: World):
         await world.published(relay)
 
 
-@pytest.mark.parametrize("place", ["_publish_log", "_send", "_pause"])
+@pytest.mark.parametrize("place", ["_publish_log", "_send", "_move", "_pause"])
 async def test_a_leader_that_wakes_up_deposed_publishes_and_moves_nothing(world: World, place: str):
     await world.begin(left_behind=True)
     async with reading(world.kafka, *TOPICS) as reader:

@@ -42,7 +42,11 @@ lint: sync ## style, types, layers
 	$(RUN) lint-imports
 
 clean: ## stop what runs, then remove data, logs, reports and caches
-	@if [ -f .run/system.json ]; then $(RUN) laptop down; fi
+	@for folder in .run build/demo/run; do \
+		if ls $$folder/system.json $$folder/*/volume 2>/dev/null | grep -q .; then \
+			$(RUN) laptop down --volumes --folder $$folder || exit 1; \
+		fi; \
+	done
 	rm -rf .run build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.tools/*' -prune -exec rm -rf {} +
 

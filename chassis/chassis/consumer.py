@@ -65,7 +65,7 @@ class Consumer:
         self.done = 0
         self._oldest = 0.0
         self.broker = KafkaBroker(
-            bootstrap_servers,
+            bootstrap_servers.split(","),  # aiokafka splits them, but FastStream takes a string for one address
             client_id=service,
             allow_auto_create_topics=False,
             graceful_timeout=10,

@@ -96,6 +96,13 @@ async def test_every_malformed_record_becomes_a_dead_letter_with_its_cause_and_t
     assert await group.committed(TOPIC) == await group.end(TOPIC)
 
 
+async def test_of_several_brokers_to_begin_with_one_may_be_away(group: Group, receiver: Receiver):
+    event = withdrawn()
+    await group.send(record(event))
+    async with replace(group, kafka=f"127.0.0.1:1,{group.kafka}").consuming(receiver):
+        await until(lambda: all_noted(receiver, [event.subject]))
+
+
 async def test_ten_dead_letters_in_a_row_halt_it_and_a_restart_resumes(
     group: Group, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ):

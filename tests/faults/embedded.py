@@ -14,8 +14,8 @@ def embedded(folder: Path, **given: Any) -> System:
     Its database does not wait for the disk, and so is soon back: what a killed process has written, the machine still has.
     """
     with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
-        environment.delenv("DATABASE_URL", raising=False)
+        for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "BACKING", "BROKERS"):
+            environment.delenv(name, raising=False)
         system = System(folder, **given)
     system.server = Postgres(system.folder / "postgres", log=system.logs / "postgres.log", settings={"fsync": "off"})
     return system

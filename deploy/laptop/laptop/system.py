@@ -1,6 +1,7 @@
 """The whole system on one machine: broker, database and the services as processes, started in order and ended in order.
 
-Kafka and PostgreSQL are those of ``KAFKA_BOOTSTRAP_SERVERS`` and ``DATABASE_URL`` where these are set, else embedded.
+Kafka and PostgreSQL are those of ``KAFKA_BOOTSTRAP_SERVERS`` and ``DATABASE_URL`` where these are set; else they run in
+containers if ``BACKING=containers``, else embedded, with three brokers if ``BROKERS=3``.
 Whatever goes wrong at a start, and however one leaves the block, nothing that was started is left behind.
 """
 
@@ -9,21 +10,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import httpx
 from sojourn_contracts.catalogue import SERVICES
 
+from laptop import backing
 from laptop.clock import StoppedClock
-from laptop.kafka import Kafka
+from laptop.containers import Contained
 from laptop.ports import HOST, free_port
-from laptop.postgres import Postgres
-from laptop.process import Process, Running, StartError
+from laptop.process import Process, Running, StartError, together
 from laptop.roles import DATABASE, Database, kept_passwords, provision
 from laptop.signing import kept_keys
 from laptop.topics import create_topics
@@ -50,12 +50,17 @@ class System:
         environment: Mapping[str, str] | None = None,
         services: Sequence[str] = SERVICES,
         replicas: Mapping[str, int] | None = None,
+        brokers: int | None = None,
         kafka: str | None = None,
         database_url: str | None = None,
         database_name: str = DATABASE,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """With ``stopped_at``, programme time stands still there until ``clock`` is set. ``say`` hears of progress."""
+        """With ``stopped_at``, programme time stands still there until ``clock`` is set. ``say`` hears of progress.
+
+        Raises:
+            StartError: the environment says what cannot be.
+        """
         self.folder = folder.absolute()
         self.logs = self.folder / "logs"
         kafka = kafka or os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
@@ -70,8 +75,8 @@ class System:
         self._database: Database | None = None
         self._external_kafka = kafka
         self._unclean: list[str] = []
-        self.broker = None if kafka else Kafka(self.folder / "kafka", log=self.logs / "kafka.log")
-        self.server = None if self._admin_url else Postgres(self.folder / "postgres", log=self.logs / "postgres.log")
+        self.broker = None if kafka else backing.broker(self.folder, self.logs, brokers)
+        self.server = None if self._admin_url else backing.database_server(self.folder, self.logs)
         self.processes: dict[str, Process] = {}
         self.urls: dict[str, str] = {}
         self._interruptible = terminated_like_ctrl_c()
@@ -131,7 +136,8 @@ class System:
         )
         await together(*(each.start() for each in (self.broker, self.server) if each is not None))
         self._say("making topics, roles and schemas")
-        await together(self._provision(), create_topics(self.kafka))
+        brokers = len(self.broker.parts) if self.broker else None
+        await together(self._provision(), create_topics(self.kafka, brokers))
         await together(*(self.run(service, "migrate") for service in self._services))
         self._say("starting the services")
         for service in self._services:
@@ -231,18 +237,18 @@ class System:
         await together(*(each.stop() for each in (self.broker, self.server) if each is not None))
         return self._unclean
 
-    def running(self) -> list[Running]:
+    def running(self) -> list[Running | Contained]:
         """What finds the processes again, also from elsewhere."""
-        return [process.running for process in self._all() if process.running is not None]
+        return [part.running for part in self._all() if part.running is not None]
 
     def let_go(self) -> None:
         """From now on the system outlives us."""
-        for process in self._all():
-            process.let_go()
+        for part in self._all():
+            part.let_go()
 
-    def _all(self) -> list[Process]:
-        backing = [each.process for each in (self.broker, self.server) if each is not None]
-        return [process for process in (*self.processes.values(), *backing) if process is not None]
+    def _all(self) -> list[backing.Part]:
+        servers = [each for each in (self.broker, self.server) if each is not None]
+        return [*self.processes.values(), *(part for server in servers for part in server.parts)]
 
     async def _stop_service(self, process: Process) -> None:
         if process.running is None:
@@ -255,16 +261,6 @@ class System:
             self._unclean.append(f"{process.name} did not stop within {STOP_WITHIN:.0f} s and was killed")
         elif code != 0:
             self._unclean.append(str(process.failure(f"did not stop cleanly, but with {code}")))
-
-
-async def together(*works: Coroutine[Any, Any, Any]) -> None:
-    """Do them side by side. The first failure cancels the others, is waited for, and raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work)
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
 
 
 def _command(service: str) -> str:

@@ -26,13 +26,18 @@ def wanted() -> dict[str, Wanted]:
     return topics | {POSITION_TOPIC: Wanted(1, {"cleanup.policy": "compact"})}
 
 
-async def create_topics(bootstrap: str) -> None:
-    """Make those that are missing; raise ``TopicsError`` when one is there with another number of partitions."""
+async def create_topics(bootstrap: str, replication: int | None = None) -> None:
+    """Make those that are missing; raise ``TopicsError`` when one is there with another number of partitions.
+
+    Each is on ``replication`` brokers, by default on three or as many as there are; all but one of them must have a record before
+    it counts, so that any one may be lost.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        cluster = await admin.describe_cluster()
-        replication = min(len(cluster["brokers"]), 3)
+        if replication is None:
+            replication = min(len((await admin.describe_cluster())["brokers"]), 3)
+        in_sync = {"min.insync.replicas": str(max(1, replication - 1))}
         there = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
         differing = [
             f"{name} has {there[name]} partitions, not {topic.partitions}"
@@ -42,7 +47,7 @@ async def create_topics(bootstrap: str) -> None:
         if differing:
             raise TopicsError("topics differ from the catalogue: " + "; ".join(differing))
         missing = [
-            NewTopic(name, topic.partitions, replication, topic_configs=topic.configuration)
+            NewTopic(name, topic.partitions, replication, topic_configs=topic.configuration | in_sync)
             for name, topic in wanted().items()
             if name not in there
         ]

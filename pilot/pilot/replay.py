@@ -194,7 +194,7 @@ class Replay:
 
     async def _register(self, act: Act) -> None:
         company = self._companies[act.person[0]]
-        made = await self._programme.post("registration", "/companies", None, company.form, company.key)
+        made = await self._programme.register(company.form, company.key)
         stays = company.form["placements"] + company.form["offers"]
         closes = max(midnight(each["window"]["last"]) for each in stays)
         person = Person(act.person, made["company_id"], made["token"], company.looks_every, closes)

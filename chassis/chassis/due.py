@@ -196,9 +196,10 @@ class DueWork:
             return
         try:
             with _working_for(work) as cause, self._metrics.handling(f"due {work.kind}"):
+                mine = replace(work, cause=cause)
                 async with asyncio.timeout(LONGEST_CALL):
-                    result: Any = await errand.call(work)
-                done = await self._store(replace(work, cause=cause), errand, result)
+                    result: Any = await errand.call(mine)
+                done = await self._store(mine, errand, result)
         except Exception as error:
             if work.attempts >= CALLS or not is_trouble(error):
                 await self._park(work, error)

@@ -40,7 +40,7 @@ def test_a_span_descends_from_what_it_is_given_and_from_nothing_that_happens_to_
 def test_an_invalid_traceparent_starts_a_new_trace(wrong: str):
     with telemetry.span("outer") as outer, telemetry.span("handle", wrong) as inside:
         assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", inside)
-        assert inside.split("-")[1] != outer.split("-")[1]
+        assert inside.split("-")[1] not in (outer.split("-")[1], "ab" * 16)
 
 
 def test_a_traceparent_of_a_later_version_may_say_more():

@@ -18,9 +18,12 @@ from laptop.kafka import Kafka
 from laptop.postgres import Postgres
 from laptop.roles import Database, drop, kept_passwords, open_to_our_roles_only, provision
 from laptop.topics import create_topics
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from chassis import telemetry
 from tests import chassis_driver
 from tests.chassis_driver import Driver
+from tests.recorded import Recorded
 
 Driving = Callable[..., Awaitable[Driver]]
 
@@ -95,6 +98,15 @@ async def driving(
             return await stack.enter_async_context(chassis_driver.driving(service, url, tmp_path, **settings))
 
         yield start
+
+
+@pytest.fixture
+async def recorded() -> AsyncIterator[Recorded]:
+    """The spans of this test: until its end, they are recorded."""
+    kept = Recorded()
+    telemetry.record("service", SimpleSpanProcessor(kept.exporter))
+    yield kept
+    await telemetry.switch_off(5)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import asyncpg
 import typer
 import uvloop
 
-from chassis import dead_letters, due, log, migrations
+from chassis import dead_letters, due, log, migrations, telemetry
 from chassis.settings import LogSettings, MigrateSettings, SettingsError, describe, load
 
 if TYPE_CHECKING:
@@ -127,7 +127,11 @@ def _dead_letters(service: "Service") -> typer.Typer:
 
         async def run() -> bool:
             async with _process(service) as process:
-                return await process.inbox.replay(letter)
+                telemetry.switch_on(service.name, process.settings)
+                try:
+                    return await process.inbox.replay(letter)
+                finally:
+                    await telemetry.switch_off(5)
 
         try:
             replayed = asyncio.run(run())

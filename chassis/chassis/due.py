@@ -9,8 +9,8 @@ a crash or when it lasted longer than its claim; only the latest attempt's outco
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from chassis import log, telemetry
+from chassis import log, spans
 from chassis.batch import Batches, Halted
 from chassis.clock import Clock
 from chassis.database import Connection, Pool
@@ -56,6 +56,14 @@ def _work(row: asyncpg.Record) -> Work:
         cause=Cause(row["correlation_id"], row["causation_id"], row["traceparent"]),
         attempts=row["attempts"],
     )
+
+
+@contextmanager
+def _working_for(work: Work) -> Generator[Cause]:
+    with spans.due(work.kind, work.cause.traceparent) as traceparent:
+        cause = replace(work.cause, traceparent=traceparent)
+        with log.bound(correlation_id=cause.correlation_id, event_id=cause.causation_id):
+            yield cause
 
 
 class DueWork:
@@ -162,18 +170,16 @@ class DueWork:
             for kind, all_of_it in together.items():
                 door = self._doors[kind]
                 if isinstance(door, OnAllDue):
-                    with self._metrics.handling(f"due {kind}"):
+                    causes = spans.all_due(kind, [work.cause.traceparent for work, _ in all_of_it])
+                    with causes, self._metrics.handling(f"due {kind}"):
                         await door.handle(all_of_it)
         for work in works:
             if work.id in mine:
                 self._metrics.handled(f"due {work.kind}")
 
     async def _handle(self, door: OnDue, work: Work, tx: Transaction) -> None:
-        with telemetry.span(f"due {work.kind}", work.cause.traceparent) as traceparent:
-            cause = replace(work.cause, traceparent=traceparent)
-            ids = log.bound(correlation_id=cause.correlation_id, event_id=cause.causation_id)
-            with ids, self._metrics.handling(f"due {work.kind}"):
-                await door.handle(work, tx.caused_by(cause))
+        with _working_for(work) as cause, self._metrics.handling(f"due {work.kind}"):
+            await door.handle(work, tx.caused_by(cause))
 
     async def _park(self, work: Work, error: Exception) -> None:
         async with self._pool.acquire() as connection:
@@ -189,10 +195,11 @@ class DueWork:
         if work is None:
             return
         try:
-            with self._metrics.handling(f"due {work.kind}"):
+            with _working_for(work) as cause, self._metrics.handling(f"due {work.kind}"):
+                mine = replace(work, cause=cause)
                 async with asyncio.timeout(LONGEST_CALL):
-                    result: Any = await errand.call(work)
-                done = await self._store(work, errand, result)
+                    result: Any = await errand.call(mine)
+                done = await self._store(mine, errand, result)
         except Exception as error:
             if work.attempts >= CALLS or not is_trouble(error):
                 await self._park(work, error)

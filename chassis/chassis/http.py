@@ -4,7 +4,7 @@ Guarantee 17: a request is answered with success only after its transaction was 
 answer is lost, the client gets a 5xx.
 
 A body is never read beyond its limit. A request's correlation id is in every line and event that descends from it, and in
-the answer.
+the answer. So is its trace: who sends the answer's ``traceresponse`` as ``traceparent`` with the next request goes on with it.
 """
 
 import re
@@ -20,14 +20,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from chassis import log, problems, telemetry
+from chassis import log, problems, spans, telemetry
 from chassis.metrics import Metrics
 from chassis.transaction import Cause, OpenTransaction, Transaction
 
 BODY_LIMIT = 1024 * 1024
 CORRELATION = "X-Correlation-ID"
+TRACE = "traceresponse"
+"""As in W3C's draft for answers; what it says has the form of a ``traceparent``."""
 _SANE = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
 _PROBES = frozenset({"/live", "/ready", "/metrics", "/status"})
+_UNKNOWN = "unknown"
 
 logger = structlog.get_logger(__name__)
 
@@ -56,7 +59,13 @@ def application(
 
     ``app.state`` is filled by whoever starts it: ``open_transaction`` (for ``Tx``) and ``keys`` (for ``identity``).
     """
-    app = FastAPI(title=f"Sojourn {service}", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title=f"Sojourn {service}",
+        lifespan=lifespan,
+        redoc_url=None,
+        # its own tells paths, queries and the messages of exceptions
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
     for router in routers:
         app.include_router(router)
     problems.install(app)
@@ -119,22 +128,22 @@ class Observed:
         headers = Headers(scope=scope)
         said = headers.get(CORRELATION, "")
         correlation_id = said if _SANE.match(said) else str(uuid7())
-        with (
-            telemetry.span(scope["method"], headers.get("traceparent")) as traceparent,
-            log.bound(correlation_id=correlation_id),
-        ):
+        come = headers.get("traceparent")
+        opening = telemetry.ids(come) if scope["path"] in _PROBES else spans.request(scope, come)
+        with opening as traceparent, log.bound(correlation_id=correlation_id):
             scope.setdefault("state", {})["cause"] = Cause(correlation_id, traceparent=traceparent)
-            await self._observe(scope, receive, send, correlation_id)
+            await self._observe(scope, receive, send, {CORRELATION: correlation_id, TRACE: traceparent})
 
-    async def _observe(self, scope: Scope, receive: Receive, send: Send, correlation_id: str) -> None:
+    async def _observe(self, scope: Scope, receive: Receive, send: Send, ids: dict[str, str]) -> None:
         began = time.perf_counter()
         status = 0
+        failure: Exception | None = None
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[CORRELATION] = correlation_id
+                MutableHeaders(scope=message).update(ids)
             await send(message)
 
         try:
@@ -143,12 +152,14 @@ class Observed:
             problem = problems.unexpected(error)
             if status:  # the answer has begun, all that is left is to break it off
                 raise
+            failure = error
             await problem(scope, receive, answer)
         finally:
-            self._note(scope, status, time.perf_counter() - began)
+            self._note(scope, status, time.perf_counter() - began, failure)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, failure: Exception | None) -> None:
         method, route = scope["method"], _route(scope)
+        spans.answered(scope, None if route == _UNKNOWN else route, status, failure)
         self._metrics.request(method, route, status, seconds)
         say = logger.debug if route in _PROBES else logger.info
         say("answered", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
@@ -157,4 +168,4 @@ class Observed:
 def _route(scope: Scope) -> str:
     """The route's pattern, not the path: ids make no good labels, and a path that is none of ours may say anything."""
     route: Any = scope.get("route")
-    return str(getattr(route, "path", "unknown"))
+    return str(getattr(route, "path", _UNKNOWN))

@@ -17,7 +17,7 @@ import structlog
 from sojourn_contracts.envelope import Envelope, Malformed, decode
 from sojourn_contracts.event import Event
 
-from chassis import dead_letters, log, telemetry
+from chassis import dead_letters, log, spans
 from chassis.dead_letters import Record
 from chassis.doors import Door, OnErasure, OnEvent, OnEvents, Received
 from chassis.metrics import Metrics
@@ -182,7 +182,8 @@ class Inbox:
             with _working_for(envelope) as cause, self._metrics.handling(envelope.event.__name__):
                 await door.handle(envelope.data, tx.caused_by(cause))
         for event, received in together.items():
-            with self._metrics.handling(event.__name__):
+            causes = spans.process_all(event, [each.envelope for each in received])
+            with causes, self._metrics.handling(event.__name__):
                 await self._together[event].handle(received)
 
     def _count(self, envelopes: Sequence[Envelope], fresh: dict[UUID, Envelope]) -> None:
@@ -201,7 +202,7 @@ def _cause(envelope: Envelope, traceparent: str | None) -> Cause:
 
 @contextmanager
 def _working_for(envelope: Envelope) -> Generator[Cause]:
-    with telemetry.span(f"handle {envelope.event.__name__}", envelope.traceparent) as traceparent:
+    with spans.process(envelope) as traceparent:
         cause = _cause(envelope, traceparent)
         with log.bound(correlation_id=cause.correlation_id, event_id=str(envelope.id)):
             yield cause

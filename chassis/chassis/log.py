@@ -103,6 +103,7 @@ def _trace(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
         line.setdefault("trace_id", f"{context.trace_id:032x}")
+        line.setdefault("span_id", f"{context.span_id:016x}")
     return line
 
 

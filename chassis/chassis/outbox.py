@@ -12,6 +12,7 @@ from uuid import UUID
 from sojourn_contracts import catalogue
 from sojourn_contracts.event import Event
 
+from chassis import spans
 from chassis.database import Connection
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _entry(
         data=data,
         correlation_id=cause.correlation_id,
         causation_id=cause.causation_id,
-        traceparent=cause.traceparent,
+        traceparent=spans.emitted(event, event_id, cause.traceparent),
     )
 
 

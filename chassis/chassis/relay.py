@@ -30,6 +30,7 @@ from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
 
+from chassis import spans
 from chassis.database import Connection, Pool
 from chassis.failures import backoff
 from chassis.lease import Lease, LeaseLost
@@ -297,7 +298,8 @@ class Relay:
 
         Every delivery is awaited before the commit: a refused record would otherwise vanish while the commit succeeds.
         """
-        async with asyncio.timeout(LONGEST):
+        carried = ((row["topic"], row["traceparent"]) for row in rows)
+        async with spans.publishing(carried), asyncio.timeout(LONGEST):
             await producer.begin_transaction()
             deliveries: list[asyncio.Future[Any]] = []
             try:

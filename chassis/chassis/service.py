@@ -8,6 +8,7 @@ is left within 15 seconds.
 import asyncio
 import math
 import signal
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from sojourn_contracts import catalogue
 
-from chassis import due, health, http, migrations
+from chassis import due, health, http, migrations, spans, telemetry
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Pool, pool
@@ -112,6 +113,7 @@ class Process:
             tx = Transaction(connection, self.service.name, self.clock.now(), cause, self.settings)
             yield tx
             await tx.flush()
+        spans.committed()
         if tx.effects.events:
             self._nudge.set()
         if tx.effects.due:
@@ -153,6 +155,7 @@ class Process:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Runs the doors for events and time, and the relay, around the block."""
+        telemetry.switch_on(self.service.name, self.settings)
         await self.pool
         self.consumer.start()
         tasks = [
@@ -177,6 +180,7 @@ class Process:
 
         What does not end is left behind: with Kafka or PostgreSQL silent, even what was cancelled waits for their answers.
         """
+        began = time.monotonic()
         self.due.stop()
         leaving = asyncio.create_task(self.consumer.stop(), name="consumer")
         leaving.add_done_callback(_name_a_failure)
@@ -187,11 +191,15 @@ class Process:
         for task in (leaving, *tasks):
             task.cancel()
         await asyncio.wait((leaving, *tasks), timeout=1)
+        left = min(3.0, began + 10 - time.monotonic())
+        await asyncio.gather(self._close_pool(), telemetry.switch_off(left))
+        logger.info("stopped", unfinished=[task.get_name() for task in slow])
+
+    async def _close_pool(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await self.pool.close()
         self.pool.terminate()
-        logger.info("stopped", unfinished=[task.get_name() for task in slow])
 
     async def _pass_on_nudges(self) -> None:
         """Wakes the relay after commits: its own process's directly, another one's by NOTIFY, at most 200 times a second.

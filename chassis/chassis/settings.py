@@ -4,10 +4,11 @@ A value is never repeated in an error or in a representation: URLs carry passwor
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -43,6 +44,52 @@ LogFormat = Literal["json", "console", "auto"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+_SAMPLERS = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+_HEADER = r"\s*[!#-'*+.0-9A-Z^-z|~-]+\s*=[ !#-+.-:<-\[\]-~-]*"
+_HEADERS = re.compile(rf"{_HEADER}(,{_HEADER})*,?")
+"""What the SDK can read: what it cannot, it would write to the log."""
+_ATTRIBUTES = re.compile(r"[^,=]+=[^,]*(,[^,=]+=[^,]*)*,?")
+
+
+def _is_http(url: str) -> bool:
+    return re.match(r"https?://[^/\s]", url) is not None
+
+
+def _are_headers(text: str) -> bool:
+    return _HEADERS.fullmatch(text) is not None
+
+
+def _are_attributes(text: str) -> bool:
+    return _ATTRIBUTES.fullmatch(text) is not None
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
+
+
+_STANDARD: dict[str, tuple[Callable[[str], bool], str]] = {
+    "otel_exporter_otlp_endpoint": (_is_http, "a URL that begins with http:// or https://"),
+    "otel_exporter_otlp_traces_endpoint": (_is_http, "a URL that begins with http:// or https://"),
+    "otel_exporter_otlp_traces_protocol": ("http/protobuf".__eq__, "http/protobuf"),
+    "otel_exporter_otlp_protocol": ("http/protobuf".__eq__, "http/protobuf"),
+    "otel_exporter_otlp_headers": (_are_headers, "name=value, several separated by commas"),
+    "otel_exporter_otlp_traces_headers": (_are_headers, "name=value, several separated by commas"),
+    "otel_resource_attributes": (_are_attributes, "key=value, several separated by commas"),
+    "otel_traces_sampler": (lambda name: name.lower() in _SAMPLERS, "one of " + ", ".join(_SAMPLERS)),
+    "otel_traces_sampler_arg": (_is_share, "a number from 0 to 1"),
+}
+
+
 class LogSettings(BaseSettings):
     """What even the smallest command takes from the environment."""
 
@@ -54,13 +101,65 @@ class LogSettings(BaseSettings):
     log_level: LogLevel = Field(default="info", description="the least severe level that is written")
 
 
+class TraceSettings(LogSettings):
+    """OpenTelemetry's own variables. Its SDK reads them by itself; here they are documented and, while it is on, checked."""
+
+    otel_sdk_disabled: str = Field(default="false", description="true switches traces off, whatever else is set")
+    otel_traces_exporter: Literal["none", "console", "otlp"] = Field(
+        default="none", description="where traces go: none, console (standard output), otlp (a collector)"
+    )
+    otel_exporter_otlp_endpoint: SecretStr | None = Field(
+        default=None, description="the collector's URL, to which /v1/traces is added; unset, http://localhost:4318"
+    )
+    otel_exporter_otlp_traces_endpoint: SecretStr | None = Field(
+        default=None, description="the same for traces alone, taken as it is"
+    )
+    otel_exporter_otlp_traces_protocol: str | None = Field(
+        default=None, description="http/protobuf is the only one here"
+    )
+    otel_exporter_otlp_protocol: str = Field(default="http/protobuf", description="the same for all signals")
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        default=None, description="headers for the collector: name=value, several separated by commas"
+    )
+    otel_exporter_otlp_traces_headers: SecretStr | None = Field(default=None, description="the same for traces alone")
+    otel_service_name: str | None = Field(default=None, description="service.name; unset, the service's own name")
+    otel_resource_attributes: str | None = Field(
+        default=None, description="what else is told about the process: key=value, several separated by commas"
+    )
+    otel_traces_sampler: str = Field(
+        default="parentbased_always_on", description=f"which traces are kept: {', '.join(_SAMPLERS)}"
+    )
+    otel_traces_sampler_arg: str | None = Field(
+        default=None, description="the share that traceidratio keeps, from 0 to 1"
+    )
+
+    @property
+    def traced(self) -> bool:
+        """Whether spans are to be recorded."""
+        return self.otel_traces_exporter != "none" and self.otel_sdk_disabled.strip().lower() != "true"
+
+    @field_validator(*_STANDARD)
+    @classmethod
+    def _sound(cls, value: Any, info: ValidationInfo) -> Any:
+        """Somebody may have set these for other programs: what is not used here is not looked at."""
+        said = info.data
+        if value is None or said.get("otel_traces_exporter", "none") == "none":
+            return value
+        if info.field_name == "otel_exporter_otlp_protocol" and said.get("otel_exporter_otlp_traces_protocol"):
+            return value
+        fits, should = _STANDARD[str(info.field_name)]
+        if not fits(value.get_secret_value() if isinstance(value, SecretStr) else value):
+            raise ValueError(f"should be {should}")
+        return value
+
+
 class MigrateSettings(LogSettings):
     """What ``migrate`` needs: no more than the database, since it runs as a job of its own."""
 
     migrator_database_url: PostgresUrl = Field(description="PostgreSQL as the role that owns the schemas; for migrate")
 
 
-class Settings(LogSettings):
+class Settings(TraceSettings):
     """What every serving process takes from the environment; a service adds its own fields in a subclass."""
 
     database_url: PostgresUrl = Field(
@@ -124,10 +223,10 @@ def load(cls: type[AnySettings]) -> AnySettings:
 
 
 def describe(cls: type[LogSettings]) -> str:
-    """A table of the variables, for ``--help``."""
+    """A table of the variables, for ``--help``: our own first, then the standard's."""
     rows = [
         (_variable(cls, name), "required" if field.is_required() else _default(field), field.description or "")
-        for name, field in cls.model_fields.items()
+        for name, field in sorted(cls.model_fields.items(), key=lambda each: each[0].startswith("otel_"))
     ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:<{widths[0]}}  {default:<{widths[1]}}  {text}" for name, default, text in rows)

@@ -20,7 +20,11 @@ class UnexpectedAnswer(RuntimeError):  # noqa: N818 - it is one
 
 
 class Programme:
-    """Requests to the services, each with the token of who makes it."""
+    """Requests to the services, each with the token of who makes it.
+
+    What somebody does goes on with the trace of what they did before, which begins with their company's registration:
+    ``traceresponse`` of the one answer is ``traceparent`` of the next request. Looking has no part in it.
+    """
 
     def __init__(self, urls: Mapping[str, str]) -> None:
         """``urls``: base URL by service."""
@@ -29,6 +33,8 @@ class Programme:
             service: httpx.AsyncClient(base_url=url, timeout=30, limits=limits) for service, url in urls.items()
         }
         self.requests: Counter[str] = Counter()
+        self._traces: dict[str, str] = {}
+        """The trace of each token's last act."""
 
     async def get(self, service: str, path: str, token: str) -> Any:
         return await self._ask(service, "GET", path, token)
@@ -42,6 +48,14 @@ class Programme:
             found += answer.json()
             following = answer.links.get("next", {}).get("url")
         return found
+
+    async def register(self, form: Any, key: str) -> Any:
+        """What a company gets when it registers: the same trace begins for it and for its travellers."""
+        answer = await self._answer("registration", "POST", "/companies", None, form, key)
+        made = answer.json()
+        for token in (made["token"], *(placement["traveller_token"] for placement in made["placements"])):
+            self._follow(answer, token)
+        return made
 
     async def post(self, service: str, path: str, token: str | None, body: Any = None, key: str | None = None) -> Any:
         """``key``: the Idempotency-Key, for what creates."""
@@ -67,11 +81,20 @@ class Programme:
         self, service: str, method: str, path: str, token: str | None, body: Any = None, key: str | None = None
     ) -> httpx.Response:
         headers = ({"Authorization": f"Bearer {token}"} if token else {}) | ({"Idempotency-Key": key} if key else {})
+        acts = method != "GET"
+        if acts and token in self._traces:
+            headers["traceparent"] = self._traces[token]
         answer = await self._http[service].request(method, path, json=body, headers=headers)
         self.requests[service] += 1
+        if acts and token:
+            self._follow(answer, token)
         if answer.status_code == httpx.codes.CONFLICT:
             problem = answer.json()
             raise Refused(problem["rule"], problem["detail"])
         if answer.is_error:
             raise UnexpectedAnswer(f"{service}: {method} {path} answered {answer.status_code}: {answer.text[:1000]}")
         return answer
+
+    def _follow(self, answer: httpx.Response, token: str) -> None:
+        if trace := answer.headers.get("traceresponse"):
+            self._traces[token] = trace

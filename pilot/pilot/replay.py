@@ -227,7 +227,7 @@ class Replay:
 
     async def _register(self, act: Act) -> None:
         company = self._companies[act.person[0]]
-        made = await self._programme.post("registration", "/companies", None, company.form, company.key)
+        made = await self._programme.register(company.form, company.key)
         person = Person(act.person, made["company_id"], made["token"], act.at, company.looks_every)
         self._people[act.person] = self._by_id[person.id] = person
         self._profiles[act.person] = made

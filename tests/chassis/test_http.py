@@ -193,6 +193,7 @@ async def test_the_correlation_id_and_the_trace_go_in_and_the_id_comes_out(http:
     answer = await http.get("/cause", headers=headers)
     assert answer.json()["correlation_id"] == answer.headers["X-Correlation-ID"] == "order:7.x-1_A"
     assert answer.json()["traceparent"].split("-")[1] == trace
+    assert answer.headers["traceresponse"] == answer.json()["traceparent"], "the next request goes on from there"
 
 
 @pytest.mark.parametrize("insane", ["", "x" * 65, "a b", "a\tb", '"', "é".encode(), "a\x7f"])

@@ -32,12 +32,12 @@ def test_our_lines_and_the_libraries_carry_the_ids_of_the_work(capsys: pytest.Ca
     ours, library, idle = lines(capsys)
     for line in (ours, library):
         assert line["correlation_id"] == "c-1"
-        assert line["trace_id"] == traceparent.split("-")[1]
+        assert ["00", line["trace_id"], line["span_id"], "01"] == traceparent.split("-")
         assert line["service"] == "matching"
         assert "event_id" not in line
     assert (ours["event"], ours["events"], ours["level"], ours["logger"]) == ("relayed", 12, "info", "chassis.relay")
     assert (library["event"], library["broker"], library["level"]) == ("lost a broker", 2, "warning")
-    assert not idle.keys() & {"correlation_id", "trace_id"}
+    assert not idle.keys() & {"correlation_id", "trace_id", "span_id"}
 
 
 def test_passwords_and_tokens_are_blotted_out_wherever_they_slip_in(capsys: pytest.CaptureFixture[str]):

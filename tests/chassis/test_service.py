@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,7 @@ from sojourn_contracts.match import MatchProposed
 from survey.main import service as survey
 from uuid_utils.compat import uuid7
 
+from chassis import telemetry
 from tests.chassis.commands import begun
 from tests.chassis.given import MIGRATIONS, SERVICE, a_service, declined, note, withdrawn
 from tests.chassis.waiting import until
@@ -144,6 +146,21 @@ async def test_it_stops_in_time_with_kafka_away_and_due_work_in_trouble(driving:
             tx.schedule("never", "it", NOON)
         await until(lambda: attempts >= 2)
     assert driver.process.stopping
+
+
+async def test_it_stops_in_time_with_a_collector_of_traces_that_does_not_answer(
+    driving: Driving, monkeypatch: pytest.MonkeyPatch
+):
+    with socket.create_server((HOST, 0)) as silent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{HOST}:{silent.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "5")
+        driver = await driving(a_service(OnDue("do", do)), otel_traces_exporter="otlp")
+        async with running(driver):
+            assert telemetry.recording()
+            async with driver.process.open_transaction(Cause()) as tx:
+                tx.schedule("do", "it", NOON)
+            await until(lambda: effects(driver))
+        assert not telemetry.recording()
 
 
 def test_a_service_whose_handlers_are_not_the_catalogues_is_refused_with_the_differences_named():

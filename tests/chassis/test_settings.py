@@ -67,6 +67,52 @@ def test_a_password_is_neither_in_errors_nor_in_representations(environment):
     assert "hunter2" not in f"{failed.value!r} {failed.value} {failed.value.__cause__!r}"
 
 
+def test_an_exporter_of_traces_that_nobody_knows_is_named(environment):
+    environment(**GOOD, OTEL_TRACES_EXPORTER="zipkin")
+    with pytest.raises(SettingsError, match="OTEL_TRACES_EXPORTER: should be 'none', 'console' or 'otlp'"):
+        load(Settings)
+
+
+WRONG_FOR_TRACES = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:hunter2",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "grpc://collector",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+    "OTEL_EXPORTER_OTLP_HEADERS": "hunter2",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": 'api-key="hunter2"',
+    "OTEL_RESOURCE_ATTRIBUTES": "hunter2",
+    "OTEL_TRACES_SAMPLER": "sometimes",
+    "OTEL_TRACES_SAMPLER_ARG": "2",
+}
+
+
+def test_what_is_wrong_for_the_exporter_is_named_without_its_value(environment):
+    environment(**GOOD, **WRONG_FOR_TRACES, OTEL_TRACES_EXPORTER="otlp")
+    with pytest.raises(SettingsError) as failed:
+        load(Settings)
+    told = str(failed.value)
+    assert {line.strip().split(": ")[0] for line in told.splitlines()[1:]} == WRONG_FOR_TRACES.keys()
+    assert "hunter2" not in told
+
+
+def test_what_others_need_for_traces_is_no_fault_while_they_are_off(environment):
+    environment(**GOOD, **WRONG_FOR_TRACES)
+    assert not load(Settings).traced
+
+
+def test_what_is_right_for_the_exporter_is_taken(environment):
+    environment(
+        **GOOD, OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_ENDPOINT="https://user:hunter2@collector:4318/",
+        OTEL_EXPORTER_OTLP_HEADERS="api-key=a%20b=, x-tenant=sojourn", OTEL_RESOURCE_ATTRIBUTES="a.b=c,d=é",
+        OTEL_EXPORTER_OTLP_PROTOCOL="grpc", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="http/protobuf",
+        OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="0.1", OTEL_SERVICE_NAME="x",
+    )  # fmt: skip
+    settings = load(Settings)
+    assert settings.traced
+    assert "hunter2" not in repr(settings)
+    environment(OTEL_SDK_DISABLED="true")
+    assert not load(Settings).traced
+
+
 def test_migrate_needs_no_more_than_the_database(environment):
     environment(MIGRATOR_DATABASE_URL="postgresql://migrator:hunter2@db/sojourn")
     assert load(MigrateSettings).migrator_database_url.get_secret_value().startswith("postgresql://migrator")

@@ -1,83 +1,15 @@
 """One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid5
 
 import pytest
 from laptop.system import System
-from pilot.choices import Choices, Parameters, Reply
+from pilot.choices import Choices
 from pilot.demo import SETTINGS, judged, played
-from pilot.population import NAMESPACE, START, Company
+from pilot.population import START
 
-UNTIL = datetime(2017, 12, 31, tzinfo=UTC)
-ENGLISH = [{"language": "en", "level": "C1"}]
-STAY = {
-    "languages": ENGLISH,
-    "window": {"first": "2016-12-15", "last": "2017-02-28"},
-    "min_days": 14,
-    "max_days": 30,
-    "preferred_sectors": [],
-}
-EVERYBODY_DOES = replace(
-    Parameters(),
-    reply={side: {Reply.ACCEPT: 1} for side in ("sender", "host")},
-    redraft=1.0,
-    sign_a_stale_version=1.0,
-    cancel=0.0,
-    forget_completion=0.0,
-    answer_survey=dict.fromkeys(("sender", "host", "traveller"), 1.0),
-    answer_twice=1.0,
-    skip_optional=0.0,
-    update=0.0,
-    withdraw=0.0,
-)
-
-
-def a_company(index: int, country: str, region: str, nace: str, **stays: object) -> Company:
-    return Company(
-        index=index,
-        key=str(uuid5(NAMESPACE, f"journey/{index}")),
-        form={
-            "name": f"Company {index}",
-            "country": country,
-            "region": region,
-            "nace": nace,
-            "size_class": "small",
-            "languages": ENGLISH,
-            "placements": [],
-            "offers": [],
-            **stays,
-        },
-        registers_at=START + timedelta(hours=index),
-        looks_every=timedelta(days=1),
-    )
-
-
-SENDER = a_company(
-    0,
-    "ES",
-    "ES3",
-    "62.10",
-    placements=[
-        STAY
-        | {
-            "traveller_name": "Ana",
-            "destinations": ["DE", "FR"],
-            "skills_brought": ["web-development"],
-            "skills_sought": ["welding"],
-        }
-    ],
-)
-HOST = a_company(
-    1,
-    "DE",
-    "DE2",
-    "25.53",
-    offers=[STAY | {"capacity": 1, "skills_taught": ["welding"], "skills_needed": ["web-development"]}],
-)
+from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER, UNTIL
 
 
 @pytest.fixture

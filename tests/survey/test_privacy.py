@@ -2,12 +2,19 @@
 
 import json
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4, uuid5
 
+import pytest
+from chassis.transaction import Transaction
 from sojourn_contracts.survey import SurveySubmitted
+from survey import store
+from survey.release import Submission
 
+from chassis import spans
 from tests.chassis_driver import Driver
+from tests.recorded import Recorded, attributes, ids
 from tests.survey.story import NOON, SENDER_ANSWERS, completed, registered
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
@@ -121,6 +128,45 @@ async def test_nothing_links_a_released_answer_to_its_invitation(survey):
     await survey.run_due(NOON + timedelta(days=1))
     columns = await survey.rows("select column_name from information_schema.columns where table_name = 'released'")
     assert {row["column_name"] for row in columns} == {"questionnaire", "party", "wave", "answers"}
+
+
+async def test_no_span_of_the_release_leads_back_to_a_submission(survey, recorded: Recorded):
+    """Although invitations close in the same batch, whose work is linked."""
+    await answered(survey, 1, 2, 3)
+    await survey.handle(completed(4))
+    await survey.run_due(NOON + timedelta(days=90))
+    rows = await survey.rows("select topic, traceparent, event_id, subject from outbox")
+    async with spans.publishing((row["topic"], row["traceparent"]) for row in rows):
+        pass
+
+    release, published = recorded.one("due release"), recorded.one("publish SurveySubmitted")
+    assert len(recorded.named("due close")) == 9
+    assert len(recorded.named("POST /invitations/{invitation_id}/submission")) == 3
+    traces = Counter(ids(span).trace_id for span in recorded.spans)
+    for span in (release, published):
+        assert (span.parent, span.links) == (None, ())
+        assert traces[ids(span).trace_id] == 1, "nothing else is in its trace"
+    assert attributes(release) == {}
+    assert not recorded.named("emit SurveySubmitted")
+    for span in recorded.spans:
+        assert not set(_UUID.findall(span.to_json())) & {
+            str(row[name]) for row in rows for name in ("event_id", "subject")
+        }
+        assert not span.links
+
+
+async def test_a_release_that_fails_tells_no_more(survey, recorded: Recorded, monkeypatch: pytest.MonkeyPatch):
+    async def fail(tx: Transaction, ready: list[Submission]) -> None:
+        raise ValueError(f"invitations {[submission.invitation.invitation_id for submission in ready]}")
+
+    monkeypatch.setattr(store, "move_to_released", fail)
+    await answered(survey, 1, 2, 3)
+    await survey.run_due(NOON + timedelta(days=1))
+    failed = recorded.named("due release")
+    assert {attributes(span)["error.type"] for span in failed} == {"ValueError"}
+    for span in failed:
+        assert (span.parent, span.links) == (None, ())
+        assert not set(_UUID.findall(span.to_json())) & set(_UUID.findall(await everything_else(survey)))
 
 
 async def test_answers_are_released_in_an_order_that_tells_nothing(survey):

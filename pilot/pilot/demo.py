@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from laptop.process import Process
 from laptop.system import System, UncleanStopError
 from sojourn_contracts.catalogue import SERVICES
 
@@ -125,9 +126,10 @@ async def while_all_live(system: System, work: Coroutine[Any, Any, T]) -> T:
 
 async def _require_all_alive(system: System) -> None:
     """Broker and database first: of several that died, they took the others with them."""
-    backing = [each.process for each in (system.broker, system.server) if each is not None]
+    servers = [each for each in (system.broker, system.server) if each is not None]
+    backing = [part for server in servers for part in server.parts if isinstance(part, Process)]
     for process in (*backing, *system.processes.values()):
-        if process is not None and process.exit_code is not None:
+        if process.exit_code is not None:
             death = process.failure(f"ended with {process.exit_code}")
             await process.stop()  # so that the system does not tell of it again when it stops
             raise death

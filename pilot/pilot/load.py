@@ -17,7 +17,8 @@ from typing import Any
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer
-from laptop.system import System, together
+from laptop.process import together
+from laptop.system import System
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.match import MatchProposed
 

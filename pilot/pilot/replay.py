@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid5
 
-from laptop.system import together
+from laptop.process import together
 
 from pilot.choices import Choices
 from pilot.news import News

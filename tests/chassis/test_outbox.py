@@ -172,6 +172,21 @@ async def test_every_event_gets_one_dense_position_and_a_keys_events_their_order
     assert await pool.fetchval("select last_value from outbox_id_seq") > emitted, "some ids are holes"
 
 
+async def test_only_a_statement_of_the_lease_that_is_held_now_moves_anything(pool: Pool):
+    """Guarantee 15: none of another holder, of an epoch before, or of a lease that is over."""
+    async with transaction(pool) as tx:
+        tx.emit(declined())
+    lease = Lease(pool, "relay", 30)
+    await lease.acquire()
+    await lease.begin_anew()
+    for holder, epoch in ((uuid7(), lease.epoch), (lease.holder, lease.epoch - 1)):
+        assert await pool.fetch(MOVE, holder, epoch, 7) == []
+    await pool.execute("update lease set until = clock_timestamp()")
+    assert await moved(pool, lease) == 0
+    await lease.acquire()
+    assert await moved(pool, lease) == 1
+
+
 async def test_two_movers_cannot_both_win(pool: Pool):
     async with transaction(pool) as tx:
         tx.emit(*(declined() for _ in range(6)))

@@ -178,7 +178,8 @@ class Process:
     async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Handlers first, the relay last, so that what they emit still has a chance to go out; with the requests, 15 s in all.
 
-        What does not end is left behind: with Kafka or PostgreSQL silent, even what was cancelled waits for their answers.
+        What traces are left are exported last. What does not end is left behind: with Kafka or PostgreSQL silent, even what
+        was cancelled waits for their answers.
         """
         began = time.monotonic()
         self.due.stop()

@@ -4,7 +4,7 @@ A value is never repeated in an error or in a representation: URLs carry passwor
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -126,8 +126,8 @@ class TraceSettings(LogSettings):
     otel_resource_attributes: str | None = Field(
         default=None, description="what else is told about the process: key=value, several separated by commas"
     )
-    otel_traces_sampler: str = Field(
-        default="parentbased_always_on", description=f"which traces are kept: {', '.join(_SAMPLERS)}"
+    otel_traces_sampler: str | None = Field(
+        default=None, description=f"which traces are kept; unset, parentbased_always_on. One of {', '.join(_SAMPLERS)}"
     )
     otel_traces_sampler_arg: str | None = Field(
         default=None, description="the share that traceidratio keeps, from 0 to 1"
@@ -223,13 +223,19 @@ def load(cls: type[AnySettings]) -> AnySettings:
 
 
 def describe(cls: type[LogSettings]) -> str:
-    """A table of the variables, for ``--help``: our own first, then the standard's."""
+    """A table of the variables, for ``--help``: our own first, then the standard's, which are longer."""
+    standard = [name for name in cls.model_fields if name.startswith("otel_")]
+    return "\n".join(_rows(cls, [name for name in cls.model_fields if name not in standard]) + _rows(cls, standard))
+
+
+def _rows(cls: type[LogSettings], names: Sequence[str]) -> list[str]:
     rows = [
         (_variable(cls, name), "required" if field.is_required() else _default(field), field.description or "")
-        for name, field in sorted(cls.model_fields.items(), key=lambda each: each[0].startswith("otel_"))
+        for name in names
+        for field in (cls.model_fields[name],)
     ]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(f"{name:<{widths[0]}}  {default:<{widths[1]}}  {text}" for name, default, text in rows)
+    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    return [f"{name:<{widths[0]}}  {default:<{widths[1]}}  {text}" for name, default, text in rows]
 
 
 def _variable(cls: type[LogSettings], name: str) -> str:

@@ -22,7 +22,7 @@ SEED = 2
 """By this one, the sender reports the completion."""
 STRAIGHT = replace(EVERYBODY_DOES, redraft=0.0, sign_a_stale_version=0.0, answer_twice=0.0)
 
-Path_ = tuple[str, ...]
+Way = tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def trace(collector: Collector) -> list[Span]:
     return collector.trace(proposed.trace_id)
 
 
-def paths(trace: Sequence[Span]) -> dict[Path_, Span]:
+def paths(trace: Sequence[Span]) -> dict[Way, Span]:
     """Each span by the names of its ancestors and its own, each with its service."""
-    found: dict[Path_, Span] = {}
+    found: dict[Way, Span] = {}
     above: list[str] = []
     for depth, span in tree(trace):
         above[depth:] = [f"{span.name} | {span.service}"]
@@ -51,7 +51,7 @@ def paths(trace: Sequence[Span]) -> dict[Path_, Span]:
     return found
 
 
-def in_this_order(path: Path_, *names: str) -> bool:
+def in_this_order(path: Way, *names: str) -> bool:
     """Whether a path leads through these spans, whatever lies between, and ends with the last."""
     way: Iterator[str] = iter(path)
     return path[-1] == names[-1] and all(name in way for name in names)

@@ -1,11 +1,9 @@
 """A container engine that starts nothing: it speaks as much of Docker's API as that takes, and keeps what it was asked."""
 
-import gc
 import json
 import shutil
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -92,12 +90,3 @@ def an_engine(*images: str) -> Iterator[Engine]:
             engine.shutdown()
             serving.join()
             shutil.rmtree(folder)
-
-
-@contextmanager
-def perhaps_no_engine() -> Iterator[None]:
-    """Where none can be connected to, docker-py leaves its socket to the garbage collector, which would warn later, anywhere."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()

@@ -14,7 +14,7 @@ from laptop.process import StartError
 from laptop.system import System
 from testcontainers.core.config import testcontainers_config
 
-from tests.deploy.engine import PORT_TAKEN, Engine, an_engine, perhaps_no_engine
+from tests.deploy.engine import PORT_TAKEN, Engine, an_engine
 
 VARIABLES = ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "BACKING", "BROKERS")
 
@@ -63,11 +63,16 @@ def test_servers_that_are_given_come_first_then_containers_then_embedded_ones(
         ({"BACKING": "podman"}, "BACKING is 'podman'; it may be embedded or containers, and is embedded by default"),
         ({"BROKERS": "2"}, "BROKERS is '2'; it may be 1 or 3, and is 1 by default"),
         ({"BACKING": "containers", "BROKERS": "3"}, "BROKERS=3 is for embedded brokers"),
+        (
+            {"BACKING": "containers", "DOCKER_HOST": "unix:///nowhere/docker.sock"},
+            "no container engine answers at unix:///nowhere/docker.sock: start Docker",
+        ),
     ],
 )
-def test_a_choice_that_cannot_be_is_told_with_what_may_be_chosen(tmp_path: Path, chosen: dict[str, str], told: str):
+def test_a_choice_that_cannot_be_is_told_with_what_can(tmp_path: Path, chosen: dict[str, str], told: str):
     laptop = [str(Path(sys.executable).parent / "laptop"), "up", "--folder", str(tmp_path / "run")]
-    up = subprocess.run(laptop, capture_output=True, text=True, env=os.environ | chosen, timeout=60)
+    environment = os.environ | {"HOME": str(tmp_path)} | chosen
+    up = subprocess.run(laptop, capture_output=True, text=True, env=environment, timeout=60)
     assert up.returncode == 1
     assert told in up.stderr
     assert "Traceback" not in up.stderr
@@ -78,18 +83,6 @@ def test_data_of_one_broker_are_not_left_for_three_new_ones(tmp_path: Path):
     assert isinstance(System(tmp_path).broker, Kafka)
     with pytest.raises(StartError, match=r"holds what 1 broker\(s\) kept"):
         System(tmp_path, brokers=3)
-
-
-@pytest.mark.parametrize("kind", [KafkaContainer, PostgresContainer])
-async def test_without_an_engine_one_is_told_so(
-    tmp_path: Path, environment: pytest.MonkeyPatch, kind: type[KafkaContainer | PostgresContainer]
-):
-    environment.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere.sock")
-    server = kind(tmp_path)
-    told = f"no container engine answers at unix://{tmp_path}/nowhere.sock: start"
-    with perhaps_no_engine(), pytest.raises(StartError, match=told):
-        await server.start()
-    assert server.parts == []
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ class Container:
             raise
 
     def _prepare(self) -> str:
-        """Make sure of engine and image; returns the volume's name, which without its folder is that of a former life."""
+        """Make sure of engine and image; returns the volume's name. One that is older than its folder is a former life's."""
         require(self._image)
         kept = self._folder / "volume"
         if not kept.exists():

@@ -85,18 +85,19 @@ def _end_process(pid: int, started: float) -> None:
 def _end_container(name: str, engine: str) -> None:
     """Look for it for a while: the engine may just be making it."""
     import docker
-    from docker.errors import NotFound
+    from docker.errors import DockerException, NotFound
 
-    client = docker.from_env(environment={**os.environ, "DOCKER_HOST": engine})
-    for _ in range(20):
-        try:
-            container = client.containers.get(name)
+    with contextlib.suppress(DockerException, OSError):  # the engine is gone
+        client = docker.from_env(environment={**os.environ, "DOCKER_HOST": engine})
+        for _ in range(20):
+            try:
+                container = client.containers.get(name)
+            except NotFound:
+                time.sleep(0.25)
+                continue
             if container.status == "paused":
                 container.unpause()
             container.remove(force=True, v=True)
-        except NotFound:
-            time.sleep(0.25)
-        else:
             return
 
 

@@ -113,7 +113,7 @@ class Inbox:
             for envelope in envelopes:
                 if envelope.id in new:
                     fresh.setdefault(envelope.id, envelope)
-            await self._effects(tx, list(fresh.values()), erasing)
+            await self._effects(tx, list(fresh.values()))
         self._count(envelopes, fresh)
 
     async def set_aside(self, arrival: Arrival, error: Exception) -> None:
@@ -152,11 +152,11 @@ class Inbox:
             await _hold_erasures(tx, "exclusive" if erasing else "row share")
             if again.event_id:
                 await _mark_handled(tx, [again.event_id])
-            await self._effects(tx, [again.envelope], erasing)
+            await self._effects(tx, [again.envelope])
             await dead_letters.settle(tx.connection, letter_id, "replayed")
         return True
 
-    async def _effects(self, tx: Transaction, envelopes: list[Envelope], erasing: bool) -> None:
+    async def _effects(self, tx: Transaction, envelopes: list[Envelope]) -> None:
         """Tombstones first: an event of the same batch that they erase then finds its subject gone."""
         for envelope in envelopes:
             if envelope.data is None:

@@ -15,7 +15,7 @@ import pytest
 from laptop.main import FOLDER
 from laptop.process import Process, StartError, until
 from laptop.roles import Database
-from laptop.system import System, UncleanStopError
+from laptop.system import System, UncleanStopError, terminated_like_ctrl_c
 from sojourn_contracts.catalogue import SERVICES
 
 from tests.deploy.test_embedded import processes_that_mention
@@ -158,6 +158,16 @@ def test_an_interrupted_start_leaves_nothing(server_folder: Path, number: int):
 
 
 LAPTOP = str(Path(sys.executable).parent / "laptop")
+
+
+def test_a_system_that_a_shell_started_in_the_background_can_be_ended():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with terminated_like_ctrl_c(), pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_up_leaves_the_system_running_and_down_stops_it(server_folder: Path):

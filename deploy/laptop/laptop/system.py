@@ -278,12 +278,17 @@ def _inherited() -> dict[str, str]:
 
 @contextmanager
 def terminated_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM and SIGHUP end us as Ctrl-C does: through every block that stops what it started."""
+    """SIGTERM and SIGHUP end us as Ctrl-C does: through every block that stops what it started.
+
+    Also where a shell started us in the background, with Ctrl-C ignored: else we could not be ended but by force.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT)) for number in numbers}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ is left within 15 seconds.
 """
 
 import asyncio
+import gc
 import math
 import signal
 import time
@@ -131,6 +132,7 @@ class Process:
 
     async def serve(self) -> None:
         """Serves until told to stop by a signal, and then ends cleanly: uvicorn raises the signal again once it has stopped."""
+        _collect_less_often()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ended_already)
         server = _Server(
@@ -282,6 +284,15 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._process.stopping = True
         super().handle_exit(sig, frame)
+
+
+def _collect_less_often() -> None:
+    """What was imported and wired stays for good, and a request leaves few cycles: looking through all of it at Python's usual
+    pace takes a fifth of the time of a busy process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _ended_already(number: int, frame: FrameType | None) -> None:

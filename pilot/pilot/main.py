@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from asyncpg import PostgresError
 from httpx import HTTPError, RequestError
 from laptop.process import StartError
-from laptop.system import UncleanStopError
+from laptop.system import UncleanStopError, terminated_like_ctrl_c
 from laptop.topics import TopicsError
 from rich.console import Console
 
@@ -141,7 +141,8 @@ def _fail_if_broken(made: report.Report) -> None:
 def _told_when_it_fails(run: Path) -> Iterator[None]:
     """Whatever was started has been stopped by the time an error gets here."""
     try:
-        yield
+        with terminated_like_ctrl_c():
+            yield
     except KeyboardInterrupt:
         raise _failed(f"Interrupted; everything that was started is stopped. {_left(run)}", code=130) from None
     except FAULTS as fault:

@@ -5,7 +5,7 @@ of 2018), sectors by NACE Rev. 2.1, languages by ISO 639-1. NUTS writes EL and U
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 import pycountry
 from stdnum.eu import nace
@@ -90,6 +90,7 @@ def languages() -> frozenset[str]:
     return frozenset(language.alpha_2 for language in pycountry.languages if hasattr(language, "alpha_2"))
 
 
+@lru_cache(maxsize=4096)  # the library searches its list line by line
 def nace_code(text: str) -> str | None:
     """A NACE class or division as it is written, ``62.10`` or ``62``; None if Rev. 2.1 has no such class or division."""
     try:

@@ -30,13 +30,12 @@ async def workers(starting: Starting) -> list[Driver]:
 
 
 @pytest.fixture
-async def watcher(market_database: Database) -> AsyncIterator[asyncpg.Connection]:
-    """Looks at the database from outside, and may end other connections."""
-    connection = await asyncpg.connect(
-        market_database.url("matching"), server_settings={"search_path": "matching", "application_name": "watcher"}
-    )
-    yield connection
-    await connection.close()
+async def watcher(market_database: Database) -> AsyncIterator[asyncpg.Pool]:
+    """Looks at the database from outside, and may end other connections meanwhile."""
+    settings = {"search_path": "matching", "application_name": "watcher"}
+    url = market_database.url("matching")
+    async with asyncpg.create_pool(url, min_size=0, max_size=2, server_settings=settings) as connections:
+        yield connections
 
 
 def search_for(name: str) -> Work:
@@ -115,15 +114,15 @@ async def test_a_search_leaves_a_company_that_is_being_updated_to_its_next_run(w
     assert len(await one.emitted()) == 1
 
 
-Disturbance = Callable[[Sequence[Driver], asyncpg.Connection], Coroutine[None, None, None]]
+Disturbance = Callable[[Sequence[Driver], asyncpg.Pool], Coroutine[None, None, None]]
 
 
-async def undisturbed(workers: Sequence[Driver], watcher: asyncpg.Connection) -> None:
+async def undisturbed(workers: Sequence[Driver], watcher: asyncpg.Pool) -> None:
     """Every worker does its due work."""
     await asyncio.gather(*(worker.process.due.run() for worker in workers))
 
 
-async def killed_connections(workers: Sequence[Driver], watcher: asyncpg.Connection) -> None:
+async def killed_connections(workers: Sequence[Driver], watcher: asyncpg.Pool) -> None:
     """PostgreSQL ends connections at random moments."""
 
     async def kill() -> None:
@@ -137,7 +136,7 @@ async def killed_connections(workers: Sequence[Driver], watcher: asyncpg.Connect
     await asyncio.gather(kill(), *(worker.process.due.run() for worker in workers))
 
 
-async def cancelled_searches(workers: Sequence[Driver], watcher: asyncpg.Connection) -> None:
+async def cancelled_searches(workers: Sequence[Driver], watcher: asyncpg.Pool) -> None:
     """The workers are cut off at random moments, wherever they wait, and begin anew."""
 
     async def work(worker: Driver) -> None:
@@ -152,7 +151,7 @@ async def cancelled_searches(workers: Sequence[Driver], watcher: asyncpg.Connect
 
 @pytest.mark.parametrize("disturbance", [undisturbed, killed_connections, cancelled_searches])
 async def test_no_placement_and_no_place_is_given_twice(
-    workers: list[Driver], watcher: asyncpg.Connection, disturbance: Disturbance
+    workers: list[Driver], watcher: asyncpg.Pool, disturbance: Disturbance
 ):
     """100 placements, 16 places: companies register and change, matches are declined, while four workers search."""
     senders = [
@@ -193,7 +192,7 @@ async def tell(worker: Driver, news: Sequence[Sequence[Event]]) -> None:
             await asyncio.sleep(random.uniform(0, 0.01))
 
 
-async def end_some(workers: Sequence[Driver], watcher: asyncpg.Connection, wanted: int) -> int:
+async def end_some(workers: Sequence[Driver], watcher: asyncpg.Pool, wanted: int) -> int:
     """Exchange says of so many matches, while others are being made, that they came to nothing."""
     ended = set[str]()
     async with asyncio.timeout(30):
@@ -219,7 +218,7 @@ async def _until_it_works(worker: Driver, event: Event) -> None:
             return
 
 
-async def until_nothing_is_due(watcher: asyncpg.Connection) -> None:
+async def until_nothing_is_due(watcher: asyncpg.Pool) -> None:
     async with asyncio.timeout(30):
         while await watcher.fetchval("select exists (select from due where parked_at is null)"):
             await asyncio.sleep(0.05)

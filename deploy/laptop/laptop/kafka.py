@@ -62,7 +62,7 @@ class Kafka:
         log: Path | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
-        java_options: Sequence[str] = ("-Xmx512m",),
+        java_options: Sequence[str] = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         cluster: Sequence[Path] = (),
     ) -> None:
         """``cluster`` names the folders of all its brokers, this one's among them, in the order of their ids."""

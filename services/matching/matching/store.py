@@ -22,10 +22,11 @@ from matching.heard import Company, CompanyEvent, Match, MatchEvent, State
 
 
 async def locked_or_blank_company(tx: Transaction, company_id: UUID) -> Company:
-    await tx.connection.execute(
-        "insert into companies (company_id) values ($1) on conflict (company_id) do nothing", company_id
-    )
     row = await tx.connection.fetchrow(
+        "insert into companies (company_id) values ($1) on conflict (company_id) do nothing"
+        " returning company_id, revision, withdrawn",
+        company_id,
+    ) or await tx.connection.fetchrow(
         "select company_id, revision, withdrawn from companies where company_id = $1 for update", company_id
     )
     assert row is not None, "a company's row is never deleted"  # noqa: S101
@@ -43,8 +44,10 @@ async def save_company(tx: Transaction, event: CompanyEvent) -> None:
         event.model_dump_json(),
         profile is None,
     )
-    await _save_placements(tx, event.company_id, domain.placements_of(profile) if profile else [])
-    await _save_offers(tx, event.company_id, domain.offers_of(profile) if profile else [])
+    await _clear(tx, event.company_id)
+    if profile is not None:
+        await _add_placements(tx, domain.placements_of(profile))
+        await _add_offers(tx, domain.offers_of(profile))
 
 
 async def erase_company(tx: Transaction, company_id: UUID) -> None:
@@ -53,8 +56,7 @@ async def erase_company(tx: Transaction, company_id: UUID) -> None:
         "update companies set revision = 0, kind = null, payload = null, withdrawn = true where company_id = $1",
         company_id,
     )
-    await _save_placements(tx, company_id, [])
-    await _save_offers(tx, company_id, [])
+    await _clear(tx, company_id)
     await tx.connection.execute(
         """
         update matches set proposal = null
@@ -66,8 +68,16 @@ async def erase_company(tx: Transaction, company_id: UUID) -> None:
     )
 
 
-async def _save_placements(tx: Transaction, company_id: UUID, placements: Sequence[OpenPlacement]) -> None:
-    await tx.connection.execute("delete from placements where company_id = $1", company_id)
+async def _clear(tx: Transaction, company_id: UUID) -> None:
+    await tx.connection.execute(
+        "with gone as (delete from placements where company_id = $1) delete from offers where company_id = $1",
+        company_id,
+    )
+
+
+async def _add_placements(tx: Transaction, placements: Sequence[OpenPlacement]) -> None:
+    if not placements:
+        return
     await tx.connection.executemany(
         """
         insert into placements (placement_id, company_id, country, sector, first_day, last_day, min_days, max_days,
@@ -81,8 +91,9 @@ async def _save_placements(tx: Transaction, company_id: UUID, placements: Sequen
     )
 
 
-async def _save_offers(tx: Transaction, company_id: UUID, offers: Sequence[OpenOffer]) -> None:
-    await tx.connection.execute("delete from offers where company_id = $1", company_id)
+async def _add_offers(tx: Transaction, offers: Sequence[OpenOffer]) -> None:
+    if not offers:
+        return
     await tx.connection.executemany(
         """
         insert into offers (offer_id, company_id, country, sector, first_day, last_day, min_days, max_days,
@@ -113,19 +124,31 @@ def _stay(each: OpenPlacement | OpenOffer) -> tuple[Any, ...]:
 
 
 async def candidates(tx: Transaction, company_id: UUID, today: date) -> list[tuple[OpenPlacement, OpenOffer]]:
-    """The pairs with this company at one end that may fit. None is locked, so each is to be looked at again."""
+    """The pairs with this company at one end that may fit. None is locked, so each is to be looked at again.
+
+    What matches say is asked for the few pairs that are left, by counts: PostgreSQL joins nothing into those.
+    """
     pairs = await tx.connection.fetch(
         """
-        with near as (
-            select placement_id, offer_id, first_day, last_day, min_days from fit where sender_id = $1
+        with near as materialized (
+            select placement_id, offer_id, capacity, first_day, last_day, min_days from fit where sender_id = $1
             union all
-            select placement_id, offer_id, first_day, last_day, min_days from fit where host_id = $1
+            select placement_id, offer_id, capacity, first_day, last_day, min_days from fit where host_id = $1
         )
-        select placement_id, offer_id from near where last_day - greatest(first_day, $2) + 1 >= min_days
+        select placement_id, offer_id from near
+        where last_day - greatest(first_day, $2) + 1 >= min_days
+          and capacity > (select count(*) from matches where matches.offer_id = near.offer_id and live)
+          and 0 = (
+              select count(*) from matches
+              where matches.placement_id = near.placement_id
+                and (live or state = 'completed' or matches.offer_id = near.offer_id)
+          )
         """,
         company_id,
         today,
     )
+    if not pairs:
+        return []
     placements = {
         row["placement_id"]: _placement(row)
         for row in await tx.connection.fetch(

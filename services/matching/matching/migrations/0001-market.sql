@@ -69,12 +69,13 @@ create index matches_offer on matches (offer_id, live);
 create index matches_sender on matches (sender_id);
 create index matches_host on matches (host_id);
 
--- The pairs that may fit, with the days that they share: every pair that the score accepts, and a few more.
+-- The pairs that may fit by what they say, with the days that they share: every pair that the score accepts, and a few more.
 create view fit as
 select placement.placement_id,
        placement.company_id as sender_id,
        offer.offer_id,
        offer.company_id as host_id,
+       offer.capacity,
        greatest(placement.first_day, offer.first_day) as first_day,
        least(placement.last_day, offer.last_day) as last_day,
        greatest(placement.min_days, offer.min_days) as min_days
@@ -84,13 +85,7 @@ join offers offer
  and offer.country <> placement.country
  and offer.working_languages && placement.working_languages
  and (offer.skills_taught && placement.skills_sought or offer.skills_needed && placement.skills_brought)
- and greatest(placement.min_days, offer.min_days) <= least(placement.max_days, offer.max_days)
-where not exists (
-          select from matches match
-          where match.placement_id = placement.placement_id
-            and (match.live or match.state = 'completed' or match.offer_id = offer.offer_id)
-      )
-  and offer.capacity > (select count(*) from matches match where match.offer_id = offer.offer_id and match.live);
+ and greatest(placement.min_days, offer.min_days) <= least(placement.max_days, offer.max_days);
 
 -- migrate: rollback
 

@@ -22,6 +22,9 @@ A process that is frozen between the two halves of a statement (prepare, execute
 for the rest: only the limit on the whole transaction ends that.
 """
 
+SHORT_STATEMENTS = {"max_parallel_workers_per_gather": "0", "jit": "off"}
+"""Ours last milliseconds: starting workers, or compiling, takes longer than what is then saved."""
+
 
 def pool(url: str, service: str, size: int) -> Any:
     """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole."""
@@ -31,7 +34,13 @@ def pool(url: str, service: str, size: int) -> Any:
         max_size=size,
         timeout=5,
         command_timeout=30,
-        server_settings={"search_path": service, "application_name": service, "timezone": "UTC", **TIME_LIMITS},
+        server_settings={
+            "search_path": service,
+            "application_name": service,
+            "timezone": "UTC",
+            **TIME_LIMITS,
+            **SHORT_STATEMENTS,
+        },
         reset=_nothing_to_reset,
     )
 

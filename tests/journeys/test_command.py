@@ -46,7 +46,11 @@ def test_impossible_parameters_end_with_one_clear_line(tmp_path: Path, name: str
 
 def test_make_demo_names_the_parameter_as_it_was_given():
     ended = subprocess.run(
-        ["make", "-o", "sync", "demo", "COMPANIES=0"], cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+        ["make", "--no-print-directory", "-o", "sync", "demo", "COMPANIES=0"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert ended.returncode != 0
     assert ended.stdout == ""

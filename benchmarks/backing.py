@@ -40,7 +40,8 @@ async def backing() -> AsyncGenerator[Backing]:
     with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        kafka, postgres = Kafka(folder / "kafka"), Postgres(folder / "postgres")
+        kafka = Kafka(folder / "kafka", java_options=("-Xmx512m",))  # compiled fully, as one that lasts is
+        postgres = Postgres(folder / "postgres")
         try:
             await kafka.start()
             await postgres.start()

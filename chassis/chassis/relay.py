@@ -50,7 +50,7 @@ RECOMMIT = 86_400.0
 """Seconds after which an idle position is committed again: brokers forget idle offsets after a week."""
 DOUBT = 3
 """Lease times for which log and Kafka must disagree, whoever asks again, before the relay stops for good."""
-RETRY_MS = 3
+RETRY_MS = 1
 """Kafka refuses a transaction's first request while the markers of the last one are being written: a matter of milliseconds."""
 
 sender.BACKOFF_OVERRIDE = RETRY_MS / 1000  # aiokafka's own constant, 20 ms, would be most of an event's way

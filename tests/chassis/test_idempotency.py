@@ -184,6 +184,7 @@ async def test_ids_follow_from_the_key_alone(http: httpx.AsyncClient, pool: Any)
 async def test_a_repeat_that_arrives_meanwhile_waits_and_gets_the_same_answer(http: httpx.AsyncClient, pool: Any):
     meanwhile.go_on.clear()
     requests = [asyncio.create_task(post(http)) for _ in range(4)]
+    await meanwhile.begun.wait()
     await waiting(pool, 3)
     assert meanwhile.inside == 1
     meanwhile.go_on.set()

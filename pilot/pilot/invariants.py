@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -69,6 +70,10 @@ class Verdict:
     @property
     def holds(self) -> bool:
         return not self.breaches
+
+    def told(self) -> dict[str, Any]:
+        """As it stands in a report."""
+        return {"invariant": self.invariant, "holds": self.holds, "breaches": list(self.breaches)}
 
 
 async def read(admin_url: str, bootstrap_servers: str) -> World:

@@ -155,9 +155,7 @@ async def load(
             "milliseconds_to_company_registered": timings.milliseconds(timings.registered),
             "milliseconds_to_match_proposed": timings.milliseconds(timings.proposed),
         },
-        "invariants": [
-            {"invariant": each.invariant, "holds": each.holds, "breaches": list(each.breaches)} for each in verdicts
-        ],
+        "invariants": [verdict.told() for verdict in verdicts],
     }
 
 

@@ -73,10 +73,7 @@ def report(
         "acts": dict(sorted(progress.acts.items())),
         "refusals": dict(sorted(progress.refusals.items())),
         "events": {topic.event.__name__: len(world.topics.get(topic.name, ())) for topic in TOPICS},
-        "invariants": [
-            {"invariant": verdict.invariant, "holds": verdict.holds, "breaches": list(verdict.breaches)}
-            for verdict in verdicts
-        ],
+        "invariants": [verdict.told() for verdict in verdicts],
         "wall_clock": wall_clock.figures(world, progress, seconds),
     }
 

@@ -1,18 +1,19 @@
 """The Kafka side of the inbox: one consumer group per service over all its topics, one batch subscriber.
 
 Guarantee 12: positions are committed only after everything before them was handled or set aside; whatever ends a batch early
-rewinds to its first record. So a record is seen at least once, and the inbox makes that once.
+rewinds to its first record. So a record is seen at least once, and the inbox makes that once. They are committed now and
+then, not after each batch: a commit costs Kafka as much as a batch, and what comes again after a crash costs the inbox a look.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import cast
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
@@ -30,6 +31,11 @@ logger = structlog.get_logger(__name__)
 PATIENCE = 60.0
 """Seconds that a batch is tried again in place; then it is rewound, long before ``max_poll_interval_ms`` (five minutes)."""
 MAX_RECORDS = 4_000
+COMMIT_EVERY = 0.2
+"""Seconds between two commits of positions; a stop, a halt and a rebalance do not wait for them."""
+REST = 0.02
+"""At most so many seconds, and no longer than the batch took, it rests after a batch: what comes meanwhile is one batch, so
+that a machine with much to do has the fewer of them."""
 
 
 async def _bare(records: Sequence[ConsumerRecord]) -> KafkaMessage:
@@ -41,7 +47,7 @@ async def _records(message: KafkaMessage) -> Sequence[ConsumerRecord]:
     return cast("Sequence[ConsumerRecord]", message.raw_message)
 
 
-class Consumer:
+class Consumer(ConsumerRebalanceListener):
     """Feeds a service's inbox from its topics."""
 
     def __init__(
@@ -58,6 +64,9 @@ class Consumer:
         self._stopping = asyncio.Event()
         self._starting: asyncio.Task[None] | None = None
         self._halting: asyncio.Task[None] | None = None
+        self._handled: dict[TopicPartition, int] = {}
+        self._uncommitted = asyncio.Event()
+        self._committing: asyncio.Task[None] | None = None
         self.topics = [topic.name for topic in catalogue.consumed_by(service)]
         self._bootstrap = bootstrap_servers
         self._ends: AIOKafkaConsumer | None = None
@@ -90,6 +99,7 @@ class Consumer:
                 no_reply=True,
                 parser=_bare,
                 decoder=_records,
+                listener=self,
             )
             self._subscriber(self._receive)
 
@@ -102,6 +112,7 @@ class Consumer:
         """Connects in the background, for as long as it takes; does not wait for it."""
         if self.topics:
             self._starting = asyncio.create_task(self._connect())
+            self._committing = asyncio.create_task(self._commit_now_and_then())
 
     async def _connect(self) -> None:
         attempt = 0
@@ -124,17 +135,22 @@ class Consumer:
                 return
 
     async def stop(self) -> None:
-        """Finishes the batch in hand and leaves the group."""
+        """Finishes the batch in hand, commits the positions and leaves the group."""
         self._stopping.set()
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
+        for task in (self._starting, self._committing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await self._commit()
         async with asyncio.timeout(12):
             await self.broker.stop()
             if self._ends is not None:
                 await self._ends.stop()
 
     async def _receive(self, records: Sequence[ConsumerRecord]) -> None:
+        began = time.monotonic()
         self.in_hand = len(records)
         self._oldest = min(record.timestamp for record in records) / 1000
         done = False
@@ -146,13 +162,44 @@ class Consumer:
                 _rewind(consumer, records)
         try:
             if consumer is not None and done:
-                await consumer.commit()
-        except Exception as error:
-            # the group has moved on, or Kafka is away; the records come again and the inbox knows them
-            logger.warning("positions not committed", error=repr(error)[:300])
+                self._handled = {place: await consumer.position(place) for place in consumer.assignment()}
+                self._uncommitted.set()
+                if self._stopping.is_set():
+                    await self._commit()
+        except KafkaError as error:
+            logger.warning("positions not known", error=repr(error)[:300])  # the group has moved on: as for a failed commit
         finally:
             self.done += len(records)
             self.in_hand = 0
+        await asyncio.sleep(min(time.monotonic() - began, REST))
+
+    async def _commit(self) -> None:
+        """What was handled by now, never the batch in hand."""
+        handled, self._handled = self._handled, {}
+        consumer = self._subscriber.consumer if self.topics else None
+        try:
+            if consumer is not None and handled:
+                await consumer.commit(handled)
+        except Exception as error:
+            # the group has moved on, or Kafka is away; the records come again and the inbox knows them
+            logger.warning("positions not committed", error=repr(error)[:300])
+
+    async def _commit_now_and_then(self) -> None:
+        while await self._uncommitted.wait():
+            self._uncommitted.clear()
+            await self._commit()
+            await asyncio.sleep(COMMIT_EVERY)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """The last moment at which the positions of this assignment can be committed."""
+        await self._commit()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Nothing to do: the positions are the group's."""
+
+    async def _halt(self) -> None:
+        await self._commit()
+        await self._subscriber.stop()
 
     async def _handle(self, waiting: deque[Arrival]) -> bool:
         """True when all is handled or set aside; False when the records are to come again."""
@@ -163,7 +210,7 @@ class Consumer:
                 await self._batches.run(waiting)
             except Halted as halted:
                 logger.critical("consuming halted; a restart resumes", reason=str(halted))
-                self._halting = asyncio.create_task(self._subscriber.stop())
+                self._halting = asyncio.create_task(self._halt())
                 return False
             except Exception as error:
                 logger.warning("events wait", error=repr(error)[:300], waiting=len(waiting))

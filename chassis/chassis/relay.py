@@ -50,6 +50,9 @@ RECOMMIT = 86_400.0
 """Seconds after which an idle position is committed again: brokers forget idle offsets after a week."""
 DOUBT = 3
 """Lease times for which log and Kafka must disagree, whoever asks again, before the relay stops for good."""
+REST = 0.02
+"""At most so many seconds, and no longer than the last transaction took, the relay rests without a backlog: what is committed
+meanwhile goes in one transaction, so that a machine with much to do has the fewer of them."""
 RETRY_MS = 1
 """Kafka refuses a transaction's first request while the markers of the last one are being written: a matter of milliseconds."""
 
@@ -277,9 +280,11 @@ class Relay:
                         moving.cancel()
                         await asyncio.gather(moving, return_exceptions=True)
                     raise
-                rows = await moving if moving is not None else await self._move(connection, lease)
-                continue
-            if time.monotonic() - committed > RECOMMIT:
+                if moving is not None:
+                    rows = await moving
+                    continue
+                await asyncio.sleep(min(time.monotonic() - committed, REST))
+            elif time.monotonic() - committed > RECOMMIT:
                 await self._send(producer, [], last)
                 committed = time.monotonic()
             await self._pause(POLL)

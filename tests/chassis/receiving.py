@@ -93,6 +93,11 @@ class Gate:
     def open(self) -> None:
         self._opened.set()
 
+    def shut(self) -> None:
+        """The next one stops again."""
+        self.reached.clear()
+        self._opened.clear()
+
 
 @dataclass
 class Group:

@@ -157,6 +157,35 @@ async def test_positions_are_committed_only_after_everything_before_them_was_han
     assert await group.committed(TOPIC) == await group.end(TOPIC)
 
 
+async def test_a_commit_while_a_batch_is_in_hand_is_of_those_before_it(
+    pool: Pool, group: Group, monkeypatch: pytest.MonkeyPatch
+):
+    """Guarantee 12; and positions are committed while it runs, not only at its end."""
+    monkeypatch.setattr(consumers, "COMMIT_EVERY", 1000)
+    gate, first, second, third = Gate(), withdrawn(), withdrawn(), withdrawn()
+    gate.open()
+    receiver = Receiver(pool, withdrawal=gate.handle)
+
+    async def committed_to_the_end() -> bool:
+        return await group.committed(TOPIC) == await group.end(TOPIC)
+
+    async with group.consuming(receiver) as consumer:
+        await group.send(record(first))
+        await until(lambda: all_noted(receiver, [first.subject]))
+        await until(committed_to_the_end)
+        await group.send(record(second))
+        await until(lambda: all_noted(receiver, [second.subject]))
+        await until(lambda: not consumer.in_hand)
+        handled = await group.end(TOPIC)
+        gate.shut()
+        await group.send(record(third))
+        await until(gate.reached.is_set)
+        await consumer._commit()  # pyright: ignore[reportPrivateUsage]
+        assert await group.committed(TOPIC) == handled
+        gate.open()
+    await until(committed_to_the_end)
+
+
 async def test_whatever_ends_a_batch_early_its_records_come_again(
     group: Group, receiver: Receiver, database: Database, monkeypatch: pytest.MonkeyPatch
 ):

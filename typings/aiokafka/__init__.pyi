@@ -3,6 +3,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
+from aiokafka.abc import ConsumerRebalanceListener as ConsumerRebalanceListener
 from aiokafka.structs import ConsumerRecord as ConsumerRecord
 from aiokafka.structs import OffsetAndMetadata as OffsetAndMetadata
 from aiokafka.structs import TopicPartition as TopicPartition

@@ -4,12 +4,15 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from matching.domain import OpenOffer, OpenPlacement, offers_of, placements_of
+from matching.domain import OpenOffer, OpenPlacement, Parameters, offers_of, placements_of
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, HostingOffer, Placement
+from sojourn_contracts.skills import SKILLS
 from sojourn_contracts.vocabulary import Level, SizeClass, Spoken, Window
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TODAY = NOON.date()
+PARAMETERS = Parameters(TODAY, dict.fromkeys((*SKILLS, "aa", "bb", "cc", "dd"), 1))
+"""All skills of the starter set, and a few of four letters and less, equally rare and none of them related."""
 SPACE = UUID("5f0c3a52-5d5c-4a5e-8a56-6a3f0d0d6c11")
 
 ENGLISH = (Spoken(language="en", level=Level.C1),)
@@ -30,7 +33,7 @@ def placement(name: str = "placement", **changed: Any) -> Placement:
         "max_days": 30,
         "destinations": ("ES", "FR"),
         "skills_brought": ("welding",),
-        "skills_sought": ("export", "design"),
+        "skills_sought": ("trade-fairs", "product-design"),
     }
     return Placement(**(fields | changed))
 
@@ -43,8 +46,8 @@ def offer(name: str = "offer", **changed: Any) -> HostingOffer:
         "min_days": 14,
         "max_days": 30,
         "capacity": 1,
-        "skills_taught": ("export",),
-        "skills_needed": ("welding", "robotics"),
+        "skills_taught": ("trade-fairs",),
+        "skills_needed": ("welding", "industrial-robotics"),
     }
     return HostingOffer(**(fields | changed))
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from matching.domain import Parameters, Standing, offers_of, placements_of, score
+from matching.domain import offers_of, placements_of, score
 from matching.planning import match_id, proposal
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.event import Event
@@ -16,7 +16,7 @@ from sojourn_contracts.match import MatchProposed
 from tests.chassis_driver import Driver
 from tests.matching.conftest import empty
 from tests.matching.endings import agreed, cancelled, completed, declined
-from tests.matching.market import NOON, host, named, offer, placement, sender, updated
+from tests.matching.market import NOON, PARAMETERS, host, named, offer, placement, sender, updated
 
 KNOWN = {
     "companies": "company_id, revision, kind, payload, withdrawn",
@@ -39,7 +39,7 @@ Told = Event | Tombstone
 def _proposed(name: str) -> MatchProposed:
     """The match of this sender with the host: made by a search of the test, or before a restore, and then only told of."""
     [one], [other] = placements_of(sender(name)), offers_of(host())
-    fit = score(one, other, Standing(), NOON.date(), Parameters())
+    fit = score(one, other, PARAMETERS)
     assert fit is not None
     return proposal(match_id(one.terms.placement_id, other.terms.offer_id, 1), one, other, fit, NOON)
 

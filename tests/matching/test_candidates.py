@@ -1,19 +1,19 @@
 """What SQL sorts out beforehand: never a pair that has a score."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from chassis.transaction import Cause
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matching import store
-from matching.domain import Parameters, Standing, offers_of, placements_of, score
+from matching.domain import offers_of, placements_of, score
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.vocabulary import Level, Spoken, Window
 
 from tests.chassis_driver import Driver
 from tests.matching.conftest import empty
-from tests.matching.market import TODAY, company, offer, placement
+from tests.matching.market import PARAMETERS, TODAY, company, offer, placement
 
 COUNTRIES = ("DE", "ES", "FR")
 
@@ -60,14 +60,14 @@ def markets(draw: st.DrawFn) -> list[CompanyRegistered]:
     return found
 
 
-def scored(market: list[CompanyRegistered], today: date) -> set[tuple[UUID, UUID]]:
+def scored(market: list[CompanyRegistered]) -> set[tuple[UUID, UUID]]:
     return {
         (one.terms.placement_id, other.terms.offer_id)
         for sending in market
         for hosting in market
         for one in placements_of(sending)
         for other in offers_of(hosting)
-        if score(one, other, Standing(), today, Parameters())
+        if score(one, other, PARAMETERS)
     }
 
 
@@ -78,7 +78,7 @@ async def test_every_pair_with_a_score_is_a_candidate_of_both_its_companies(
 ):
     await empty(matching)
     await matching.handle_together(*market)
-    wanted = scored(market, TODAY)
+    wanted = scored(market)
     async with matching.process.open_transaction(Cause()) as tx:
         for each in market:
             found = await store.candidates(tx, each.company_id, TODAY)

@@ -1,13 +1,14 @@
 """Each hard constraint by name: a pair that breaks it has no score, however well it fits otherwise."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from matching.domain import Obstacle, OpenOffer, OpenPlacement, Parameters, Standing, obstacle, offers_of, score
+from matching.domain import Obstacle, OpenOffer, OpenPlacement, obstacle, offers_of, score
 from sojourn_contracts.vocabulary import Level, Spoken, Window
 
-from tests.matching.market import ENGLISH, SPRING, TODAY, company, offer, open_offer, open_placement
+from tests.matching.market import ENGLISH, PARAMETERS, SPRING, TODAY, company, offer, open_offer, open_placement
 
 
 def spoken(*languages: tuple[str, Level]) -> tuple[Spoken, ...]:
@@ -18,11 +19,10 @@ def days(first: date, count: int) -> Window:
     return Window(first=first, last=first + timedelta(days=count - 1))
 
 
-def broken(placement: OpenPlacement, offer: OpenOffer, standing: Standing | None = None) -> Obstacle | None:
+def broken(placement: OpenPlacement, offer: OpenOffer) -> Obstacle | None:
     """The obstacle; a pair has a score if and only if there is none."""
-    standing = standing or Standing()
-    found = obstacle(placement, offer, standing, TODAY)
-    assert (score(placement, offer, standing, TODAY, Parameters()) is None) == (found is not None)
+    found = obstacle(placement, offer, PARAMETERS)
+    assert (score(placement, offer, PARAMETERS) is None) == (found is not None)
     return found
 
 
@@ -92,12 +92,12 @@ def test_there_is_a_length_that_both_accept():
 @pytest.mark.parametrize(
     ("sought", "taught", "brought", "needed", "fits"),
     [
-        (("a1",), ("a1",), (), (), True),
-        ((), (), ("b1",), ("b1",), True),
-        (("a1",), ("a1",), ("b1",), ("b1",), True),
-        (("a1",), ("b1",), ("c1",), ("d1",), False),
-        (("a1",), (), (), ("a1",), False),
-        ((), ("a1",), ("a1",), (), False),
+        (("aa",), ("aa",), (), (), True),
+        ((), (), ("bb",), ("bb",), True),
+        (("aa",), ("aa",), ("bb",), ("bb",), True),
+        (("aa",), ("bb",), ("cc",), ("dd",), False),
+        (("aa",), (), (), ("aa",), False),
+        ((), ("aa",), ("aa",), (), False),
         ((), (), (), (), False),
     ],
 )
@@ -110,15 +110,16 @@ def test_somebody_is_trained(sought: Any, taught: Any, brought: Any, needed: Any
 
 
 def test_a_placement_has_one_match_at_a_time():
-    assert broken(open_placement(), open_offer(), Standing(taken=True)) is Obstacle.TAKEN
+    assert broken(replace(open_placement(), taken=True), open_offer()) is Obstacle.TAKEN
 
 
 def test_an_offer_holds_no_more_than_its_capacity():
-    assert broken(open_placement(), open_offer(capacity=2), Standing(held=1)) is None
-    assert broken(open_placement(), open_offer(capacity=2), Standing(held=2)) is Obstacle.CAPACITY
-    assert broken(open_placement(), open_offer(capacity=1), Standing(held=2)) is Obstacle.CAPACITY
+    assert broken(open_placement(), replace(open_offer(capacity=2), held=1)) is None
+    assert broken(open_placement(), replace(open_offer(capacity=2), held=2)) is Obstacle.CAPACITY
+    assert broken(open_placement(), replace(open_offer(capacity=1), held=2)) is Obstacle.CAPACITY
     assert broken(open_placement(), open_offer(capacity=0)) is Obstacle.CAPACITY
 
 
 def test_two_who_came_to_nothing_are_not_matched_again():
-    assert broken(open_placement(), open_offer(), Standing(met=True)) is Obstacle.MET
+    other = open_offer()
+    assert broken(replace(open_placement(), met=frozenset({other.terms.offer_id})), other) is Obstacle.MET

@@ -56,7 +56,7 @@ async def test_companies_that_do_not_fit_get_none(matching: Driver):
 
 
 async def test_the_best_host_is_proposed_first(matching: Driver):
-    better = host("better host", skills_taught=("export", "design"))
+    better = host("better host", skills_taught=("trade-fairs", "product-design"))
     proposal = await matched(matching, host("host"), better, sender())
     assert proposal.host_id == named("better host")
 
@@ -194,7 +194,7 @@ async def test_an_agreed_match_that_was_lost_holds_its_slot_again(matching: Driv
 async def test_what_exchange_tells_after_a_restore_is_taken_in_even_if_a_placement_then_has_two(matching: Driver):
     lost = await matched(matching)
     await matching.rows("delete from matches")
-    await matching.handle(host("other host", country="FR", skills_taught=("export", "design")))
+    await matching.handle(host("other host", country="FR", skills_taught=("trade-fairs", "product-design")))
     await matching.run_due()
     await matching.handle(agreed(lost))
     assert await live(matching) == 2

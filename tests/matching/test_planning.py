@@ -5,29 +5,29 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matching.domain import Parameters, Standing, offers_of, placements_of, score
+from matching.domain import offers_of, placements_of, score
 from matching.planning import expiry, match_id, next_search, proposal, ranked
 
-from tests.matching.market import NOON, TODAY, company, named, offer, open_offer, open_placement, placement
+from tests.matching.market import NOON, PARAMETERS, company, named, offer, open_offer, open_placement, placement
 
 
 def test_the_best_pair_comes_first_and_ties_go_by_the_ids():
     placements = placements_of(company("sender", "DE", placement("one"), placement("two")))
     offers = offers_of(company("host", "ES", offer("poor", skills_needed=()), offer("rich"), offer("equal")))
     pairs = [(one, other) for one in placements for other in offers]
-    order = ranked(pairs, TODAY, Parameters())
-    assert order == ranked(reversed(pairs), TODAY, Parameters())
+    order = ranked(pairs, PARAMETERS)
+    assert order == ranked(reversed(pairs), PARAMETERS)
     values = {
         (one.terms.placement_id, other.terms.offer_id): fit.value
         for one, other in pairs
-        if (fit := score(one, other, Standing(), TODAY, Parameters()))
+        if (fit := score(one, other, PARAMETERS))
     }
     assert order == sorted(values, key=lambda ids: (-values[ids], *ids))
     assert len(order) == 6
 
 
 def test_pairs_that_do_not_fit_are_left_out():
-    assert ranked([(open_placement(), open_offer(country="DE"))], TODAY, Parameters()) == []
+    assert ranked([(open_placement(), open_offer(country="DE"))], PARAMETERS) == []
 
 
 def test_a_match_has_the_same_id_in_every_replay_and_another_one_at_the_next_attempt():
@@ -38,7 +38,7 @@ def test_a_match_has_the_same_id_in_every_replay_and_another_one_at_the_next_att
 
 def test_a_proposal_says_all_that_exchange_needs():
     one, other = open_placement(), open_offer(sector="61")
-    fit = score(one, other, Standing(), TODAY, Parameters())
+    fit = score(one, other, PARAMETERS)
     assert fit is not None
     event = proposal(named("match"), one, other, fit, NOON)
     assert (event.sender_id, event.host_id) == (one.home.company_id, other.home.company_id)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matching.domain import EXPLAINED_SKILLS, OpenOffer, OpenPlacement, Parameters, Score, Standing, score
+from matching.domain import EXPLAINED_SKILLS, OpenOffer, OpenPlacement, Parameters, Score, score
 from sojourn_contracts.vocabulary import Level, Spoken, TrainingDirection, Window
 
-from tests.matching.market import SPRING, TODAY, open_offer, open_placement
+from tests.matching.market import PARAMETERS, SPRING, TODAY, open_offer, open_placement
 
-SKILLS = tuple(f"skill-{number}" for number in range(8))
+SKILLS = ("welding", "brewing", "baking", "payroll", "forestry", "optometry", "photography", "recruiting")
 SECTORS = ("10", "25", "61", "62", "72")
 
 skills = st.lists(st.sampled_from(SKILLS), unique=True).map(tuple)
@@ -20,13 +20,16 @@ sectors = st.lists(st.sampled_from(SECTORS), unique=True).map(tuple)
 levels = st.sampled_from(list(Level)[2:])
 parameters = st.builds(
     Parameters,
-    rarity=st.dictionaries(st.sampled_from(SKILLS), st.integers(1, 5_000)),
-    rarity_of_others=st.integers(1, 5_000),
+    today=st.just(TODAY),
+    rarity=st.fixed_dictionaries({skill: st.integers(1, 5_000) for skill in SKILLS}),
+    related=st.dictionaries(
+        st.sampled_from(SKILLS), st.dictionaries(st.sampled_from(SKILLS), st.integers(1, 99)), max_size=4
+    ),
 )
 
 
 def fitting(placement: OpenPlacement, offer: OpenOffer, with_: Parameters | None = None) -> Score:
-    found = score(placement, offer, Standing(), TODAY, with_ or Parameters())
+    found = score(placement, offer, with_ or PARAMETERS)
     assert found is not None
     return found
 
@@ -135,20 +138,20 @@ def test_the_order_in_which_things_are_listed_does_not_matter(pair: tuple[OpenPl
 def test_everything_that_both_want_is_the_whole():
     placement = open_placement(
         languages=(Spoken(language="en", level=Level.C2),),
-        skills_sought=("export",),
+        skills_sought=("trade-fairs",),
         skills_brought=("welding",),
         preferred_sectors=("62",),
     )
     offer = open_offer(
-        languages=(Spoken(language="en", level=Level.C2),), skills_taught=("export",), skills_needed=("welding",)
+        languages=(Spoken(language="en", level=Level.C2),), skills_taught=("trade-fairs",), skills_needed=("welding",)
     )
     assert fitting(placement, offer).value == 1_000_000
 
 
 def test_a_rare_skill_weighs_more_than_a_common_one():
-    rare = Parameters(rarity={"design": 9})
-    seeker = open_placement(skills_sought=("design", "export"))
-    designer, exporter = open_offer(skills_taught=("design",)), open_offer(skills_taught=("export",))
+    rare = replace(PARAMETERS, rarity={**PARAMETERS.rarity, "product-design": 9})
+    seeker = open_placement(skills_sought=("product-design", "trade-fairs"))
+    designer, exporter = open_offer(skills_taught=("product-design",)), open_offer(skills_taught=("trade-fairs",))
     assert fitting(seeker, designer).value == fitting(seeker, exporter).value
     assert fitting(seeker, designer, rare).value > fitting(seeker, exporter, rare).value
 
@@ -167,7 +170,7 @@ def test_who_serves_one_side_only_scores_below_who_serves_both_half():
 
 def test_a_host_who_needs_nothing_is_judged_by_the_rest():
     teaching_only = fitting(open_placement(), open_offer(skills_needed=()))
-    disappointed = fitting(open_placement(), open_offer(skills_needed=("robotics",)))
+    disappointed = fitting(open_placement(), open_offer(skills_needed=("industrial-robotics",)))
     assert teaching_only.explanation.host_utility > disappointed.explanation.host_utility
 
 
@@ -193,25 +196,25 @@ def test_the_explanation_says_what_both_get_and_how_they_talk():
     found = fitting(
         open_placement(
             languages=(Spoken(language="en", level=Level.B1), Spoken(language="es", level=Level.B2)),
-            skills_sought=("export", "design"),
-            skills_brought=("welding", "law"),
+            skills_sought=("trade-fairs", "product-design"),
+            skills_brought=("welding", "data-protection"),
             max_days=40,
         ),
         open_offer(
             languages=(Spoken(language="en", level=Level.C2), Spoken(language="es", level=Level.C2)),
             window=Window(first=date(2026, 4, 20), last=date(2026, 5, 19)),
-            skills_taught=("export",),
-            skills_needed=("welding", "robotics"),
+            skills_taught=("trade-fairs",),
+            skills_needed=("welding", "industrial-robotics"),
             min_days=20,
             max_days=62,
         ),
     )
     explanation = found.explanation
-    assert (explanation.traveller_learns, explanation.host_gains) == (("export",), ("welding",))
+    assert (explanation.traveller_learns, explanation.host_gains) == (("trade-fairs",), ("welding",))
     assert (explanation.language, explanation.language_level) == ("es", Level.B2)
     assert explanation.overlap_days == found.window.days == 30
     assert (found.min_days, found.max_days) == (20, 30)
-    assert (found.training.direction, found.training.skills) == (TrainingDirection.TRAVELLER, ("export",))
+    assert (found.training.direction, found.training.skills) == (TrainingDirection.TRAVELLER, ("trade-fairs",))
 
 
 def test_when_the_traveller_learns_nothing_the_hosts_staff_does():
@@ -221,8 +224,9 @@ def test_when_the_traveller_learns_nothing_the_hosts_staff_does():
 
 def test_a_long_list_of_skills_is_explained_by_the_weightiest():
     many = tuple(f"skill-{number:03}" for number in range(100))
+    rarity = {**dict.fromkeys(many, 1), "skill-077": 5}
     found = fitting(
-        open_placement(skills_sought=many), open_offer(skills_taught=many), Parameters(rarity={"skill-077": 5})
+        open_placement(skills_sought=many), open_offer(skills_taught=many), replace(PARAMETERS, rarity=rarity)
     )
     assert len(found.explanation.traveller_learns) == EXPLAINED_SKILLS
     assert found.explanation.traveller_learns[:2] == ("skill-077", "skill-000")

@@ -30,6 +30,8 @@ Profile = CompanyRegistered | CompanyUpdated
 WHOLE = 1_000_000
 """A share of 1, in the millionths that scores and utilities are counted in."""
 
+WHOLE_PERCENT = 100
+
 EXPLAINED_SKILLS = 20
 """Skills that an explanation names for each side at most, the weightiest; the score counts all of them."""
 
@@ -48,30 +50,24 @@ class Home:
 
 @dataclass(frozen=True)
 class OpenPlacement:
-    """A placement on the market, with what its company adds."""
+    """A placement on the market, with what its company adds and what earlier matches say of it."""
 
     terms: Placement
     home: Home
+    taken: bool = False
+    """It has a live match, or was completed with one."""
+    met: frozenset[UUID] = frozenset()
+    """Offers that it was matched with before, which came to nothing."""
 
 
 @dataclass(frozen=True)
 class OpenOffer:
-    """A hosting offer on the market, with what its company adds."""
+    """A hosting offer on the market, with what its company adds and what earlier matches say of it."""
 
     terms: HostingOffer
     home: Home
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What earlier matches say about a placement and an offer."""
-
-    taken: bool = False
-    """The placement has a live match, or was completed with one."""
     held: int = 0
-    """Places of the offer that live matches hold."""
-    met: bool = False
-    """These two were matched before, and it came to nothing."""
+    """Places that live matches hold."""
 
 
 class Obstacle(StrEnum):
@@ -104,14 +100,20 @@ class Weights:
 class Parameters:
     """What the score depends on besides the pair."""
 
+    today: date
+    """Days before it are over: they are not shared by anybody."""
+    rarity: Mapping[Skill, int]
+    """The weight of every skill of the taxonomy, positive, in any one unit; frozen, since a live one would change every score.
+    A skill that is not there counts for nothing, on either side."""
+    related: Mapping[Skill, Mapping[Skill, int]] = field(default_factory=dict[Skill, Mapping[Skill, int]])
+    """To a skill that is wished for, the others that cover it in part, each by so many percent."""
     weights: Weights = Weights()
-    rarity: Mapping[Skill, int] = field(default_factory=dict[Skill, int])
-    """Inverse document frequency of skills, in any one positive unit; frozen, since a live one would change every score."""
-    rarity_of_others: int = 1
-    """Of a skill that the table does not name; in the same unit."""
+    trains_from: int = 50
+    """Percent: a skill that covers a wish by so much trains who wishes; one that covers it by less only adds to the score."""
 
-    def weight(self, skills: Iterable[Skill]) -> int:
-        return sum(self.rarity.get(skill, self.rarity_of_others) for skill in skills)
+    def nearness(self, wished: Skill, provided: Skill) -> int:
+        """Percent of a wished skill that a provided one covers: a hundred by itself."""
+        return WHOLE_PERCENT if wished == provided else self.related.get(wished, {}).get(provided, 0)
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,16 @@ class Score:
 
 
 @dataclass(frozen=True)
+class _Gain:
+    """What one side gets out of the skills of the other."""
+
+    coverage: int | None
+    """Millionths of its wishes, rare skills weighing more; None when it wishes for nothing that the taxonomy knows."""
+    trained: tuple[Skill, ...]
+    """Skills of the other that train it, the weightiest first."""
+
+
+@dataclass(frozen=True)
 class _Common:
     """What a placement and an offer have in common."""
 
@@ -134,8 +146,8 @@ class _Common:
     shortest: int
     longest: int
     language: Spoken | None
-    learns: frozenset[Skill]
-    gains: frozenset[Skill]
+    traveller: _Gain
+    host: _Gain
 
 
 def placements_of(profile: Profile) -> list[OpenPlacement]:
@@ -162,43 +174,37 @@ def working_languages(spoken: Iterable[Spoken]) -> dict[Language, Level]:
     return best
 
 
-def obstacle(placement: OpenPlacement, offer: OpenOffer, standing: Standing, today: date) -> Obstacle | None:
+def obstacle(placement: OpenPlacement, offer: OpenOffer, parameters: Parameters) -> Obstacle | None:
     """The first hard constraint that the pair breaks, or None: then it may be proposed."""
-    return _obstacle(placement, offer, standing, _common(placement.terms, offer.terms, today))
+    return _obstacle(placement, offer, _common(placement.terms, offer.terms, parameters))
 
 
-def score(
-    placement: OpenPlacement,
-    offer: OpenOffer,
-    standing: Standing,
-    today: date,
-    parameters: Parameters,
-) -> Score | None:
+def score(placement: OpenPlacement, offer: OpenOffer, parameters: Parameters) -> Score | None:
     """How well the pair fits, in millionths, or None if a hard constraint forbids it.
 
     The harmonic mean of both sides' utilities: a pair that serves one side only scores low. It never falls when either side's
     wishes are covered better.
     """
-    common = _common(placement.terms, offer.terms, today)
-    if _obstacle(placement, offer, standing, common) or common.window is None or common.language is None:
+    common = _common(placement.terms, offer.terms, parameters)
+    if _obstacle(placement, offer, common) or common.window is None or common.language is None:
         return None
-    mine, theirs, weights = placement.terms, offer.terms, parameters.weights
+    weights = parameters.weights
     shared = [
         (weights.sector, _affinity(placement.home.sector, offer.home.sector)),
         (weights.level, common.language.level.rank * WHOLE // Level.C2.rank),
         (weights.overlap, min(common.window.days, common.longest) * WHOLE // common.longest),
     ]
     traveller = _utility(
-        (weights.coverage, _coverage(mine.skills_sought, common.learns, parameters)),
-        (weights.preference, _liking(mine.preferred_sectors, offer.home.sector)),
+        (weights.coverage, common.traveller.coverage),
+        (weights.preference, _liking(placement.terms.preferred_sectors, offer.home.sector)),
         *shared,
     )
     host = _utility(
-        (weights.coverage, _coverage(theirs.skills_needed, common.gains, parameters)),
-        (weights.preference, _liking(theirs.preferred_sectors, placement.home.sector)),
+        (weights.coverage, common.host.coverage),
+        (weights.preference, _liking(offer.terms.preferred_sectors, placement.home.sector)),
         *shared,
     )
-    learns, gains = _weightiest(common.learns, parameters), _weightiest(common.gains, parameters)
+    learns, gains = common.traveller.trained[:EXPLAINED_SKILLS], common.host.trained[:EXPLAINED_SKILLS]
     return Score(
         value=2 * traveller * host // max(1, traveller + host),
         explanation=Explanation(
@@ -219,31 +225,49 @@ def score(
     )
 
 
-def _obstacle(placement: OpenPlacement, offer: OpenOffer, standing: Standing, common: _Common) -> Obstacle | None:
+def _obstacle(placement: OpenPlacement, offer: OpenOffer, common: _Common) -> Obstacle | None:
     constraints = {
         Obstacle.SAME_COUNTRY: placement.home.country != offer.home.country,
         Obstacle.DESTINATION: offer.home.country in placement.terms.destinations,
         Obstacle.LANGUAGE: common.language is not None,
         Obstacle.WINDOW: common.window is not None and common.window.days >= MIN_STAY_DAYS,
         Obstacle.LENGTH: common.window is not None and common.shortest <= min(common.longest, common.window.days),
-        Obstacle.TRAINING: bool(common.learns or common.gains),
-        Obstacle.TAKEN: not standing.taken,
-        Obstacle.CAPACITY: standing.held < offer.terms.capacity,
-        Obstacle.MET: not standing.met,
+        Obstacle.TRAINING: bool(common.traveller.trained or common.host.trained),
+        Obstacle.TAKEN: not placement.taken,
+        Obstacle.CAPACITY: offer.held < offer.terms.capacity,
+        Obstacle.MET: offer.terms.offer_id not in placement.met,
     }
     return next((name for name, holds in constraints.items() if not holds), None)
 
 
-def _common(placement: Placement, offer: HostingOffer, today: date) -> _Common:
-    first = max(placement.window.first, offer.window.first, today)
+def _common(placement: Placement, offer: HostingOffer, parameters: Parameters) -> _Common:
+    first = max(placement.window.first, offer.window.first, parameters.today)
     last = min(placement.window.last, offer.window.last)
     return _Common(
         window=Window(first=first, last=last) if first <= last else None,
         shortest=max(placement.min_days, offer.min_days),
         longest=min(placement.max_days, offer.max_days),
         language=_best_language(placement.languages, offer.languages),
-        learns=frozenset(placement.skills_sought).intersection(offer.skills_taught),
-        gains=frozenset(offer.skills_needed).intersection(placement.skills_brought),
+        traveller=_gain(placement.skills_sought, offer.skills_taught, parameters),
+        host=_gain(offer.skills_needed, placement.skills_brought, parameters),
+    )
+
+
+def _gain(wishes: Iterable[Skill], provided: Iterable[Skill], parameters: Parameters) -> _Gain:
+    """Each wish is covered by the skill that comes nearest to it; of equally near ones by the first in the alphabet."""
+    wished = sorted(parameters.rarity.keys() & set(wishes))
+    gives = sorted(parameters.rarity.keys() & set(provided))
+    whole = sum(parameters.rarity[skill] for skill in wished)
+    covered, trained = 0, dict[Skill, int]()
+    for wish in wished:
+        nearest = max(gives, key=lambda skill: parameters.nearness(wish, skill), default=wish)
+        near = parameters.nearness(wish, nearest) if gives else 0
+        covered += parameters.rarity[wish] * near
+        if near >= parameters.trains_from:
+            trained[nearest] = trained.get(nearest, 0) + parameters.rarity[wish] * near
+    return _Gain(
+        coverage=covered * WHOLE // (WHOLE_PERCENT * whole) if whole else None,
+        trained=tuple(sorted(trained, key=lambda skill: (-trained[skill], skill))),
     )
 
 
@@ -263,10 +287,6 @@ def _utility(*criteria: tuple[int, int | None]) -> int:
     return sum(weight * value for weight, value in counted) // sum(weight for weight, _ in counted)
 
 
-def _coverage(wished: Collection[Skill], provided: frozenset[Skill], parameters: Parameters) -> int | None:
-    return parameters.weight(provided) * WHOLE // parameters.weight(set(wished)) if wished else None
-
-
 def _liking(preferred: Collection[Sector], sector: Sector) -> int | None:
     return WHOLE * (sector in preferred) if preferred else None
 
@@ -276,7 +296,3 @@ def _affinity(one: Sector, other: Sector) -> int:
     if one == other:
         return WHOLE
     return WHOLE // 2 if bisect(_SECTION_STARTS, int(one)) == bisect(_SECTION_STARTS, int(other)) else 0
-
-
-def _weightiest(skills: frozenset[Skill], parameters: Parameters) -> tuple[Skill, ...]:
-    return tuple(sorted(skills, key=lambda skill: (-parameters.weight([skill]), skill))[:EXPLAINED_SKILLS])

@@ -12,9 +12,8 @@ from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, Exchan
 from sojourn_contracts.match import MatchDeclined
 
 from matching import domain, heard, planning, store
-from matching.domain import Obstacle, OpenOffer, OpenPlacement, Standing
+from matching.domain import Obstacle, OpenOffer, OpenPlacement, Parameters
 from matching.heard import CompanyEvent, Match, MatchEvent
-from matching.planning import PARAMETERS
 from matching.settings import MatchingSettings
 
 BUSY = timedelta(milliseconds=100)
@@ -60,21 +59,21 @@ async def forget_match(match_id: UUID, tx: Transaction) -> None:
 @on_due("search")
 async def search(work: Work, tx: Transaction) -> None:
     """Proposes the best that the market has for one company's placements and offers, best first, as long as slots last."""
-    company_id, today = UUID(work.subject), tx.now.date()
-    pairs = await store.candidates(tx, company_id, today)
+    company_id, parameters = UUID(work.subject), planning.parameters(tx.now.date())
+    pairs = await store.candidates(tx, company_id, parameters.today)
     settled, busy = set[UUID](), False
-    for placement_id, offer_id in planning.ranked(pairs, today, PARAMETERS):
+    for placement_id, offer_id in planning.ranked(pairs, parameters):
         if placement_id in settled or offer_id in settled:
             continue
         pair = await store.locked_pair(tx, placement_id, offer_id)
-        hindrance = domain.obstacle(*pair, today) if pair else None
+        hindrance = domain.obstacle(*pair, parameters) if pair else None
         if hindrance is Obstacle.CAPACITY:
             settled.add(offer_id)
         elif hindrance is Obstacle.TAKEN:
             settled.add(placement_id)
         elif hindrance is None:
             settled.add(placement_id)
-            busy |= pair is None or not await _propose(tx, *pair)
+            busy |= pair is None or not await _propose(tx, *pair, parameters)
     if busy:
         tx.schedule("search", company_id, work.at, not_before=datetime.now(UTC) + BUSY)
 
@@ -101,9 +100,9 @@ def _search_for(tx: Transaction, company_id: UUID) -> None:
     tx.schedule("search", company_id, planning.next_search(tx.now, settings.planner_tick_hours))
 
 
-async def _propose(tx: Transaction, placement: OpenPlacement, offer: OpenOffer, standing: Standing) -> bool:
+async def _propose(tx: Transaction, placement: OpenPlacement, offer: OpenOffer, parameters: Parameters) -> bool:
     """Reserves the slot and hands the match to exchange. False if somebody was faster, which the locks should prevent."""
-    fit = domain.score(placement, offer, standing, tx.now.date(), PARAMETERS)
+    fit = domain.score(placement, offer, parameters)
     if fit is None:
         return False
     settings = cast(MatchingSettings, tx.settings)

@@ -8,23 +8,27 @@ from datetime import date, datetime, time, timedelta
 from uuid import UUID, uuid5
 
 from sojourn_contracts.match import MatchProposed
+from sojourn_contracts.skills import SKILLS
 
-from matching.domain import OpenOffer, OpenPlacement, Parameters, Score, Standing, score
+from matching.domain import OpenOffer, OpenPlacement, Parameters, Score, score
 
-PARAMETERS = Parameters()
-"""Those in force: the starting weights, all skills equally rare."""
+
+def parameters(today: date) -> Parameters:
+    """Those in force: the starting weights, all skills equally rare."""
+    return Parameters(today, EQUALLY_RARE)
+
+
+EQUALLY_RARE = dict.fromkeys(SKILLS, 1)
 
 _PHASE = timedelta(minutes=30)
 
 
-def ranked(
-    pairs: Iterable[tuple[OpenPlacement, OpenOffer]], today: date, parameters: Parameters
-) -> list[tuple[UUID, UUID]]:
+def ranked(pairs: Iterable[tuple[OpenPlacement, OpenOffer]], parameters: Parameters) -> list[tuple[UUID, UUID]]:
     """The ids of the pairs that fit, best first; what ties is ordered by the ids of placement and offer."""
     scored = [
         (-fit.value, placement.terms.placement_id, offer.terms.offer_id)
         for placement, offer in pairs
-        if (fit := score(placement, offer, Standing(), today, parameters))
+        if (fit := score(placement, offer, parameters))
     ]
     return [(placement_id, offer_id) for _, placement_id, offer_id in sorted(scored)]
 

@@ -6,7 +6,7 @@ matches in this order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, Hosting
 from sojourn_contracts.match import MatchProposed
 
 from matching import domain
-from matching.domain import Home, OpenOffer, OpenPlacement, Standing
+from matching.domain import Home, OpenOffer, OpenPlacement
 from matching.heard import Company, CompanyEvent, Match, MatchEvent, State
 
 
@@ -170,9 +170,7 @@ async def candidates(tx: Transaction, company_id: UUID, today: date) -> list[tup
     ]
 
 
-async def locked_pair(
-    tx: Transaction, placement_id: UUID, offer_id: UUID
-) -> tuple[OpenPlacement, OpenOffer, Standing] | None:
+async def locked_pair(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
     """Both as they are now, locked until the transaction ends; None when one is gone or somebody else is at it.
 
     What matches say is read in a statement of its own after the locks, so that it sees what was committed up to then.
@@ -198,7 +196,10 @@ async def locked_pair(
         offer_id,
     )
     assert standing is not None  # noqa: S101
-    return _placement(placement), _offer(offer), Standing(standing["taken"], standing["held"], standing["met"])
+    met = frozenset({offer_id} if standing["met"] else ())
+    return replace(_placement(placement), taken=standing["taken"], met=met), replace(
+        _offer(offer), held=standing["held"]
+    )
 
 
 async def knows_match(tx: Transaction, match_id: UUID) -> bool:

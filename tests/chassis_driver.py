@@ -128,7 +128,7 @@ async def driving(service: Service, url: str, folder: Path, **settings: object) 
     clock = SetClock()
     process.clock = clock
     process.due.clock = clock
-    async with process.pool:
+    async with process.pool, process.preparing():
         transport = httpx.ASGITransport(process.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
             yield Driver(process, clock, key, http)

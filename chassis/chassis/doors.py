@@ -60,7 +60,10 @@ class OnEvent:
 
 @dataclass(frozen=True)
 class OnEvents:
-    """Called once with all events of this kind in the batch, each with its own ``tx``; for set-based SQL."""
+    """Called once with all events of this kind in the batch, each with its own ``tx``; for set-based SQL.
+
+    Kinds that share a handler come to it in one call, in the order of the batch.
+    """
 
     event: type[Event]
     handle: BatchHandler

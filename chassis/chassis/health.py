@@ -1,7 +1,7 @@
 """What an orchestrator, Prometheus and the laptop ask a process.
 
-Guarantee 21: a process is ready if and only if it is not stopping, its database answers, and its schema is at its version
-or later; it is live as long as it answers.
+Guarantee 21: a process is ready if and only if it is not stopping, its database answers, its schema is at its version
+or later, and what it works with is prepared; it is live as long as it answers.
 
 Kafka, lag and consumers are no part of it: a process that waits for Kafka serves requests, and a restart would help
 nobody.
@@ -28,6 +28,8 @@ class Probes:
     missing_migrations: Callable[[], Awaitable[Sequence[str]]]
     """Asks the database which migrations of this code it lacks; raises if it cannot be asked."""
     stopping: Callable[[], bool]
+    prepared: Callable[[], bool]
+    """Whether what the doors need besides the database is there."""
     status: Callable[[], Awaitable[Mapping[str, Any]]]
     observe: Callable[[], Awaitable[None]]
     """Brings the gauges up to date; if it cannot, they keep what they last said."""
@@ -76,4 +78,6 @@ async def _not_ready(probes: Probes) -> str | None:
     except Exception as error:
         logger.warning("not ready", error=type(error).__name__)
         return "the database does not answer"
-    return f"the schema lacks {', '.join(missing)}: run migrate" if missing else None
+    if missing:
+        return f"the schema lacks {', '.join(missing)}: run migrate"
+    return None if probes.prepared() else "still preparing"

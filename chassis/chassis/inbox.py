@@ -8,7 +8,7 @@ they come in and whichever members they meet.
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -19,7 +19,7 @@ from sojourn_contracts.event import Event
 
 from chassis import dead_letters, log, spans
 from chassis.dead_letters import Record
-from chassis.doors import Door, OnErasure, OnEvent, OnEvents, Received
+from chassis.doors import BatchHandler, Door, OnErasure, OnEvent, OnEvents, Received
 from chassis.metrics import Metrics
 from chassis.transaction import Cause, OpenTransaction, Transaction
 
@@ -168,23 +168,27 @@ class Inbox:
                     with _working_for(envelope) as cause:
                         await erasure.handle(envelope.subject, tx.caused_by(cause))
         gone = await _erased(tx, [envelope.subject for envelope in envelopes]) if envelopes else set[UUID]()
-        together: dict[type[Event], list[Received[Any]]] = defaultdict(list)
+        together: dict[BatchHandler, list[Received[Any]]] = defaultdict(list)
         for envelope in envelopes:
             if envelope.data is None or envelope.subject in gone:
                 continue
-            if envelope.event in self._together:
+            all_at_once = self._together.get(envelope.event)
+            if all_at_once is not None:
                 work = tx.caused_by(_cause(envelope, envelope.traceparent))
-                together[envelope.event].append(Received(envelope.data, envelope, work))
+                together[all_at_once.handle].append(Received(envelope.data, envelope, work))
                 continue
             door = self._each.get(envelope.event)
             if door is None:
                 raise Malformed("ce_type", f"{envelope.event.type()} is not consumed by {self._service}")
             with _working_for(envelope) as cause, self._metrics.handling(envelope.event.__name__):
                 await door.handle(envelope.data, tx.caused_by(cause))
-        for event, received in together.items():
-            causes = spans.process_all(event, [each.envelope for each in received])
-            with causes, self._metrics.handling(event.__name__):
-                await self._together[event].handle(received)
+        for handle, received in together.items():
+            with ExitStack() as observed:
+                for event in sorted({each.envelope.event for each in received}, key=lambda event: event.__name__):
+                    envelopes = [each.envelope for each in received if each.envelope.event is event]
+                    observed.enter_context(spans.process_all(event, envelopes))
+                    observed.enter_context(self._metrics.handling(event.__name__))
+                await handle(received)
 
     def _count(self, envelopes: Sequence[Envelope], fresh: dict[UUID, Envelope]) -> None:
         for envelope in fresh.values():

@@ -10,8 +10,8 @@ import gc
 import math
 import signal
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,7 @@ from chassis.consumer import Consumer
 from chassis.database import Pool, pool
 from chassis.doors import Door
 from chassis.due import DueWork
+from chassis.failures import backoff
 from chassis.identity import KeySource
 from chassis.inbox import Inbox
 from chassis.metrics import Metrics
@@ -49,6 +50,11 @@ class Service:
     doors: Sequence[Door] = ()
     routes: APIRouter = field(default_factory=APIRouter)
     settings: type[Settings] = Settings
+    prepare: Callable[[Pool], AbstractAsyncContextManager[Any]] | None = None
+    """Makes what each process keeps in memory, which handlers have as ``tx.prepared``.
+
+    Entered before the process joins its group and does due work, again and again while PostgreSQL is away; left after both.
+    """
 
     def __post_init__(self) -> None:
         """Raises ValueError when the handlers are not those that the catalogue tells."""
@@ -91,11 +97,13 @@ class Process:
             service.name, self.pool, settings.kafka_bootstrap_servers, settings.lease_seconds, settings.relay_batch
         )
         self.stopping = False
+        self.prepared: Any = None
         self._nudge = asyncio.Event()
         self._requests = 0
         probes = health.Probes(
             missing_migrations=self.missing_migrations,
             stopping=lambda: self.stopping,
+            prepared=lambda: self.service.prepare is None or self.prepared is not None,
             status=self.status,
             observe=self.observe,
             metrics=self.metrics,
@@ -111,7 +119,7 @@ class Process:
     async def open_transaction(self, cause: Cause) -> AsyncGenerator[Transaction]:
         """Opens a transaction; after its commit, wakes who is to go on with what it left behind."""
         async with self.pool.acquire() as connection, connection.transaction():
-            tx = Transaction(connection, self.service.name, self.clock.now(), cause, self.settings)
+            tx = Transaction(connection, self.service.name, self.clock.now(), cause, self.settings, self.prepared)
             yield tx
             await tx.flush()
         spans.committed()
@@ -159,11 +167,11 @@ class Process:
         """Runs the doors for events and time, and the relay, around the block."""
         telemetry.switch_on(self.service.name, self.settings)
         await self.pool
-        self.consumer.start()
+        kept = AsyncExitStack()
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
-                ("due", self.due.run()),
+                ("due", self._work(kept)),
                 ("relay", self.relay.run()),
                 ("nudges", self._pass_on_nudges()),
                 ("retention", forget_old(self.pool, self.settings)),
@@ -175,9 +183,32 @@ class Process:
             yield
         finally:
             self.stopping = True
-            await self._stop(tasks)
+            await self._stop(tasks, kept)
 
-    async def _stop(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+    @asynccontextmanager
+    async def preparing(self) -> AsyncGenerator[None]:
+        """Keeps around the block what the service prepares, if it does; raises what that raises."""
+        if self.service.prepare is None:
+            yield
+            return
+        async with self.service.prepare(self.pool) as self.prepared:
+            yield
+
+    async def _work(self, kept: AsyncExitStack) -> None:
+        """Joins the group and does due work, once all is prepared, for as long as that takes."""
+        attempt = 0
+        while self.service.prepare is not None and self.prepared is None and not self.stopping:
+            try:
+                await kept.enter_async_context(self.preparing())
+            except Exception as error:
+                attempt += 1
+                logger.warning("not prepared yet", error=repr(error)[:300])
+                await asyncio.sleep(backoff(attempt))
+        if not self.stopping:
+            self.consumer.start()
+            await self.due.run()
+
+    async def _stop(self, tasks: Sequence[asyncio.Task[None]], kept: AsyncExitStack) -> None:
         """Handlers first, the relay last, so that what they emit still has a chance to go out; with the requests, 15 s in all.
 
         What traces are left are exported last. What does not end is left behind: with Kafka or PostgreSQL silent, even what
@@ -194,6 +225,7 @@ class Process:
         for task in (leaving, *tasks):
             task.cancel()
         await asyncio.wait((leaving, *tasks), timeout=1)
+        await asyncio.wait((asyncio.create_task(kept.aclose()),), timeout=1)
         left = min(3.0, began + 10 - time.monotonic())
         await asyncio.gather(self._close_pool(), telemetry.switch_off(left))
         logger.info("stopped", unfinished=[task.get_name() for task in slow])

@@ -65,6 +65,8 @@ class Transaction:
     cause: Cause
     settings: Any = None
     """The service's own settings."""
+    prepared: Any = None
+    """What the service's ``prepare`` made for this process."""
     effects: Effects = field(default_factory=Effects)
 
     def emit(self, *events: Event) -> None:

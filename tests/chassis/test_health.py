@@ -16,6 +16,7 @@ class Service:
 
     def __init__(self) -> None:
         self.stopping = False
+        self.prepared = True
         self.missing: list[str] = []
         self.failure: Exception | None = None
         self.frozen = False
@@ -46,6 +47,7 @@ async def http(service: Service) -> AsyncGenerator[httpx.AsyncClient]:
     probes = Probes(
         missing_migrations=service.missing_migrations,
         stopping=lambda: service.stopping,
+        prepared=lambda: service.prepared,
         status=service.status,
         observe=service.observe,
         metrics=metrics,
@@ -75,6 +77,9 @@ async def test_not_ready_with_the_reason_and_ready_again_by_itself(http: httpx.A
     service.frozen = True
     assert await ready(http) == (503, "the database does not answer")
     service.frozen = False
+    service.prepared = False
+    assert await ready(http) == (503, "still preparing")
+    service.prepared = True
     assert await ready(http) == (200, None)
     service.stopping = True
     assert await ready(http) == (503, "stopping")

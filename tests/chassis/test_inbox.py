@@ -17,10 +17,12 @@ from chassis.metrics import Metrics
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyWithdrawn
 from sojourn_contracts.envelope import Malformed
+from sojourn_contracts.event import Event
+from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.refusal import Refused
 from uuid_utils.compat import uuid7
 
-from tests.chassis.given import SERVICE, declined, note, withdrawn
+from tests.chassis.given import SERVICE, an, declined, note, withdrawn
 from tests.chassis.receiving import Gate, Receiver
 from tests.chassis.steps import Steps
 from tests.chassis.waiting import until
@@ -289,6 +291,17 @@ async def test_a_batch_handler_gets_each_new_event_once_and_none_that_is_erased(
     )
     await receiver.handle(first)
     assert batches == [[one.subject, two.subject]]
+
+
+async def test_events_of_several_kinds_that_share_a_handler_come_to_it_in_one_call(pool: Pool):
+    batches: list[list[str]] = []
+
+    async def all_at_once(received: Sequence[Received[Event]]) -> None:
+        batches.append([type(each.event).__name__ for each in received])
+
+    receiver = Receiver(pool, OnEvents(CompanyWithdrawn, all_at_once), OnEvents(MatchProposed, all_at_once))
+    await receiver.handle(record(withdrawn()), record(an(MatchProposed)), record(withdrawn()))
+    assert batches == [["CompanyWithdrawn", "MatchProposed", "CompanyWithdrawn"]]
 
 
 async def test_an_event_of_another_consumer_is_malformed_here(pool: Pool, receiver: Receiver):

@@ -6,11 +6,13 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
+from chassis.database import Pool
 from chassis.doors import OnDue, OnEvent, Work
 from chassis.migrations import migrate
 from chassis.service import Service
@@ -86,6 +88,39 @@ async def test_without_its_schema_it_is_live_and_not_ready_and_ready_by_itself_o
             return await effects(driver) == 1
 
         await until(is_done)
+
+
+async def test_until_it_is_prepared_it_is_live_not_ready_and_does_no_due_work(driving: Driving):
+    tries, gone = 0, False
+
+    @asynccontextmanager
+    async def prepare(pool: Pool) -> AsyncIterator[str]:
+        nonlocal tries, gone
+        tries += 1
+        if tries < 3:
+            raise ConnectionRefusedError
+        yield "prepared"
+        gone = True
+
+    async def seen(work: Work, tx: Transaction) -> None:
+        await tx.connection.execute("insert into effect (subject, note) values ($1, $2)", uuid7(), tx.prepared)
+
+    driver = await driving(a_service(OnDue("see", seen)))
+    driver.process.service = replace(driver.process.service, prepare=prepare)
+    async with driver.process.open_transaction(Cause()) as tx:
+        tx.schedule("see", "it", NOON)
+    async with running(driver):
+        assert (await status(driver, "/live"), await status(driver, "/ready")) == (200, 503)
+        assert await effects(driver) == 0
+
+        async def is_done() -> bool:
+            return await effects(driver) == 1
+
+        await until(is_done)
+        assert await status(driver, "/ready") == 200
+        assert [row["note"] for row in await driver.rows("select note from effect")] == ["prepared"]
+        assert not gone
+    assert (tries, gone) == (3, True)
 
 
 async def test_without_kafka_it_serves_and_does_due_work_and_consumes_and_publishes_once_kafka_is_there(

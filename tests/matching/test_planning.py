@@ -14,20 +14,20 @@ from tests.matching.market import NOON, PARAMETERS, company, named, offer, open_
 def test_the_best_pair_comes_first_and_ties_go_by_the_ids():
     placements = placements_of(company("sender", "DE", placement("one"), placement("two")))
     offers = offers_of(company("host", "ES", offer("poor", skills_needed=()), offer("rich"), offer("equal")))
-    pairs = [(one, other) for one in placements for other in offers]
-    order = ranked(pairs, PARAMETERS)
-    assert order == ranked(reversed(pairs), PARAMETERS)
-    values = {
-        (one.terms.placement_id, other.terms.offer_id): fit.value
-        for one, other in pairs
+    edges = [
+        (one.terms.placement_id, other.terms.offer_id, fit.value)
+        for one in placements
+        for other in offers
         if (fit := score(one, other, PARAMETERS))
-    }
-    assert order == sorted(values, key=lambda ids: (-values[ids], *ids))
+    ]
+    order = ranked(edges)
+    assert order == ranked(reversed(edges))
+    assert order == [(one, other) for one, other, _ in sorted(edges, key=lambda edge: (-edge[2], *edge[:2]))]
     assert len(order) == 6
 
 
-def test_pairs_that_do_not_fit_are_left_out():
-    assert ranked([(open_placement(), open_offer(country="DE"))], PARAMETERS) == []
+def test_a_pair_that_both_ends_name_is_ranked_once():
+    assert ranked([(named("one"), named("other"), 5)] * 2) == [(named("one"), named("other"))]
 
 
 def test_a_match_has_the_same_id_in_every_replay_and_another_one_at_the_next_attempt():

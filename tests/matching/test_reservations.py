@@ -64,7 +64,7 @@ async def test_a_search_sees_what_was_committed_after_its_transaction_began(work
     async with one.process.open_transaction(Cause()) as tx:
         await tx.connection.fetch("select company_id from companies")
         await other.handle(host())
-        await search.handle(search_for("sender"), tx)
+        await search.handle([(search_for("sender"), tx)])
     assert len(await one.emitted()) == 1
 
 
@@ -73,7 +73,7 @@ async def test_a_search_that_breaks_leaves_nothing_behind(workers: list[Driver])
     await one.handle(host(capacity=2), sender("one"), sender("two"))
     with suppress(Breaking):
         async with one.process.open_transaction(Cause()) as tx:
-            await search.handle(search_for("host"), tx)
+            await search.handle([(search_for("host"), tx)])
             assert len(tx.effects.events) == 2
             raise Breaking
     assert await one.rows("select match_id from matches") == []
@@ -88,9 +88,9 @@ async def test_a_search_leaves_what_another_one_is_at_to_its_next_run(workers: l
     await one.handle(host(), sender("one"), sender("two"))
     with suppress(Breaking):
         async with one.process.open_transaction(Cause()) as first, asyncio.timeout(4):
-            await search.handle(search_for("one"), first)
+            await search.handle([(search_for("one"), first)])
             async with other.process.open_transaction(Cause()) as second:
-                await search.handle(search_for("two"), second)
+                await search.handle([(search_for("two"), second)])
             assert second.effects.events == []
             if breaks:
                 raise Breaking
@@ -107,7 +107,7 @@ async def test_a_search_leaves_a_company_that_is_being_updated_to_its_next_run(w
         async with one.process.open_transaction(Cause()) as tx, asyncio.timeout(4):
             await tx.connection.execute("select from offers for update")
             async with other.process.open_transaction(Cause()) as second:
-                await search.handle(search_for("sender"), second)
+                await search.handle([(search_for("sender"), second)])
             assert second.effects.events == []
             raise Breaking
     await settled(workers)

@@ -1,11 +1,13 @@
 """What matching does when it hears of companies and of what became of matches, and when a company's search is due."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import cast
 from uuid import UUID
 
-from chassis.doors import Door, Work, consumes, erases, on_due
+from chassis.doors import Door, Received, Work, consumes, consumes_all, erases, on_all_due
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted
@@ -14,25 +16,37 @@ from sojourn_contracts.match import MatchDeclined
 from matching import domain, heard, planning, store
 from matching.domain import Obstacle, OpenOffer, OpenPlacement, Parameters
 from matching.heard import CompanyEvent, Match, MatchEvent
+from matching.index import Candidate
+from matching.replica import Replica
 from matching.settings import MatchingSettings
+from matching.store import Ends
 
 BUSY = timedelta(milliseconds=100)
 """Wall time after which a search looks again at what somebody else was at."""
+EDGES = 20
+"""Candidates of each end that are kept: the planner loses almost nothing by knowing no more of them."""
 
 
-async def take_in(event: CompanyEvent, tx: Transaction) -> None:
+async def take_in(received: Sequence[Received[CompanyEvent]]) -> None:
     """What a company sends and hosts is on the market as of its latest revision.
 
     A placement or offer that went keeps its slot until exchange, which hears of it too, says how the match ended.
     """
-    company = await store.locked_or_blank_company(tx, event.company_id)
-    if heard.supersedes(event, company):
-        await store.save_company(tx, event)
-        _search_for(tx, event.company_id)
+    tx = received[0].tx
+    companies = await store.locked_or_blank_companies(tx, {each.event.company_id for each in received})
+    latest = dict[UUID, Received[CompanyEvent]]()
+    for each in received:
+        before = companies[each.event.company_id]
+        after = heard.hear_of(before, each.event)
+        if after != before:
+            companies[after.company_id], latest[after.company_id] = after, each
+    await store.save_companies(tx, [each.event for each in latest.values()])
+    for company_id, each in latest.items():
+        _search_for(each.tx, company_id)
 
 
 async def forget_company(company_id: UUID, tx: Transaction) -> None:
-    await store.locked_or_blank_company(tx, company_id)
+    await store.locked_or_blank_companies(tx, [company_id])
     await store.erase_company(tx, company_id)
     tx.unschedule("search", company_id)
 
@@ -56,30 +70,31 @@ async def forget_match(match_id: UUID, tx: Transaction) -> None:
     _search_after_end(tx, before, after)
 
 
-@on_due("search")
-async def search(work: Work, tx: Transaction) -> None:
-    """Proposes the best that the market has for one company's placements and offers, best first, as long as slots last."""
-    company_id, parameters = UUID(work.subject), planning.parameters(tx.now.date())
-    pairs = await store.candidates(tx, company_id, parameters.today)
-    settled, busy = set[UUID](), False
-    for placement_id, offer_id in planning.ranked(pairs, parameters):
-        if placement_id in settled or offer_id in settled:
-            continue
-        pair = await store.locked_pair(tx, placement_id, offer_id)
-        hindrance = domain.obstacle(*pair, parameters) if pair else None
-        if hindrance is Obstacle.CAPACITY:
-            settled.add(offer_id)
-        elif hindrance is Obstacle.TAKEN:
-            settled.add(placement_id)
-        elif hindrance is None:
-            settled.add(placement_id)
-            busy |= pair is None or not await _propose(tx, *pair, parameters)
-    if busy:
-        tx.schedule("search", company_id, work.at, not_before=datetime.now(UTC) + BUSY)
+@on_all_due("search")
+async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
+    """Finds whom the placements and offers of companies fit best, keeps that as edges, and proposes, company by company.
+
+    The index is a hint: what it names is locked and looked at again. So a proposal of another process, or of this very
+    transaction, that it does not know yet gives no slot twice.
+    """
+    tx = works[0][1]
+    replica = cast(Replica, tx.prepared)
+    searching = {UUID(work.subject): (work, each) for work, each in works}
+    ends = await store.ends_of(tx, list(searching))
+    if not await replica.catch_up(tx.connection):
+        for company_id, (work, each) in searching.items():
+            _search_again(each, company_id, work)
+        return
+    market = _Market(replica, tx.now.date())
+    edges = [(company_id, end_id, market.best(end_id)) for company_id, theirs in ends.items() for end_id in theirs.all]
+    await store.save_edges(tx, list(searching), edges)
+    for company_id, (work, each) in searching.items():
+        if await _propose_for(each, ends[company_id], market):
+            _search_again(each, company_id, work)
 
 
 DOORS: tuple[Door, ...] = (
-    *(consumes(event)(take_in) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
+    *(consumes_all(event)(take_in) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
     *(erases(event)(forget_company) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
     *(consumes(event)(hear) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
     *(erases(event)(forget_match) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
@@ -100,24 +115,83 @@ def _search_for(tx: Transaction, company_id: UUID) -> None:
     tx.schedule("search", company_id, planning.next_search(tx.now, settings.planner_tick_hours))
 
 
+def _search_again(tx: Transaction, company_id: UUID, work: Work) -> None:
+    tx.schedule("search", company_id, work.at, not_before=datetime.now(UTC) + BUSY)
+
+
+@dataclass(frozen=True)
+class _Market:
+    """The market as one batch of searches sees it."""
+
+    replica: Replica
+    today: date
+    settled: set[UUID] = field(default_factory=set[UUID])
+    """Ends that need nobody more: the batch holds their locks, so nobody else takes a slot of theirs."""
+    busy: set[UUID] = field(default_factory=set[UUID])
+    """Placements that somebody else is at, or whose host is: whoever wanted one searches again."""
+
+    def best(self, end_id: UUID, k: int = EDGES) -> list[Candidate]:
+        return self.replica.candidates(end_id, k, self.today)
+
+    def pairs(self, ends: Ends) -> Iterator[tuple[UUID, UUID]]:
+        """The pairs (placement, offer) that these ends are part of, best first.
+
+        More than are kept as edges are looked for only where all of those went to others.
+        """
+        looking, seen, k = ends.all, 0, EDGES
+        while looking:
+            found = {end_id: self.best(end_id, k) for end_id in looking}
+            yield from planning.ranked(
+                (end_id, each.id, each.score) if end_id in ends.placements else (each.id, end_id, each.score)
+                for end_id, candidates in found.items()
+                for each in candidates[seen:]
+            )
+            looking = [end_id for end_id in looking if len(found[end_id]) == k and end_id not in self.settled]
+            seen, k = k, 5 * k
+
+
+async def _propose_for(tx: Transaction, ends: Ends, market: _Market) -> bool:
+    """Proposes the best that the market has for one company's ends, best first, as long as slots last.
+
+    True if somebody else was at one of them.
+    """
+    parameters, wanted_busy = planning.parameters(market.today), False
+    for placement_id, offer_id in market.pairs(ends):
+        if placement_id in market.settled or offer_id in market.settled:
+            continue
+        if placement_id in market.busy:
+            wanted_busy = True
+            continue
+        pair = await store.locked_pair(tx, placement_id, offer_id)
+        hindrance = domain.obstacle(*pair, parameters) if pair else None
+        if hindrance is Obstacle.CAPACITY:
+            market.settled.add(offer_id)
+        elif hindrance is Obstacle.TAKEN or (
+            pair is not None and hindrance is None and await _propose(tx, *pair, parameters)
+        ):
+            market.settled.add(placement_id)
+        elif hindrance is None:
+            market.busy.add(placement_id)
+            wanted_busy = True
+    return wanted_busy
+
+
 async def _propose(tx: Transaction, placement: OpenPlacement, offer: OpenOffer, parameters: Parameters) -> bool:
-    """Reserves the slot and hands the match to exchange. False if somebody was faster, which the locks should prevent."""
+    """Reserves the slot and hands the match to exchange. False if somebody was faster, which the locks should prevent.
+
+    Under the first attempt's id, unless that was erased: nobody would hear of a match under an erased id.
+    """
     fit = domain.score(placement, offer, parameters)
     if fit is None:
         return False
     settings = cast(MatchingSettings, tx.settings)
-    match_id = await _free_id(tx, placement.terms.placement_id, offer.terms.offer_id)
-    proposal = planning.proposal(match_id, placement, offer, fit, planning.expiry(tx.now, settings.proposal_days))
-    if not await store.reserve(tx, proposal):
-        return False
-    tx.emit(proposal)
-    return True
-
-
-async def _free_id(tx: Transaction, placement_id: UUID, offer_id: UUID) -> UUID:
-    """The first attempt's id, unless that was erased: nobody would hear of a match under an erased id."""
+    expires_at = planning.expiry(tx.now, settings.proposal_days)
     for attempt in count(1):
-        match_id = planning.match_id(placement_id, offer_id, attempt)
+        match_id = planning.match_id(placement.terms.placement_id, offer.terms.offer_id, attempt)
+        proposal = planning.proposal(match_id, placement, offer, fit, expires_at)
+        if await store.reserve(tx, proposal):
+            tx.emit(proposal)
+            return True
         if not await store.knows_match(tx, match_id):
-            return match_id
+            return False
     raise AssertionError

@@ -25,10 +25,12 @@ class Company:
     """It left, was excluded or was erased: for good."""
 
 
-def supersedes(event: CompanyEvent, company: Company) -> bool:
-    """Whether this is news: a later revision, and of a company that is gone only a later word of its going."""
+def hear_of(company: Company, event: CompanyEvent) -> Company:
+    """Takes in a state of a company: a later revision counts, and of one that is gone only a later word of its going."""
     going = isinstance(event, CompanyWithdrawn)
-    return (going, event.revision) > (company.withdrawn, company.revision)
+    if (going, event.revision) <= (company.withdrawn, company.revision):
+        return company
+    return Company(company.company_id, event.revision, going)
 
 
 class State(StrEnum):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chassis.service import Service
 
-from matching import api, handlers
+from matching import api, handlers, replica
 from matching.settings import MatchingSettings
 
 service = Service(
@@ -13,5 +13,6 @@ service = Service(
     doors=handlers.DOORS,
     migrations=Path(__file__).parent / "migrations",
     settings=MatchingSettings,
+    prepare=replica.following,
 )
 command = service.command()

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.skills import SKILLS
 
-from matching.domain import OpenOffer, OpenPlacement, Parameters, Score, score
+from matching.domain import OpenOffer, OpenPlacement, Parameters, Score
 
 
 def parameters(today: date) -> Parameters:
@@ -23,13 +23,9 @@ EQUALLY_RARE = dict.fromkeys(SKILLS, 1)
 _PHASE = timedelta(minutes=30)
 
 
-def ranked(pairs: Iterable[tuple[OpenPlacement, OpenOffer]], parameters: Parameters) -> list[tuple[UUID, UUID]]:
-    """The ids of the pairs that fit, best first; what ties is ordered by the ids of placement and offer."""
-    scored = [
-        (-fit.value, placement.terms.placement_id, offer.terms.offer_id)
-        for placement, offer in pairs
-        if (fit := score(placement, offer, parameters))
-    ]
+def ranked(edges: Iterable[tuple[UUID, UUID, int]]) -> list[tuple[UUID, UUID]]:
+    """Pairs (placement, offer, score), each once, best first; what ties is ordered by the ids of placement and offer."""
+    scored = {(-score, placement_id, offer_id) for placement_id, offer_id, score in edges}
     return [(placement_id, offer_id) for _, placement_id, offer_id in sorted(scored)]
 
 

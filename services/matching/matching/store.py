@@ -1,53 +1,68 @@
-"""All the SQL of matching. PostgreSQL is the only truth: nothing about the market is kept between two pieces of work.
+"""All the SQL of matching. PostgreSQL is the only truth: what a process keeps in memory is read from here, and is a hint.
 
 A search locks placements and offers without waiting: what somebody else is at, it leaves for its next run. So no number of
 searches can block each other, and none can stand in a circle with other work, which locks companies, placements, offers and
 matches in this order.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+import json
+from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+from chassis.database import Connection
 from chassis.transaction import Transaction
-from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, HostingOffer, Placement
+from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn, HostingOffer, Placement
 from sojourn_contracts.match import MatchProposed
 
 from matching import domain
 from matching.domain import Home, OpenOffer, OpenPlacement
 from matching.heard import Company, CompanyEvent, Match, MatchEvent, State
+from matching.index import Candidate
 
 
-async def locked_or_blank_company(tx: Transaction, company_id: UUID) -> Company:
-    row = await tx.connection.fetchrow(
-        "insert into companies (company_id) values ($1) on conflict (company_id) do nothing"
-        " returning company_id, revision, withdrawn",
-        company_id,
-    ) or await tx.connection.fetchrow(
-        "select company_id, revision, withdrawn from companies where company_id = $1 for update", company_id
-    )
-    assert row is not None, "a company's row is never deleted"  # noqa: S101
-    return Company(row["company_id"], row["revision"], row["withdrawn"])
-
-
-async def save_company(tx: Transaction, event: CompanyEvent) -> None:
-    """Keeps the event whole, and its placements and offers as the market; a company that is gone has none."""
-    profile = event if isinstance(event, CompanyRegistered | CompanyUpdated) else None
+async def locked_or_blank_companies(tx: Transaction, company_ids: Collection[UUID]) -> dict[UUID, Company]:
+    """In the order of their ids, so that two who lock several cannot wait for each other."""
+    ordered = sorted(company_ids)
     await tx.connection.execute(
-        "update companies set revision = $2, kind = $3, payload = $4, withdrawn = $5 where company_id = $1",
-        event.company_id,
-        event.revision,
-        type(event).__name__,
-        event.model_dump_json(),
-        profile is None,
+        "insert into companies (company_id) select id from unnest($1::uuid[]) as told(id) order by id"
+        " on conflict (company_id) do nothing",
+        ordered,
     )
-    await _clear(tx, event.company_id)
-    if profile is not None:
-        await _add_placements(tx, domain.placements_of(profile))
-        await _add_offers(tx, domain.offers_of(profile))
+    rows = await tx.connection.fetch(
+        "select company_id, revision, withdrawn from companies where company_id = any ($1)"
+        " order by company_id for update",
+        ordered,
+    )
+    return {row["company_id"]: Company(row["company_id"], row["revision"], row["withdrawn"]) for row in rows}
+
+
+async def save_companies(tx: Transaction, events: Sequence[CompanyEvent]) -> None:
+    """Keeps events whole, one a company, and their placements and offers as the market; a company that is gone has none."""
+    if not events:
+        return
+    company_ids = [event.company_id for event in events]
+    await tx.connection.execute(
+        """
+        update companies
+        set revision = told.revision, kind = told.kind, payload = told.payload::jsonb, withdrawn = told.withdrawn
+        from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::bool[])
+            as told(company_id, revision, kind, payload, withdrawn)
+        where companies.company_id = told.company_id
+        """,
+        company_ids,
+        [event.revision for event in events],
+        [type(event).__name__ for event in events],
+        [event.model_dump_json() for event in events],
+        [isinstance(event, CompanyWithdrawn) for event in events],
+    )
+    await _clear(tx, company_ids)
+    profiles = [event for event in events if isinstance(event, CompanyRegistered | CompanyUpdated)]
+    await _add_placements(tx, [each for profile in profiles for each in domain.placements_of(profile)])
+    await _add_offers(tx, [each for profile in profiles for each in domain.offers_of(profile)])
 
 
 async def erase_company(tx: Transaction, company_id: UUID) -> None:
@@ -56,7 +71,8 @@ async def erase_company(tx: Transaction, company_id: UUID) -> None:
         "update companies set revision = 0, kind = null, payload = null, withdrawn = true where company_id = $1",
         company_id,
     )
-    await _clear(tx, company_id)
+    await _clear(tx, [company_id])
+    await tx.connection.execute("delete from edges where company_id = $1", company_id)
     await tx.connection.execute(
         """
         update matches set proposal = null
@@ -68,106 +84,234 @@ async def erase_company(tx: Transaction, company_id: UUID) -> None:
     )
 
 
-async def _clear(tx: Transaction, company_id: UUID) -> None:
-    await tx.connection.execute(
-        "with gone as (delete from placements where company_id = $1) delete from offers where company_id = $1",
-        company_id,
-    )
+async def _clear(tx: Transaction, company_ids: Sequence[UUID]) -> None:
+    await tx.connection.execute("delete from placements where company_id = any ($1)", company_ids)
+    await tx.connection.execute("delete from offers where company_id = any ($1)", company_ids)
 
 
 async def _add_placements(tx: Transaction, placements: Sequence[OpenPlacement]) -> None:
     if not placements:
         return
-    await tx.connection.executemany(
+    await tx.connection.execute(
         """
         insert into placements (placement_id, company_id, country, sector, first_day, last_day, min_days, max_days,
                                 working_languages, terms, destinations, skills_sought, skills_brought)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        select placement_id, company_id, country, sector, first_day, last_day, min_days, max_days,
+               working_languages, terms, destinations, skills_sought, skills_brought
+        from jsonb_to_recordset($1) as told(
+            placement_id uuid, company_id uuid, country text, sector text, first_day date, last_day date,
+            min_days int, max_days int, working_languages text[], terms jsonb, destinations text[],
+            skills_sought text[], skills_brought text[])
         """,
-        [
-            (terms.placement_id, *_stay(each), terms.destinations, terms.skills_sought, terms.skills_brought)
-            for each, terms in ((each, each.terms) for each in placements)
-        ],
+        _rows(placements, "placement_id", "destinations", "skills_sought", "skills_brought"),
     )
 
 
 async def _add_offers(tx: Transaction, offers: Sequence[OpenOffer]) -> None:
     if not offers:
         return
-    await tx.connection.executemany(
+    await tx.connection.execute(
         """
         insert into offers (offer_id, company_id, country, sector, first_day, last_day, min_days, max_days,
                             working_languages, terms, capacity, skills_taught, skills_needed)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        select offer_id, company_id, country, sector, first_day, last_day, min_days, max_days,
+               working_languages, terms, capacity, skills_taught, skills_needed
+        from jsonb_to_recordset($1) as told(
+            offer_id uuid, company_id uuid, country text, sector text, first_day date, last_day date,
+            min_days int, max_days int, working_languages text[], terms jsonb, capacity int,
+            skills_taught text[], skills_needed text[])
+        """,
+        _rows(offers, "offer_id", "capacity", "skills_taught", "skills_needed"),
+    )
+
+
+def _rows(ends: Sequence[OpenPlacement | OpenOffer], *names: str) -> str:
+    """As JSON, since arrays of arrays of different lengths are no parameter: what both sides have, and these fields."""
+    return json.dumps([_row(end, names) for end in ends])
+
+
+def _row(end: OpenPlacement | OpenOffer, names: Sequence[str]) -> dict[str, Any]:
+    terms, home = end.terms.model_dump(mode="json"), end.home
+    return {
+        **{name: terms[name] for name in ("min_days", "max_days", *names)},
+        "company_id": str(home.company_id),
+        "country": home.country,
+        "sector": home.sector,
+        "first_day": terms["window"]["first"],
+        "last_day": terms["window"]["last"],
+        "working_languages": list(domain.working_languages(end.terms.languages)),
+        "terms": terms,
+    }
+
+
+_PLACEMENTS = """
+    select placement_id, company_id, country, sector, terms,
+           exists (select from matches where matches.placement_id = placements.placement_id
+                   and (live or state = 'completed')) as taken,
+           array(select offer_id from matches where matches.placement_id = placements.placement_id) as met
+    from placements
+"""
+_OFFERS = """
+    select offer_id, company_id, country, sector, terms,
+           (select count(*) from matches where matches.offer_id = offers.offer_id and live)::int as held
+    from offers
+"""
+
+
+async def everything(connection: Connection) -> AsyncGenerator[OpenPlacement | OpenOffer]:
+    """All that is on the market, with what matches say of it, for an index; in a transaction, to be of one moment."""
+    async for row in connection.cursor(_PLACEMENTS, prefetch=1000):
+        yield _placement(row, row["taken"], row["met"])
+    async for row in connection.cursor(_OFFERS, prefetch=1000):
+        yield _offer(row, row["held"])
+
+
+async def ends(connection: Connection, ids: Sequence[UUID]) -> list[OpenPlacement | OpenOffer]:
+    """Those of them that are on the market, as they are now."""
+    placements = await connection.fetch(f"{_PLACEMENTS} where placement_id = any ($1)", ids)
+    offers = await connection.fetch(f"{_OFFERS} where offer_id = any ($1)", ids)
+    return [
+        *(_placement(row, row["taken"], row["met"]) for row in placements),
+        *(_offer(row, row["held"]) for row in offers),
+    ]
+
+
+@dataclass(frozen=True)
+class News:
+    """What changed since a moment; ``ids`` is None when the log does not reach back that far."""
+
+    moment: str
+    ids: list[UUID] | None
+
+
+_MOMENT = "pg_current_snapshot()::text as snapshot, pg_current_xact_id_if_assigned()::text as own"
+
+
+def _moment(row: asyncpg.Record) -> str:
+    """A snapshot does not count the transaction that takes it as unfinished, which it is: what it writes is to come."""
+    oldest, next_, running = row["snapshot"].split(":")
+    unfinished = {int(xid) for xid in running.split(",") if xid}
+    if row["own"] is not None and int(row["own"]) < int(next_):
+        unfinished.add(int(row["own"]))
+    return f"{oldest}:{next_}:{','.join(map(str, sorted(unfinished)))}"
+
+
+async def moment(connection: Connection) -> str:
+    """What the connection sees now, as a snapshot's text: the transactions that are over, and those that are not."""
+    row = await connection.fetchrow(f"select {_MOMENT}")
+    assert row is not None  # noqa: S101
+    return _moment(row)
+
+
+async def changed_since(connection: Connection, before: str) -> News:
+    """The ends that changed by transactions which ``before`` did not show, in whatever order they were committed.
+
+    What lies in the future of this database comes from another one, by a restore.
+    """
+    row = await connection.fetchrow(
+        f"""
+        with known as materialized (select $1::text::pg_snapshot as before)
+        select {_MOMENT},
+               (select xid <= pg_snapshot_xmin(before) from changes order by xid limit 1) as reaches_back,
+               array(
+                   select distinct end_id from changes
+                   where xid >= pg_snapshot_xmin(before) and xid < pg_snapshot_xmax(pg_current_snapshot())
+                     and not pg_visible_in_snapshot(xid, before) and end_id is not null
+               ) as ids
+        from known
+        """,  # noqa: S608 - a constant
+        before,
+    )
+    assert row is not None  # noqa: S101
+    return News(_moment(row), row["ids"] if row["reaches_back"] else None)
+
+
+async def forget_changes(connection: Connection, chunk: int = 10_000) -> None:
+    """Those of more than an hour ago, but for the newest, which tells how far back the log reaches."""
+    while True:
+        gone = await connection.execute(
+            """
+            delete from changes where id in (
+                select id from changes
+                where xid < (select max(xid) from changes where at < now() - interval '1 hour')
+                   or xid >= pg_snapshot_xmax(pg_current_snapshot())
+                order by id limit $1 for update skip locked
+            )
+            """,
+            chunk,
+        )
+        if int(gone.rpartition(" ")[2]) < chunk:
+            return
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Of one company, by their ids."""
+
+    placements: list[UUID]
+    offers: list[UUID]
+
+    @property
+    def all(self) -> list[UUID]:
+        return [*self.placements, *self.offers]
+
+
+async def ends_of(tx: Transaction, company_ids: Sequence[UUID]) -> dict[UUID, Ends]:
+    """What each of these companies has on the market, in the order of ids."""
+    found = {company_id: Ends([], []) for company_id in company_ids}
+    for row in await tx.connection.fetch(
+        "select company_id, placement_id from placements where company_id = any ($1) order by placement_id", company_ids
+    ):
+        found[row["company_id"]].placements.append(row["placement_id"])
+    for row in await tx.connection.fetch(
+        "select company_id, offer_id from offers where company_id = any ($1) order by offer_id", company_ids
+    ):
+        found[row["company_id"]].offers.append(row["offer_id"])
+    return found
+
+
+async def save_edges(
+    tx: Transaction, company_ids: Sequence[UUID], found: Sequence[tuple[UUID, UUID, Sequence[Candidate]]]
+) -> None:
+    """Keeps whom each end (company, end, candidates) fits best, in place of all that was kept of these companies' ends.
+
+    Nobody waits for anybody: no two searches for one company run at once.
+    """
+    await tx.connection.execute(
+        "delete from edges where company_id = any ($1) and end_id <> all ($2)",
+        company_ids,
+        [end_id for _, end_id, _ in found],
+    )
+    await tx.connection.executemany(
+        """
+        insert into edges (company_id, end_id, others, scores) values ($1, $2, $3, $4)
+        on conflict (end_id) do update
+        set company_id = excluded.company_id, others = excluded.others, scores = excluded.scores
         """,
         [
-            (terms.offer_id, *_stay(each), terms.capacity, terms.skills_taught, terms.skills_needed)
-            for each, terms in ((each, each.terms) for each in offers)
+            (company_id, end_id, [each.id for each in candidates], [each.score for each in candidates])
+            for company_id, end_id, candidates in found
         ],
     )
 
 
-def _stay(each: OpenPlacement | OpenOffer) -> tuple[Any, ...]:
-    """The columns that placements and offers share, from ``company_id`` to ``terms``."""
-    terms, home = each.terms, each.home
-    return (
-        home.company_id,
-        home.country,
-        home.sector,
-        terms.window.first,
-        terms.window.last,
-        terms.min_days,
-        terms.max_days,
-        list(domain.working_languages(terms.languages)),
-        terms.model_dump_json(),
-    )
-
-
-async def candidates(tx: Transaction, company_id: UUID, today: date) -> list[tuple[OpenPlacement, OpenOffer]]:
-    """The pairs with this company at one end that may fit. None is locked, so each is to be looked at again.
-
-    What matches say is asked for the few pairs that are left, by counts: PostgreSQL joins nothing into those.
-    """
-    pairs = await tx.connection.fetch(
+async def open_edges(connection: Connection) -> list[tuple[UUID, UUID, int]]:
+    """The pairs (placement, offer, score) that searches found, by either end, as far as both are on the market."""
+    rows = await connection.fetch(
         """
-        with near as materialized (
-            select placement_id, offer_id, capacity, first_day, last_day, min_days from fit where sender_id = $1
-            union all
-            select placement_id, offer_id, capacity, first_day, last_day, min_days from fit where host_id = $1
+        with found as (
+            select end_id as placement_id, other as offer_id, score
+            from edges join placements on placement_id = end_id, unnest(others, scores) as best(other, score)
+            union
+            select other, end_id, score
+            from edges join offers on offer_id = end_id, unnest(others, scores) as best(other, score)
         )
-        select placement_id, offer_id from near
-        where last_day - greatest(first_day, $2) + 1 >= min_days
-          and capacity > (select count(*) from matches where matches.offer_id = near.offer_id and live)
-          and 0 = (
-              select count(*) from matches
-              where matches.placement_id = near.placement_id
-                and (live or state = 'completed' or matches.offer_id = near.offer_id)
-          )
-        """,
-        company_id,
-        today,
+        select distinct on (placement_id, offer_id) placement_id, offer_id, score
+        from found join placements using (placement_id) join offers using (offer_id)
+        order by placement_id, offer_id, score
+        """
     )
-    if not pairs:
-        return []
-    placements = {
-        row["placement_id"]: _placement(row)
-        for row in await tx.connection.fetch(
-            "select placement_id, company_id, country, sector, terms from placements where placement_id = any ($1)",
-            list({pair["placement_id"] for pair in pairs}),
-        )
-    }
-    offers = {
-        row["offer_id"]: _offer(row)
-        for row in await tx.connection.fetch(
-            "select offer_id, company_id, country, sector, terms from offers where offer_id = any ($1)",
-            list({pair["offer_id"] for pair in pairs}),
-        )
-    }
-    return [
-        (placements[pair["placement_id"]], offers[pair["offer_id"]])
-        for pair in pairs
-        if pair["placement_id"] in placements and pair["offer_id"] in offers
-    ]
+    return [(row["placement_id"], row["offer_id"], row["score"]) for row in rows]
 
 
 async def locked_pair(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
@@ -196,10 +340,8 @@ async def locked_pair(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tu
         offer_id,
     )
     assert standing is not None  # noqa: S101
-    met = frozenset({offer_id} if standing["met"] else ())
-    return replace(_placement(placement), taken=standing["taken"], met=met), replace(
-        _offer(offer), held=standing["held"]
-    )
+    met = [offer_id] if standing["met"] else []
+    return _placement(placement, standing["taken"], met), _offer(offer, standing["held"])
 
 
 async def knows_match(tx: Transaction, match_id: UUID) -> bool:
@@ -350,9 +492,9 @@ def _home(row: asyncpg.Record) -> Home:
     return Home(row["company_id"], row["country"], row["sector"])
 
 
-def _placement(row: asyncpg.Record) -> OpenPlacement:
-    return OpenPlacement(Placement.model_validate_json(row["terms"]), _home(row))
+def _placement(row: asyncpg.Record, taken: bool, met: Iterable[UUID]) -> OpenPlacement:
+    return OpenPlacement(Placement.model_validate_json(row["terms"]), _home(row), taken, frozenset(met))
 
 
-def _offer(row: asyncpg.Record) -> OpenOffer:
-    return OpenOffer(HostingOffer.model_validate_json(row["terms"]), _home(row))
+def _offer(row: asyncpg.Record, held: int) -> OpenOffer:
+    return OpenOffer(HostingOffer.model_validate_json(row["terms"]), _home(row), held)

@@ -1,0 +1,114 @@
+"""The market in the memory of one process: a copy of what PostgreSQL holds, which is built from it and follows it.
+
+What is committed before :meth:`Replica.catch_up` is asked is in the index once it has answered. So a search that comes after
+the commit of a company's event sees every company that was committed before, and of two that come at once, one sees the other.
+
+The copy goes by transactions, not by the numbers of the log: a number is given before the commit, and a reader that goes on from
+the highest it has seen passes over what is committed late. It remembers a snapshot, and reads what that did not show.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+import structlog
+from chassis.database import Connection, Pool
+
+from matching import planning, store
+from matching.index import Candidate, Index
+
+logger = structlog.get_logger(__name__)
+
+EVERY = 1.0
+"""Seconds between two looks at what changed, when nobody asks."""
+FORGETTING = 60.0
+"""Seconds between two removals of old changes."""
+
+
+class Replica:
+    """An index, and the moment that it is known to stand for."""
+
+    def __init__(self, index: Index, moment: str) -> None:
+        self._index = index
+        self._moment = moment
+        self._one_at_a_time = asyncio.Lock()
+        self._lost = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def candidates(self, end_id: UUID, k: int, today: date) -> list[Candidate]:
+        """The ``k`` that fit an end best, best first, ties by id; none for an id that is not known."""
+        return self._index.candidates(end_id, k, today)
+
+    async def catch_up(self, connection: Connection) -> bool:
+        """Takes in what was committed up to now, by a connection that has not changed the market itself.
+
+        False when the log does not reach back to what is known: the index answers on, and is read anew meanwhile.
+        """
+        async with self._one_at_a_time:
+            news = await store.changed_since(connection, self._moment)
+            if news.ids is None:
+                self._lost.set()
+                return False
+            if news.ids:
+                ends = await store.ends(connection, news.ids)
+                for end_id in news.ids:
+                    self._index.remove(end_id)
+                for end in ends:
+                    self._index.update(end)
+            self._moment = news.moment
+            return True
+
+    async def follow(self, pool: Pool) -> None:
+        """Keeps up while nobody asks, and reads all anew where that is not possible; until cancelled."""
+        forgot = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    await self._lost.wait()
+            try:
+                if self._lost.is_set():
+                    await self._begin_anew(pool)
+                async with pool.acquire() as connection:
+                    await self.catch_up(connection)
+                    if time.monotonic() - forgot > FORGETTING:
+                        forgot = time.monotonic()
+                        await store.forget_changes(connection)
+            except Exception as error:
+                logger.warning("the index does not follow", error=repr(error)[:300])
+                await asyncio.sleep(EVERY)
+
+    async def _begin_anew(self, pool: Pool) -> None:
+        logger.warning("the index is read anew: the log of changes does not reach back to it")
+        index, moment = await _read(pool)
+        async with self._one_at_a_time:
+            self._index, self._moment = index, moment
+            self._lost.clear()
+
+
+@asynccontextmanager
+async def following(pool: Pool) -> AsyncGenerator[Replica]:
+    """A replica that follows the market during the block."""
+    replica = Replica(*await _read(pool))
+    task = asyncio.create_task(replica.follow(pool), name="replica")
+    try:
+        yield replica
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _read(pool: Pool) -> tuple[Index, str]:
+    """All that is on the market at one moment, and that moment."""
+    began = time.monotonic()
+    index = Index(planning.parameters(datetime.now(UTC).date()))
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        moment = await store.moment(connection)
+        async for end in store.everything(connection):
+            index.update(end)
+    logger.info("index read", ends=len(index), seconds=round(time.monotonic() - began, 3))
+    return index, moment

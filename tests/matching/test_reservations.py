@@ -1,6 +1,7 @@
 """Slots under contention: several processes search one market at once, are cut off at any moment, and give no slot twice."""
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from laptop.roles import Database
 from matching.handlers import search
 from sojourn_contracts.event import Event
 from sojourn_contracts.match import MatchProposed
+from sojourn_contracts.skills import SKILLS
 
 from tests.chassis_driver import Driver
 from tests.matching.conftest import Starting, empty
@@ -22,6 +24,35 @@ from tests.matching.endings import declined
 from tests.matching.market import NOON, company, host, named, offer, placement, sender, updated
 
 WORKERS = 4
+PAIRS = 500 if os.environ.get("FULL") else 150
+COUNTRIES = (
+    "AT",
+    "BE",
+    "BG",
+    "CY",
+    "CZ",
+    "DK",
+    "EE",
+    "ES",
+    "FI",
+    "FR",
+    "GR",
+    "HR",
+    "HU",
+    "IE",
+    "IT",
+    "LT",
+    "LU",
+    "LV",
+    "MT",
+    "NL",
+    "PL",
+    "PT",
+    "RO",
+    "SE",
+    "SI",
+    "SK",
+)
 
 
 @pytest.fixture
@@ -56,6 +87,26 @@ async def test_two_companies_that_come_at_the_same_moment_find_each_other(worker
         await asyncio.gather(arrive(workers[0], sender()), arrive(workers[1], host()))
         await settled(workers)
         assert len(await workers[0].emitted()) == 1
+
+
+async def test_of_many_pairs_that_come_at_the_same_moment_to_two_processes_every_one_is_found(workers: list[Driver]):
+    """Each of them fits nobody else: a country and a skill are its own."""
+    one, other, *_ = workers
+
+    async def arrive(driver: Driver, event: Event) -> None:
+        await driver.handle(event)
+        await driver.process.due.round()
+
+    skills = sorted(SKILLS)[:20]
+    own = [(country, skill) for country in COUNTRIES for skill in skills][:PAIRS]
+    for country, skill in own:
+        away = sender(f"to {country} for {skill}", destinations=(country,), skills_sought=(skill,), skills_brought=())
+        there = host(f"in {country} with {skill}", country, skills_taught=(skill,), skills_needed=())
+        await asyncio.gather(arrive(one, away), arrive(other, there))
+    await settled(workers)
+    proposals = [event for event in await one.emitted() if isinstance(event, MatchProposed)]
+    assert len(proposals) == len(own) == PAIRS
+    assert len({proposal.placement_id for proposal in proposals}) == PAIRS
 
 
 async def test_a_search_sees_what_was_committed_after_its_transaction_began(workers: list[Driver]):

@@ -51,6 +51,32 @@ def test_a_proposal_whose_end_went_is_withdrawn_as_it_opens():
     assert (events[0].reason, events[0].by, events[0].revision) == (DeclineReason.WITHDRAWN, None, 2)
 
 
+@pytest.mark.parametrize("side", Side)
+def test_the_side_that_proposed_has_accepted_and_the_other_one_is_waited_for(side: Side):
+    exchange, events = domain.open(None, given.proposal(initiator=side.value), True, NOON)
+    assert (exchange.stage, exchange.revision, exchange.accepted_by) == (Stage.PROPOSED, 2, (side,))
+    assert events == [exchange.as_updated()]
+    [other] = set(Side) - {side}
+    accepted, _ = domain.accept(exchange, other, NOON)
+    assert accepted.stage is Stage.ACCEPTED
+
+
+def test_what_a_side_proposed_and_what_comes_too_late_is_accepted_by_nobody():
+    exchange, events = domain.open(None, given.proposal(initiator="host"), True, EXPIRES)
+    assert (exchange.accepted_by, events) == ((), [])
+
+
+def test_what_a_side_proposed_and_whose_end_went_is_withdrawn_as_it_opens():
+    exchange, _ = domain.open(None, given.proposal(initiator="host"), False, NOON)
+    assert (exchange.stage, exchange.accepted_by) == (Stage.WITHDRAWN, ())
+
+
+@pytest.mark.parametrize("initiator", ["matching", "somebody"])
+def test_what_no_side_proposed_is_accepted_by_nobody(initiator: str):
+    exchange, events = domain.open(None, given.proposal(initiator=initiator), True, NOON)
+    assert (exchange.accepted_by, events) == ((), [])
+
+
 @pytest.mark.parametrize("stage", Stage)
 def test_a_proposal_changes_no_exchange_that_is_there(stage: Stage):
     held = given.AT[stage]()

@@ -39,12 +39,17 @@ CLOSES_AFTER = timedelta(days=30)
 def open(exchange: Exchange | None, proposal: MatchProposed, ends_there: bool, now: datetime) -> Decision:  # noqa: A001
     """A proposal ranks below every stage: it opens an exchange, and changes none that is there.
 
-    Where an end of it went meanwhile (``ends_there`` is false), the exchange is withdrawn as it opens.
+    Where an end of it went meanwhile (``ends_there`` is false), the exchange is withdrawn as it opens. A side that proposed it
+    itself has accepted with that.
     """
     if exchange is not None:
         return exchange, []
     opened = Exchange(proposal, revision=1, stage=Stage.PROPOSED, changed_at=now)
-    return (opened, []) if ends_there else withdraw(opened, now)
+    if not ends_there:
+        return withdraw(opened, now)
+    if proposal.initiator in set(Side) and now < opened.open_until:
+        return accept(opened, Side(proposal.initiator), now)
+    return opened, []
 
 
 def accept(exchange: Exchange, by: Side, now: datetime) -> Decision:

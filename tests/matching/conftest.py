@@ -12,7 +12,7 @@ from matching.main import service
 
 from tests.chassis_driver import Driver, driving
 
-TABLES = ("companies", "placements", "offers", "matches", "edges", "outbox", "inbox", "erased", "due")
+TABLES = ("companies", "placements", "offers", "matches", "edges", "interests", "outbox", "inbox", "erased", "due")
 
 Starting = Callable[..., Awaitable[Driver]]
 

@@ -41,7 +41,7 @@ def _proposed(name: str) -> MatchProposed:
     [one], [other] = placements_of(sender(name)), offers_of(host())
     fit = score(one, other, PARAMETERS)
     assert fit is not None
-    return proposal(match_id(one.terms.placement_id, other.terms.offer_id, 1), one, other, fit, NOON)
+    return proposal(match_id(one.terms.placement_id, other.terms.offer_id, 1), one, other, fit, NOON, "matching")
 
 
 def _company_life(name: str) -> list[Told]:

@@ -40,12 +40,12 @@ def test_a_proposal_says_all_that_exchange_needs():
     one, other = open_placement(), open_offer(sector="61")
     fit = score(one, other, PARAMETERS)
     assert fit is not None
-    event = proposal(named("match"), one, other, fit, NOON)
+    event = proposal(named("match"), one, other, fit, NOON, "host")
     assert (event.sender_id, event.host_id) == (one.home.company_id, other.home.company_id)
     assert (event.sender_country, event.host_country) == ("DE", "ES")
     assert (event.sender_sector, event.host_sector) == ("62", "61")
     assert event.traveller_id == one.terms.traveller_id
-    assert (event.score, event.initiator, event.expires_at) == (fit.value, "matching", NOON)
+    assert (event.score, event.initiator, event.expires_at) == (fit.value, "host", NOON)
 
 
 def test_a_proposal_expires_at_the_end_of_its_last_day():

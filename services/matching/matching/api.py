@@ -52,15 +52,15 @@ class Market(BaseModel):
 @routes.get("/placements/{placement_id}/matches")
 async def matches_of_placement(placement_id: UUID, caller: CompanyOrOperator, tx: Tx) -> list[MatchView]:
     """The placement's matches, oldest first."""
-    owner, matches = await store.matches_of_placement(tx, placement_id)
-    return _shown(owner, matches, caller)
+    only_for(await store.owner_of_placement(tx, placement_id), caller)
+    return [_view(match) for match in await store.matches_of_placement(tx, placement_id)]
 
 
 @routes.get("/offers/{offer_id}/matches")
 async def matches_of_offer(offer_id: UUID, caller: CompanyOrOperator, tx: Tx) -> list[MatchView]:
     """The hosting offer's matches, oldest first."""
-    owner, matches = await store.matches_of_offer(tx, offer_id)
-    return _shown(owner, matches, caller)
+    only_for(await store.owner_of_offer(tx, offer_id), caller)
+    return [_view(match) for match in await store.matches_of_offer(tx, offer_id)]
 
 
 @routes.get("/market")
@@ -69,12 +69,17 @@ async def market(_: Operator, tx: Tx) -> Market:
     return Market.model_validate(await store.market(tx))
 
 
-def _shown(owner: UUID | None, matches: list[KnownMatch], caller: Caller) -> list[MatchView]:
+def only_for(owner: UUID | None, caller: Caller) -> None:
+    """Lets pass the company whose it is, and operators.
+
+    Raises:
+        Unknown: nothing is known of it.
+        NotYours: it is another company's.
+    """
     if owner is None:
         raise Unknown("unknown", "Nothing is known under this id")
     if caller.role is Role.COMPANY and caller.company_id != owner:
         raise NotYours("not_yours", "This belongs to another company")
-    return [_view(match) for match in matches]
 
 
 def _view(match: KnownMatch) -> MatchView:

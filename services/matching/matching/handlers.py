@@ -1,9 +1,8 @@
 """What matching does when it hears of companies and of what became of matches, and when a company's search is due."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import count
 from typing import cast
 from uuid import UUID
 
@@ -14,9 +13,10 @@ from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, Exchan
 from sojourn_contracts.match import MatchDeclined
 
 from matching import domain, heard, planning, store
-from matching.domain import Obstacle, OpenOffer, OpenPlacement, Parameters
+from matching.domain import Obstacle
 from matching.heard import CompanyEvent, Match, MatchEvent
 from matching.index import Candidate
+from matching.proposing import SEARCH, propose
 from matching.replica import Replica
 from matching.settings import MatchingSettings
 from matching.store import Ends
@@ -72,7 +72,8 @@ async def forget_match(match_id: UUID, tx: Transaction) -> None:
 
 @on_all_due("search")
 async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
-    """Finds whom the placements and offers of companies fit best, keeps that as edges, and proposes, company by company.
+    """Finds whom the placements and offers of companies fit best, keeps that as edges, and proposes: what companies asked for
+    themselves, as far as it is within reach of these ends, then company by company.
 
     The index is a hint: what it names is locked and looked at again. So a proposal of another process, or of this very
     transaction, that it does not know yet gives no slot twice.
@@ -88,8 +89,12 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
     market = _Market(replica, tx.now.date())
     edges = [(company_id, end_id, market.best(end_id)) for company_id, theirs in ends.items() for end_id in theirs.all]
     await store.save_edges(tx, list(searching), edges)
+    within_reach = {end_id for _, mine, found in edges for end_id in (mine, *(each.id for each in found))}
+    for wish in await store.interests_in(tx, list(within_reach)):
+        if await _propose(tx, [(wish.placement_id, wish.offer_id)], market, wish.side):
+            tx.schedule("search", wish.sender_id, tx.now, not_before=datetime.now(UTC) + BUSY)
     for company_id, (work, each) in searching.items():
-        if await _propose_for(each, ends[company_id], market):
+        if await _propose(each, market.pairs(ends[company_id]), market):
             _search_again(each, company_id, work)
 
 
@@ -150,48 +155,27 @@ class _Market:
             seen, k = k, 5 * k
 
 
-async def _propose_for(tx: Transaction, ends: Ends, market: _Market) -> bool:
-    """Proposes the best that the market has for one company's ends, best first, as long as slots last.
-
-    True if somebody else was at one of them.
-    """
+async def _propose(
+    tx: Transaction, pairs: Iterable[tuple[UUID, UUID]], market: _Market, initiator: str = SEARCH
+) -> bool:
+    """Proposes pairs (placement, offer) in this order, as long as slots last. True if somebody else was at one of them."""
     parameters, wanted_busy = planning.parameters(market.today), False
-    for placement_id, offer_id in market.pairs(ends):
+    for placement_id, offer_id in pairs:
         if placement_id in market.settled or offer_id in market.settled:
             continue
         if placement_id in market.busy:
             wanted_busy = True
             continue
-        pair = await store.locked_pair(tx, placement_id, offer_id)
+        pair = await store.pair_if_free(tx, placement_id, offer_id)
         hindrance = domain.obstacle(*pair, parameters) if pair else None
         if hindrance is Obstacle.CAPACITY:
             market.settled.add(offer_id)
-        elif hindrance is Obstacle.TAKEN or (
-            pair is not None and hindrance is None and await _propose(tx, *pair, parameters)
-        ):
+        elif hindrance is Obstacle.TAKEN:
             market.settled.add(placement_id)
         elif hindrance is None:
-            market.busy.add(placement_id)
-            wanted_busy = True
+            if pair is None or not await propose(tx, *pair, parameters, initiator):
+                market.busy.add(placement_id)
+                wanted_busy = True
+            else:
+                market.settled.add(placement_id)
     return wanted_busy
-
-
-async def _propose(tx: Transaction, placement: OpenPlacement, offer: OpenOffer, parameters: Parameters) -> bool:
-    """Reserves the slot and hands the match to exchange. False if somebody was faster, which the locks should prevent.
-
-    Under the first attempt's id, unless that was erased: nobody would hear of a match under an erased id.
-    """
-    fit = domain.score(placement, offer, parameters)
-    if fit is None:
-        return False
-    settings = cast(MatchingSettings, tx.settings)
-    expires_at = planning.expiry(tx.now, settings.proposal_days)
-    for attempt in count(1):
-        match_id = planning.match_id(placement.terms.placement_id, offer.terms.offer_id, attempt)
-        proposal = planning.proposal(match_id, placement, offer, fit, expires_at)
-        if await store.reserve(tx, proposal):
-            tx.emit(proposal)
-            return True
-        if not await store.knows_match(tx, match_id):
-            return False
-    raise AssertionError

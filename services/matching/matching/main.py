@@ -3,13 +3,18 @@
 from pathlib import Path
 
 from chassis.service import Service
+from fastapi import APIRouter
 
-from matching import api, handlers, replica
+from matching import api, candidates, handlers, replica
 from matching.settings import MatchingSettings
+
+routes = APIRouter()
+routes.include_router(api.routes)
+routes.include_router(candidates.routes)
 
 service = Service(
     name="matching",
-    routes=api.routes,
+    routes=routes,
     doors=handlers.DOORS,
     migrations=Path(__file__).parent / "migrations",
     settings=MatchingSettings,

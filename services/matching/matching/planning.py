@@ -34,8 +34,10 @@ def match_id(placement_id: UUID, offer_id: UUID, attempt: int) -> UUID:
     return uuid5(placement_id, f"{offer_id}/{attempt}")
 
 
-def proposal(id_: UUID, placement: OpenPlacement, offer: OpenOffer, fit: Score, expires_at: datetime) -> MatchProposed:
-    """The event that hands the pair to exchange."""
+def proposal(
+    id_: UUID, placement: OpenPlacement, offer: OpenOffer, fit: Score, expires_at: datetime, initiator: str
+) -> MatchProposed:
+    """The event that hands the pair to exchange; ``initiator`` is who asked for it."""
     return MatchProposed(
         match_id=id_,
         revision=1,
@@ -55,7 +57,7 @@ def proposal(id_: UUID, placement: OpenPlacement, offer: OpenOffer, fit: Score, 
         max_days=fit.max_days,
         training=fit.training,
         expires_at=expires_at,
-        initiator="matching",
+        initiator=initiator,
     )
 
 

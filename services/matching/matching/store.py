@@ -6,7 +6,7 @@ matches in this order.
 """
 
 import json
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,10 @@ from chassis.database import Connection
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn, HostingOffer, Placement
 from sojourn_contracts.match import MatchProposed
+from sojourn_contracts.vocabulary import Side
 
-from matching import domain
-from matching.domain import Home, OpenOffer, OpenPlacement
+from matching import domain, reasons
+from matching.domain import Home, Obstacle, OpenOffer, OpenPlacement, Parameters
 from matching.heard import Company, CompanyEvent, Match, MatchEvent, State
 from matching.index import Candidate
 
@@ -59,10 +60,14 @@ async def save_companies(tx: Transaction, events: Sequence[CompanyEvent]) -> Non
         [event.model_dump_json() for event in events],
         [isinstance(event, CompanyWithdrawn) for event in events],
     )
-    await _clear(tx, company_ids)
+    since = await _clear(tx, company_ids)
     profiles = [event for event in events if isinstance(event, CompanyRegistered | CompanyUpdated)]
-    await _add_placements(tx, [each for profile in profiles for each in domain.placements_of(profile)])
-    await _add_offers(tx, [each for profile in profiles for each in domain.offers_of(profile)])
+    placements = [each for profile in profiles for each in domain.placements_of(profile)]
+    offers = [each for profile in profiles for each in domain.offers_of(profile)]
+    await _add_placements(tx, placements, since)
+    await _add_offers(tx, offers, since)
+    kept = {*(each.terms.placement_id for each in placements), *(each.terms.offer_id for each in offers)}
+    await _withdraw_interests(tx, since.keys() - kept)
 
 
 async def erase_company(tx: Transaction, company_id: UUID) -> None:
@@ -71,7 +76,7 @@ async def erase_company(tx: Transaction, company_id: UUID) -> None:
         "update companies set revision = 0, kind = null, payload = null, withdrawn = true where company_id = $1",
         company_id,
     )
-    await _clear(tx, [company_id])
+    await _withdraw_interests(tx, (await _clear(tx, [company_id])).keys())
     await tx.connection.execute("delete from edges where company_id = $1", company_id)
     await tx.connection.execute(
         """
@@ -84,50 +89,71 @@ async def erase_company(tx: Transaction, company_id: UUID) -> None:
     )
 
 
-async def _clear(tx: Transaction, company_ids: Sequence[UUID]) -> None:
-    await tx.connection.execute("delete from placements where company_id = any ($1)", company_ids)
-    await tx.connection.execute("delete from offers where company_id = any ($1)", company_ids)
+async def _clear(tx: Transaction, company_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Takes their ends off the market, and tells since when each was there."""
+    return {
+        row["id"]: row["since"] or tx.now
+        for statement in (
+            "delete from placements where company_id = any ($1) returning placement_id as id, since",
+            "delete from offers where company_id = any ($1) returning offer_id as id, since",
+        )
+        for row in await tx.connection.fetch(statement, company_ids)
+    }
 
 
-async def _add_placements(tx: Transaction, placements: Sequence[OpenPlacement]) -> None:
+async def _withdraw_interests(tx: Transaction, gone: Collection[UUID]) -> None:
+    """What wants an end that left the market is wanted no more."""
+    if gone:
+        await tx.connection.execute(
+            "delete from interests where placement_id = any ($1) or offer_id = any ($1)", list(gone)
+        )
+
+
+async def _add_placements(tx: Transaction, placements: Sequence[OpenPlacement], since: Mapping[UUID, datetime]) -> None:
     if not placements:
         return
     await tx.connection.execute(
         """
         insert into placements (placement_id, company_id, country, sector, first_day, last_day, min_days, max_days,
-                                working_languages, terms, destinations, skills_sought, skills_brought)
+                                working_languages, terms, since, destinations, skills_sought, skills_brought)
         select placement_id, company_id, country, sector, first_day, last_day, min_days, max_days,
-               working_languages, terms, destinations, skills_sought, skills_brought
+               working_languages, terms, since, destinations, skills_sought, skills_brought
         from jsonb_to_recordset($1) as told(
             placement_id uuid, company_id uuid, country text, sector text, first_day date, last_day date,
-            min_days int, max_days int, working_languages text[], terms jsonb, destinations text[],
+            min_days int, max_days int, working_languages text[], terms jsonb, since timestamptz, destinations text[],
             skills_sought text[], skills_brought text[])
         """,
-        _rows(placements, "placement_id", "destinations", "skills_sought", "skills_brought"),
+        _rows(
+            [(each, since.get(each.terms.placement_id, tx.now)) for each in placements],
+            ("placement_id", "destinations", "skills_sought", "skills_brought"),
+        ),
     )
 
 
-async def _add_offers(tx: Transaction, offers: Sequence[OpenOffer]) -> None:
+async def _add_offers(tx: Transaction, offers: Sequence[OpenOffer], since: Mapping[UUID, datetime]) -> None:
     if not offers:
         return
     await tx.connection.execute(
         """
         insert into offers (offer_id, company_id, country, sector, first_day, last_day, min_days, max_days,
-                            working_languages, terms, capacity, skills_taught, skills_needed)
+                            working_languages, terms, since, capacity, skills_taught, skills_needed)
         select offer_id, company_id, country, sector, first_day, last_day, min_days, max_days,
-               working_languages, terms, capacity, skills_taught, skills_needed
+               working_languages, terms, since, capacity, skills_taught, skills_needed
         from jsonb_to_recordset($1) as told(
             offer_id uuid, company_id uuid, country text, sector text, first_day date, last_day date,
-            min_days int, max_days int, working_languages text[], terms jsonb, capacity int,
+            min_days int, max_days int, working_languages text[], terms jsonb, since timestamptz, capacity int,
             skills_taught text[], skills_needed text[])
         """,
-        _rows(offers, "offer_id", "capacity", "skills_taught", "skills_needed"),
+        _rows(
+            [(each, since.get(each.terms.offer_id, tx.now)) for each in offers],
+            ("offer_id", "capacity", "skills_taught", "skills_needed"),
+        ),
     )
 
 
-def _rows(ends: Sequence[OpenPlacement | OpenOffer], *names: str) -> str:
+def _rows(ends: Sequence[tuple[OpenPlacement | OpenOffer, datetime]], names: Sequence[str]) -> str:
     """As JSON, since arrays of arrays of different lengths are no parameter: what both sides have, and these fields."""
-    return json.dumps([_row(end, names) for end in ends])
+    return json.dumps([_row(end, names) | {"since": since.isoformat()} for end, since in ends])
 
 
 def _row(end: OpenPlacement | OpenOffer, names: Sequence[str]) -> dict[str, Any]:
@@ -314,19 +340,29 @@ async def open_edges(connection: Connection) -> list[tuple[UUID, UUID, int]]:
     return [(row["placement_id"], row["offer_id"], row["score"]) for row in rows]
 
 
-async def locked_pair(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
-    """Both as they are now, locked until the transaction ends; None when one is gone or somebody else is at it.
+async def pair_if_free(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
+    """Both as they are now, locked until the transaction ends; None when one is gone or somebody else is at it."""
+    return await _locked_pair(tx, placement_id, offer_id, "for update skip locked")
 
-    What matches say is read in a statement of its own after the locks, so that it sees what was committed up to then.
-    """
+
+async def locked_pair(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
+    """The same, but waits for who is at one of them; None when one is gone."""
+    return await _locked_pair(tx, placement_id, offer_id, "for update")
+
+
+async def _locked_pair(
+    tx: Transaction, placement_id: UUID, offer_id: UUID, locking: str
+) -> tuple[OpenPlacement, OpenOffer] | None:
+    """What matches say is read in a statement of its own after the locks, so that it sees what was committed up to then."""
     placement = await tx.connection.fetchrow(
-        "select company_id, country, sector, terms from placements where placement_id = $1 for update skip locked",
+        f"select company_id, country, sector, terms from placements where placement_id = $1 {locking}",  # noqa: S608
         placement_id,
     )
     if placement is None:
         return None
     offer = await tx.connection.fetchrow(
-        "select company_id, country, sector, terms from offers where offer_id = $1 for update skip locked", offer_id
+        f"select company_id, country, sector, terms from offers where offer_id = $1 {locking}",  # noqa: S608
+        offer_id,
     )
     if offer is None:
         return None
@@ -342,6 +378,61 @@ async def locked_pair(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tu
     assert standing is not None  # noqa: S101
     met = [offer_id] if standing["met"] else []
     return _placement(placement, standing["taken"], met), _offer(offer, standing["held"])
+
+
+@dataclass(frozen=True)
+class Interest:
+    """A pair that one side wants, whose slot somebody else has or had."""
+
+    placement_id: UUID
+    offer_id: UUID
+    side: str
+    sender_id: UUID
+
+
+async def keep_interest(tx: Transaction, placement_id: UUID, offer_id: UUID, side: Side) -> None:
+    """The first one to want the pair is who asked for it."""
+    await tx.connection.execute(
+        "insert into interests (placement_id, offer_id, side, at) values ($1, $2, $3, $4) on conflict do nothing",
+        placement_id,
+        offer_id,
+        side,
+        tx.now,
+    )
+
+
+async def interests_in(tx: Transaction, end_ids: Sequence[UUID]) -> list[Interest]:
+    """The pairs wanted that one of these ends is part of, in the order in which they were asked for.
+
+    A pair that came to be, or came to nothing, is wanted no more.
+    """
+    rows = await tx.connection.fetch(
+        """
+        select placement_id, offer_id, side, placements.company_id as sender_id
+        from interests join placements using (placement_id) join offers using (offer_id)
+        where (placement_id = any ($1) or offer_id = any ($1))
+          and not exists (select from matches where matches.placement_id = interests.placement_id
+                          and matches.offer_id = interests.offer_id)
+        order by at, placement_id, offer_id
+        """,
+        end_ids,
+    )
+    return [Interest(**dict(row)) for row in rows]
+
+
+async def live_match(tx: Transaction, placement_id: UUID, offer_id: UUID) -> UUID | None:
+    return await tx.connection.fetchval(
+        "select match_id from matches where placement_id = $1 and offer_id = $2 and live", placement_id, offer_id
+    )
+
+
+async def fulfilled(tx: Transaction, placement_id: UUID) -> bool:
+    """Whether a stay of it took place."""
+    return bool(
+        await tx.connection.fetchval(
+            "select exists (select from matches where placement_id = $1 and state = 'completed')", placement_id
+        )
+    )
 
 
 async def knows_match(tx: Transaction, match_id: UUID) -> bool:
@@ -439,18 +530,76 @@ class KnownMatch:
     proposal: MatchProposed | None
 
 
-async def matches_of_placement(tx: Transaction, placement_id: UUID) -> tuple[UUID | None, list[KnownMatch]]:
-    """Whose placement it is, None if nothing is known of it; and its matches, oldest first."""
-    owner = await tx.connection.fetchval("select company_id from placements where placement_id = $1", placement_id)
-    matches = await _matches(tx, "placement_id", placement_id)
-    return owner or next((match.sender_id for match in matches), None), matches
+async def owner_of_placement(tx: Transaction, placement_id: UUID) -> UUID | None:
+    """Whose it is, or was while it had a match; None if nothing is known of it."""
+    return await tx.connection.fetchval(
+        "select coalesce((select company_id from placements where placement_id = $1),"
+        " (select sender_id from matches where placement_id = $1 limit 1))",
+        placement_id,
+    )
 
 
-async def matches_of_offer(tx: Transaction, offer_id: UUID) -> tuple[UUID | None, list[KnownMatch]]:
-    """Whose offer it is, None if nothing is known of it; and its matches, oldest first."""
-    owner = await tx.connection.fetchval("select company_id from offers where offer_id = $1", offer_id)
-    matches = await _matches(tx, "offer_id", offer_id)
-    return owner or next((match.host_id for match in matches), None), matches
+async def owner_of_offer(tx: Transaction, offer_id: UUID) -> UUID | None:
+    """Whose it is, or was while it had a match; None if nothing is known of it."""
+    return await tx.connection.fetchval(
+        "select coalesce((select company_id from offers where offer_id = $1),"
+        " (select host_id from matches where offer_id = $1 limit 1))",
+        offer_id,
+    )
+
+
+async def matches_of_placement(tx: Transaction, placement_id: UUID) -> list[KnownMatch]:
+    """Oldest first."""
+    return await _matches(tx, "placement_id", placement_id)
+
+
+async def matches_of_offer(tx: Transaction, offer_id: UUID) -> list[KnownMatch]:
+    """Oldest first."""
+    return await _matches(tx, "offer_id", offer_id)
+
+
+_OBSTACLE = """
+    case
+        when placement.country = offer.country then 'same_country'
+        when offer.country <> all (placement.destinations) then 'destination'
+        when not placement.working_languages && offer.working_languages then 'language'
+        when {days} < 14 then 'window'
+        when greatest(placement.min_days, offer.min_days) > least(placement.max_days, offer.max_days, {days}) then 'length'
+        when not ({training}) then 'training'
+        when exists (select from matches where matches.placement_id = placement.placement_id
+                     and (live or state = 'completed')) then 'taken'
+        when offer.capacity <= (select count(*) from matches where matches.offer_id = offer.offer_id and live)
+            then 'capacity'
+        when exists (select from matches where matches.placement_id = placement.placement_id
+                     and matches.offer_id = offer.offer_id) then 'met'
+    end
+"""
+"""The name of the first hard constraint that a pair breaks, in the order of ``domain.Obstacle``; null if it breaks none."""
+_DAYS = "(least(placement.last_day, offer.last_day) - greatest(placement.first_day, offer.first_day, $2::date) + 1)"
+COUNTED = 100_000
+"""Ends of the other side that are looked at, at most, to count what stands in the way."""
+
+
+async def obstacles(tx: Transaction, end: OpenPlacement | OpenOffer, parameters: Parameters) -> dict[Obstacle, int]:
+    """How many of the other side each hard constraint takes away from an end: each by the first one that it breaks."""
+    if isinstance(end, OpenPlacement):
+        id_, brings, seeks = end.terms.placement_id, end.terms.skills_brought, end.terms.skills_sought
+        training = "offer.skills_taught && $3::text[] or offer.skills_needed && $4::text[]"
+        pairs = "(select * from offers limit $5) offer join placements placement on placement_id = $1"
+    else:
+        id_, brings, seeks = end.terms.offer_id, end.terms.skills_taught, end.terms.skills_needed
+        training = "placement.skills_brought && $3::text[] or placement.skills_sought && $4::text[]"
+        pairs = "(select * from placements limit $5) placement join offers offer on offer_id = $1"
+    rows = await tx.connection.fetch(
+        f"select {_OBSTACLE.format(days=_DAYS, training=training)} as obstacle, count(*) from {pairs} group by 1",  # noqa: S608
+        id_,
+        parameters.today,
+        reasons.that_train(seeks, parameters),
+        reasons.that_are_trained(brings, parameters),
+        COUNTED,
+    )
+    counts = {row["obstacle"]: row["count"] for row in rows}
+    return {obstacle: counts[obstacle.value] for obstacle in Obstacle if obstacle.value in counts}
 
 
 async def market(tx: Transaction) -> dict[str, int]:

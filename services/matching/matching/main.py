@@ -5,12 +5,13 @@ from pathlib import Path
 from chassis.service import Service
 from fastapi import APIRouter
 
-from matching import api, candidates, handlers, replica
+from matching import api, candidates, handlers, replica, report
 from matching.settings import MatchingSettings
 
 routes = APIRouter()
 routes.include_router(api.routes)
 routes.include_router(candidates.routes)
+routes.include_router(report.routes)
 
 service = Service(
     name="matching",

@@ -17,7 +17,7 @@ from chassis.database import Connection
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn, HostingOffer, Placement
 from sojourn_contracts.match import MatchProposed
-from sojourn_contracts.vocabulary import Side
+from sojourn_contracts.vocabulary import MIN_STAY_DAYS, Country, Sector, Side
 
 from matching import domain, reasons
 from matching.domain import Home, Obstacle, OpenOffer, OpenPlacement, Parameters
@@ -171,7 +171,7 @@ def _row(end: OpenPlacement | OpenOffer, names: Sequence[str]) -> dict[str, Any]
 
 
 _PLACEMENTS = """
-    select placement_id, company_id, country, sector, terms,
+    select placement_id, placements.company_id, country, sector, terms,
            exists (select from matches where matches.placement_id = placements.placement_id
                    and (live or state = 'completed')) as taken,
            array(select offer_id from matches where matches.placement_id = placements.placement_id) as met
@@ -563,7 +563,7 @@ _OBSTACLE = """
         when placement.country = offer.country then 'same_country'
         when offer.country <> all (placement.destinations) then 'destination'
         when not placement.working_languages && offer.working_languages then 'language'
-        when {days} < 14 then 'window'
+        when {days} < {least} then 'window'
         when greatest(placement.min_days, offer.min_days) > least(placement.max_days, offer.max_days, {days}) then 'length'
         when not ({training}) then 'training'
         when exists (select from matches where matches.placement_id = placement.placement_id
@@ -576,30 +576,95 @@ _OBSTACLE = """
 """
 """The name of the first hard constraint that a pair breaks, in the order of ``domain.Obstacle``; null if it breaks none."""
 _DAYS = "(least(placement.last_day, offer.last_day) - greatest(placement.first_day, offer.first_day, $2::date) + 1)"
+_COMPARED = "country, working_languages, first_day, last_day, min_days, max_days"
 COUNTED = 100_000
 """Ends of the other side that are looked at, at most, to count what stands in the way."""
 
 
-async def obstacles(tx: Transaction, end: OpenPlacement | OpenOffer, parameters: Parameters) -> dict[Obstacle, int]:
+async def obstacles(
+    tx: Transaction, end: OpenPlacement | OpenOffer, parameters: Parameters, among: int = COUNTED
+) -> dict[Obstacle, int]:
     """How many of the other side each hard constraint takes away from an end: each by the first one that it breaks."""
     if isinstance(end, OpenPlacement):
         id_, brings, seeks = end.terms.placement_id, end.terms.skills_brought, end.terms.skills_sought
         training = "offer.skills_taught && $3::text[] or offer.skills_needed && $4::text[]"
-        pairs = "(select * from offers limit $5) offer join placements placement on placement_id = $1"
+        pairs = f"(select {_COMPARED}, offer_id, capacity, skills_taught, skills_needed from offers limit $5) offer"
+        pairs += " join placements placement on placement_id = $1"
     else:
         id_, brings, seeks = end.terms.offer_id, end.terms.skills_taught, end.terms.skills_needed
         training = "placement.skills_brought && $3::text[] or placement.skills_sought && $4::text[]"
-        pairs = "(select * from placements limit $5) placement join offers offer on offer_id = $1"
+        pairs = (
+            f"(select {_COMPARED}, placement_id, destinations, skills_sought, skills_brought from placements limit $5)"
+        )
+        pairs += " placement join offers offer on offer_id = $1"
+    obstacle = _OBSTACLE.format(days=_DAYS, least=MIN_STAY_DAYS, training=training)
     rows = await tx.connection.fetch(
-        f"select {_OBSTACLE.format(days=_DAYS, training=training)} as obstacle, count(*) from {pairs} group by 1",  # noqa: S608
+        f"select {obstacle} as obstacle, count(*) from {pairs} group by 1",  # noqa: S608 - of constants
         id_,
         parameters.today,
         reasons.that_train(seeks, parameters),
         reasons.that_are_trained(brings, parameters),
-        COUNTED,
+        among,
     )
     counts = {row["obstacle"]: row["count"] for row in rows}
-    return {obstacle: counts[obstacle.value] for obstacle in Obstacle if obstacle.value in counts}
+    return {each: counts[each.value] for each in Obstacle if each.value in counts}
+
+
+_WAITING = """
+    not exists (select from matches where matches.placement_id = placements.placement_id
+                and (matches.live or matches.state = 'completed'))
+"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Open placements of one country and NACE division, and the hosts that their latest searches found for them, in all."""
+
+    country: Country
+    sector: Sector
+    placements: int
+    without_hosts: int
+    hosts: int
+
+
+async def waiting(tx: Transaction) -> list[Waiting]:
+    """By country and division; a placement that was not searched for yet counts as one without hosts."""
+    rows = await tx.connection.fetch(
+        f"""
+        select country, sector, count(*) as placements,
+               count(*) filter (where coalesce(cardinality(others), 0) = 0) as without_hosts,
+               coalesce(sum(cardinality(others)), 0)::bigint as hosts
+        from placements left join edges on end_id = placement_id
+        where {_WAITING}
+        group by country, sector order by country, sector
+        """  # noqa: S608 - a constant
+    )
+    return [Waiting(**dict(row)) for row in rows]
+
+
+async def days_waited(tx: Transaction) -> tuple[int | None, int | None]:
+    """Programme days since open placements were first heard of: the median, and what nine of ten do not exceed."""
+    row = await tx.connection.fetchrow(
+        f"""
+        select percentile_disc(array[0.5, 0.9]) within group (order by $1::date - since::date) as days
+        from placements where since is not null and {_WAITING}
+        """,  # noqa: S608 - a constant
+        tx.now.date(),
+    )
+    median, most = (row and row["days"]) or (None, None)
+    return median, most
+
+
+async def without_hosts(tx: Transaction, limit: int) -> list[OpenPlacement]:
+    """Open placements whose latest search found nobody, in the order of ids: a sample, since ids are random."""
+    rows = await tx.connection.fetch(
+        f"""
+        {_PLACEMENTS} join edges on end_id = placement_id
+        where cardinality(others) = 0 and {_WAITING} order by placement_id limit $1
+        """,
+        limit,
+    )
+    return [_placement(row, row["taken"], row["met"]) for row in rows]
 
 
 async def market(tx: Transaction) -> dict[str, int]:

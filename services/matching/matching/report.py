@@ -1,0 +1,82 @@
+"""What operators see of the market's health: how many hosts placements have, how long they wait, and what stands in the way."""
+
+from collections import Counter
+
+from chassis.http import Tx
+from chassis.transaction import Transaction
+from fastapi import APIRouter
+from pydantic import BaseModel
+from sojourn_contracts.vocabulary import Country
+
+from matching import planning, store
+from matching.api import Operator
+from matching.domain import Obstacle, section
+
+routes = APIRouter()
+
+SAMPLE, AMONG = 50, 1_000
+"""Placements without hosts of which the report counts what stands in the way, and the offers each is compared with, at most."""
+
+
+class Hosts(BaseModel):
+    """Open placements of one country and NACE section, and the hosts that each has to choose from, at most 20."""
+
+    country: Country
+    section: str
+    placements: int
+    without_hosts: int
+    hosts_per_placement: float
+
+
+class MarketReport(BaseModel):
+    """Open placements: their hosts, how long they have waited, and why those without hosts have none."""
+
+    hosts: list[Hosts]
+    median_days_waited: int | None
+    p90_days_waited: int | None
+    """None when nobody waits."""
+    sampled: int
+    """Placements without hosts that ``reasons`` is counted over."""
+    reasons: dict[Obstacle, int]
+    """Pairs of a sampled placement and an offer that each hard constraint forbids, each by the first one that it breaks."""
+
+
+@routes.get("/market/report")
+async def report(_: Operator, tx: Tx) -> MarketReport:
+    """How the market does; as of the latest searches."""
+    median, most = await store.days_waited(tx)
+    sampled, reasons = await _reasons(tx)
+    return MarketReport(
+        hosts=_by_section(await store.waiting(tx)),
+        median_days_waited=median,
+        p90_days_waited=most,
+        sampled=sampled,
+        reasons=reasons,
+    )
+
+
+def _by_section(found: list[store.Waiting]) -> list[Hosts]:
+    sums: dict[tuple[Country, str], Counter[str]] = {}
+    for each in found:
+        letter = chr(ord("A") + section(each.sector) - 1)
+        sums.setdefault((each.country, letter), Counter()).update(
+            placements=each.placements, without_hosts=each.without_hosts, hosts=each.hosts
+        )
+    return [
+        Hosts(
+            country=country,
+            section=letter,
+            placements=counts["placements"],
+            without_hosts=counts["without_hosts"],
+            hosts_per_placement=round(counts["hosts"] / counts["placements"], 2),
+        )
+        for (country, letter), counts in sorted(sums.items())
+    ]
+
+
+async def _reasons(tx: Transaction) -> tuple[int, dict[Obstacle, int]]:
+    parameters, sums = planning.parameters(tx.now.date()), Counter[Obstacle]()
+    placements = await store.without_hosts(tx, SAMPLE)
+    for placement in placements:
+        sums.update(await store.obstacles(tx, placement, parameters, AMONG))
+    return len(placements), {obstacle: sums[obstacle] for obstacle in Obstacle if sums[obstacle]}

@@ -1,0 +1,86 @@
+"""What operators see of the market's health."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from chassis.identity import Role
+from sojourn_contracts.match import MatchProposed
+
+from tests.chassis_driver import NOON, Driver
+from tests.matching.endings import declined
+from tests.matching.market import company, host, offer, placement, sender, updated
+
+
+async def report(driver: Driver) -> dict[str, Any]:
+    answer = await driver.http.get("/market/report", headers=driver.token(Role.OPERATOR))
+    assert answer.status_code == 200
+    return answer.json()
+
+
+async def test_an_empty_market_has_an_empty_report(matching: Driver):
+    assert await report(matching) == {
+        "hosts": [],
+        "median_days_waited": None,
+        "p90_days_waited": None,
+        "sampled": 0,
+        "reasons": {},
+    }
+
+
+async def test_open_placements_are_counted_with_their_hosts_by_country_and_section(matching: Driver):
+    two = company("two", "DE", placement("first"), placement("second"), sector="63")
+    await matching.handle(sender("abroad", country="PT", sector="01", destinations=("MT",)), two)
+    await matching.handle(host("full", capacity=0), company("hosts", "ES", offer("one"), offer("other")))
+    await matching.handle(sender("matched", sector="62"))
+    await matching.run_due()
+    taken = len(await matching.emitted())
+    shown = await report(matching)
+    assert taken == 2
+    [german] = [each for each in shown["hosts"] if each["country"] == "DE"]
+    assert (german["section"], german["placements"]) == ("K", 1)
+    [portuguese] = [each for each in shown["hosts"] if each["country"] == "PT"]
+    assert portuguese == {
+        "country": "PT",
+        "section": "A",
+        "placements": 1,
+        "without_hosts": 1,
+        "hosts_per_placement": 0.0,
+    }
+
+
+async def test_who_waits_is_told_by_programme_days_and_a_change_does_not_begin_anew(matching: Driver):
+    for day in range(10):
+        matching.clock.now_is(NOON + timedelta(days=day))
+        await matching.handle(sender(f"sender {day}", destinations=("MT",)))
+    matching.clock.now_is(NOON + timedelta(days=10))
+    await matching.handle(updated(sender("sender 0", destinations=("CY",)), 2))
+    shown = await report(matching)
+    assert (shown["median_days_waited"], shown["p90_days_waited"]) == (5, 9)
+
+
+async def test_what_stands_in_the_way_of_those_without_hosts_is_counted(matching: Driver):
+    await matching.handle(
+        sender("one", destinations=("MT",)), sender("two", languages=()), host(), host("at home", "DE")
+    )
+    await matching.run_due()
+    shown = await report(matching)
+    assert shown["sampled"] == 2
+    assert shown["reasons"] == {"same_country": 2, "destination": 1, "language": 1}
+
+
+async def test_a_placement_whose_match_came_to_nothing_waits_again(matching: Driver):
+    await matching.handle(sender(), host())
+    await matching.run_due()
+    [proposal] = await matching.emitted()
+    assert isinstance(proposal, MatchProposed)
+    assert (await report(matching))["hosts"] == []
+    await matching.handle(declined(proposal))
+    await matching.run_due()
+    assert (await report(matching))["reasons"] == {"met": 1}
+
+
+@pytest.mark.parametrize("role", [Role.COMPANY, Role.ANALYST])
+async def test_only_operators_see_it(matching: Driver, role: Role):
+    answer = await matching.http.get("/market/report", headers=matching.token(role, sender().company_id))
+    assert answer.status_code == 403

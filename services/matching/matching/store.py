@@ -576,7 +576,17 @@ _OBSTACLE = """
 """
 """The name of the first hard constraint that a pair breaks, in the order of ``domain.Obstacle``; null if it breaks none."""
 _DAYS = "(least(placement.last_day, offer.last_day) - greatest(placement.first_day, offer.first_day, $2::date) + 1)"
-_COMPARED = "country, working_languages, first_day, last_day, min_days, max_days"
+_WITH_OFFERS = """
+    (select offer_id, country, working_languages, first_day, last_day, min_days, max_days, capacity, skills_taught, skills_needed
+     from offers limit $5) offer
+    join placements placement on placement_id = $1
+"""
+_WITH_PLACEMENTS = """
+    (select placement_id, country, working_languages, first_day, last_day, min_days, max_days, destinations, skills_sought,
+            skills_brought
+     from placements limit $5) placement
+    join offers offer on offer_id = $1
+"""
 COUNTED = 100_000
 """Ends of the other side that are looked at, at most, to count what stands in the way."""
 
@@ -588,15 +598,11 @@ async def obstacles(
     if isinstance(end, OpenPlacement):
         id_, brings, seeks = end.terms.placement_id, end.terms.skills_brought, end.terms.skills_sought
         training = "offer.skills_taught && $3::text[] or offer.skills_needed && $4::text[]"
-        pairs = f"(select {_COMPARED}, offer_id, capacity, skills_taught, skills_needed from offers limit $5) offer"
-        pairs += " join placements placement on placement_id = $1"
+        pairs = _WITH_OFFERS
     else:
         id_, brings, seeks = end.terms.offer_id, end.terms.skills_taught, end.terms.skills_needed
         training = "placement.skills_brought && $3::text[] or placement.skills_sought && $4::text[]"
-        pairs = (
-            f"(select {_COMPARED}, placement_id, destinations, skills_sought, skills_brought from placements limit $5)"
-        )
-        pairs += " placement join offers offer on offer_id = $1"
+        pairs = _WITH_PLACEMENTS
     obstacle = _OBSTACLE.format(days=_DAYS, least=MIN_STAY_DAYS, training=training)
     rows = await tx.connection.fetch(
         f"select {obstacle} as obstacle, count(*) from {pairs} group by 1",  # noqa: S608 - of constants

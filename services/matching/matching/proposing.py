@@ -1,16 +1,18 @@
 """How a pair becomes a match: looked at again under its locks, reserved, and handed to exchange."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import cast
 from uuid import UUID
 
 from chassis.transaction import Transaction
+from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.refusal import Invalid, Refused
 from sojourn_contracts.vocabulary import Side
 
 from matching import domain, planning, store
-from matching.domain import Obstacle, OpenOffer, OpenPlacement, Parameters
+from matching.domain import Obstacle, OpenOffer, OpenPlacement, Score
 from matching.settings import MatchingSettings
 
 SEARCH = "matching"
@@ -29,27 +31,44 @@ _WHY_NOT = {
 }
 
 
-async def propose(
-    tx: Transaction, placement: OpenPlacement, offer: OpenOffer, parameters: Parameters, initiator: str = SEARCH
-) -> UUID | None:
-    """Reserves the slot and emits the match. None if somebody was faster, which the locks should prevent.
+@dataclass(frozen=True)
+class Wanted:
+    """A pair that fits, looked at under its locks, and who asked for it; ``tx`` works for what led to it."""
 
-    Under the first attempt's id, unless that was erased: nobody would hear of a match under an erased id.
+    tx: Transaction
+    placement: OpenPlacement
+    offer: OpenOffer
+    fit: Score
+    initiator: str = SEARCH
+
+    def proposal(self, attempt: int) -> MatchProposed:
+        settings = cast(MatchingSettings, self.tx.settings)
+        match_id = planning.match_id(self.placement.terms.placement_id, self.offer.terms.offer_id, attempt)
+        expires_at = planning.expiry(self.tx.now, settings.proposal_days)
+        return planning.proposal(match_id, self.placement, self.offer, self.fit, expires_at, self.initiator)
+
+
+async def propose(wanted: Sequence[Wanted]) -> list[UUID | None]:
+    """Reserves the slots and emits the matches, whose ids it gives; None where somebody was faster, which the locks should prevent.
+
+    A match gets the first attempt's id, unless that was erased: nobody would hear of a match under an erased id.
     """
-    fit = domain.score(placement, offer, parameters)
-    if fit is None:
-        return None
-    settings = cast(MatchingSettings, tx.settings)
-    expires_at = planning.expiry(tx.now, settings.proposal_days)
+    made = dict[int, UUID]()
+    left = dict(enumerate(wanted))
     for attempt in count(1):
-        match_id = planning.match_id(placement.terms.placement_id, offer.terms.offer_id, attempt)
-        proposal = planning.proposal(match_id, placement, offer, fit, expires_at, initiator)
-        if await store.reserve(tx, proposal):
-            tx.emit(proposal)
-            return match_id
-        if not await store.knows_match(tx, match_id):
-            return None
-    raise AssertionError
+        if not left:
+            break
+        tx = wanted[0].tx
+        proposals = {number: each.proposal(attempt) for number, each in left.items()}
+        reserved = await store.reserve(tx, list(proposals.values()))
+        for number, proposal in proposals.items():
+            if proposal.match_id in reserved:
+                wanted[number].tx.emit(proposal)
+                made[number] = proposal.match_id
+        refused = {number: each.match_id for number, each in proposals.items() if each.match_id not in reserved}
+        known = await store.known_matches(tx, list(refused.values())) if refused else set[UUID]()
+        left = {number: wanted[number] for number, match_id in refused.items() if match_id in known}
+    return [made.get(number) for number in range(len(wanted))]
 
 
 async def ask_for(tx: Transaction, placement_id: UUID, offer_id: UUID, side: Side) -> UUID | None:
@@ -75,9 +94,8 @@ async def ask_for(tx: Transaction, placement_id: UUID, offer_id: UUID, side: Sid
         forever = Obstacle.TAKEN
     if forever is not None:
         raise Refused(forever.value, _WHY_NOT[forever])
-    match_id = None
-    if domain.obstacle(placement, offer, parameters) is None:
-        match_id = await propose(tx, placement, offer, parameters, side.value)
+    fit = domain.score(placement, offer, parameters)
+    [match_id] = await propose([Wanted(tx, placement, offer, fit, side.value)]) if fit else [None]
     if match_id is None:
         await store.keep_interest(tx, placement_id, offer_id, side)
     return match_id

@@ -296,17 +296,13 @@ async def ends_of(tx: Transaction, company_ids: Sequence[UUID]) -> dict[UUID, En
     return found
 
 
-async def save_edges(
-    tx: Transaction, company_ids: Sequence[UUID], found: Sequence[tuple[UUID, UUID, Sequence[Candidate]]]
-) -> None:
-    """Keeps whom each end (company, end, candidates) fits best, in place of all that was kept of these companies' ends.
+async def save_edges(tx: Transaction, ends: Mapping[UUID, Ends], found: Mapping[UUID, Sequence[Candidate]]) -> None:
+    """Keeps whom each end of these companies fits best, in place of all that was kept of their ends.
 
     Nobody waits for anybody: no two searches for one company run at once.
     """
     await tx.connection.execute(
-        "delete from edges where company_id = any ($1) and end_id <> all ($2)",
-        company_ids,
-        [end_id for _, end_id, _ in found],
+        "delete from edges where company_id = any ($1) and end_id <> all ($2)", list(ends), list(found)
     )
     await tx.connection.executemany(
         """
@@ -315,8 +311,9 @@ async def save_edges(
         set company_id = excluded.company_id, others = excluded.others, scores = excluded.scores
         """,
         [
-            (company_id, end_id, [each.id for each in candidates], [each.score for each in candidates])
-            for company_id, end_id, candidates in found
+            (company_id, end_id, [each.id for each in found[end_id]], [each.score for each in found[end_id]])
+            for company_id, theirs in ends.items()
+            for end_id in theirs.all
         ],
     )
 
@@ -340,44 +337,36 @@ async def open_edges(connection: Connection) -> list[tuple[UUID, UUID, int]]:
     return [(row["placement_id"], row["offer_id"], row["score"]) for row in rows]
 
 
-async def pair_if_free(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
-    """Both as they are now, locked until the transaction ends; None when one is gone or somebody else is at it."""
-    return await _locked_pair(tx, placement_id, offer_id, "for update skip locked")
+async def locked_if_free(
+    tx: Transaction, placement_ids: Sequence[UUID], offer_ids: Sequence[UUID]
+) -> list[OpenPlacement | OpenOffer]:
+    """Those that are on the market and that nobody else is at, as they are now, locked until the transaction ends."""
+    return await _locked(tx, placement_ids, offer_ids, "for update skip locked")
 
 
 async def locked_pair(tx: Transaction, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
-    """The same, but waits for who is at one of them; None when one is gone."""
-    return await _locked_pair(tx, placement_id, offer_id, "for update")
+    """Both as they are now, locked until the transaction ends; waits for who is at one. None when one is not on the market."""
+    found = await _locked(tx, [placement_id], [offer_id], "for update")
+    match found:
+        case [OpenPlacement() as placement, OpenOffer() as offer]:
+            return placement, offer
+        case _:
+            return None
 
 
-async def _locked_pair(
-    tx: Transaction, placement_id: UUID, offer_id: UUID, locking: str
-) -> tuple[OpenPlacement, OpenOffer] | None:
-    """What matches say is read in a statement of its own after the locks, so that it sees what was committed up to then."""
-    placement = await tx.connection.fetchrow(
-        f"select company_id, country, sector, terms from placements where placement_id = $1 {locking}",  # noqa: S608
-        placement_id,
+async def _locked(
+    tx: Transaction, placement_ids: Sequence[UUID], offer_ids: Sequence[UUID], locking: str
+) -> list[OpenPlacement | OpenOffer]:
+    """They are read in statements of their own after the locks, so that these see what was committed up to then."""
+    placements = await tx.connection.fetch(
+        f"select placement_id as id from placements where placement_id = any ($1) {locking}",  # noqa: S608
+        placement_ids,
     )
-    if placement is None:
-        return None
-    offer = await tx.connection.fetchrow(
-        f"select company_id, country, sector, terms from offers where offer_id = $1 {locking}",  # noqa: S608
-        offer_id,
+    offers = await tx.connection.fetch(
+        f"select offer_id as id from offers where offer_id = any ($1) {locking}",  # noqa: S608
+        offer_ids,
     )
-    if offer is None:
-        return None
-    standing = await tx.connection.fetchrow(
-        """
-        select exists (select from matches where placement_id = $1 and (live or state = 'completed')) as taken,
-               (select count(*) from matches where offer_id = $2 and live) as held,
-               exists (select from matches where placement_id = $1 and offer_id = $2) as met
-        """,
-        placement_id,
-        offer_id,
-    )
-    assert standing is not None  # noqa: S101
-    met = [offer_id] if standing["met"] else []
-    return _placement(placement, standing["taken"], met), _offer(offer, standing["held"])
+    return await ends(tx.connection, [row["id"] for row in (*placements, *offers)])
 
 
 @dataclass(frozen=True)
@@ -435,30 +424,32 @@ async def fulfilled(tx: Transaction, placement_id: UUID) -> bool:
     )
 
 
-async def knows_match(tx: Transaction, match_id: UUID) -> bool:
-    return bool(await tx.connection.fetchval("select exists (select from matches where match_id = $1)", match_id))
+async def known_matches(tx: Transaction, match_ids: Sequence[UUID]) -> set[UUID]:
+    rows = await tx.connection.fetch("select match_id from matches where match_id = any ($1)", match_ids)
+    return {row["match_id"] for row in rows}
 
 
-async def reserve(tx: Transaction, proposal: MatchProposed) -> bool:
-    """Makes a match, which from now on holds a place of its offer. False if the table knows better, which changes nothing."""
-    return bool(
-        await tx.connection.fetchval(
-            """
-            insert into matches (match_id, state, made_here, placement_id, offer_id, sender_id, host_id,
-                                 proposed_at, proposal)
-            values ($1, 'proposed', true, $2, $3, $4, $5, $6, $7)
-            on conflict do nothing
-            returning true
-            """,
-            proposal.match_id,
-            proposal.placement_id,
-            proposal.offer_id,
-            proposal.sender_id,
-            proposal.host_id,
-            tx.now,
-            proposal.model_dump_json(),
-        )
+async def reserve(tx: Transaction, proposals: Sequence[MatchProposed]) -> set[UUID]:
+    """Makes matches, which from now on hold a place of their offers; the ids of those that the table did not know better about."""
+    rows = await tx.connection.fetch(
+        """
+        insert into matches (match_id, state, made_here, placement_id, offer_id, sender_id, host_id,
+                             proposed_at, proposal)
+        select match_id, 'proposed', true, placement_id, offer_id, sender_id, host_id, $6, proposal::jsonb
+        from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $7::text[])
+            as told(match_id, placement_id, offer_id, sender_id, host_id, proposal)
+        on conflict do nothing
+        returning match_id
+        """,
+        [each.match_id for each in proposals],
+        [each.placement_id for each in proposals],
+        [each.offer_id for each in proposals],
+        [each.sender_id for each in proposals],
+        [each.host_id for each in proposals],
+        tx.now,
+        [each.model_dump_json() for each in proposals],
     )
+    return {row["match_id"] for row in rows}
 
 
 async def locked_or_blank_match(tx: Transaction, match_id: UUID) -> Match:

@@ -1,0 +1,149 @@
+"""What matching does when searches for companies are due: whom their ends fit is kept, and the best pairs are proposed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import cast
+from uuid import UUID
+
+from chassis.doors import Work, on_all_due
+from chassis.transaction import Transaction
+
+from matching import domain, planning, store
+from matching.domain import Obstacle, OpenOffer, OpenPlacement
+from matching.index import Candidate
+from matching.proposing import SEARCH, Wanted, propose
+from matching.replica import Replica
+from matching.store import Ends
+
+BUSY = timedelta(milliseconds=100)
+"""Wall time after which a search looks again at what somebody else was at."""
+EDGES = 20
+"""Candidates of each end that are kept: the planner loses almost nothing by knowing no more of them."""
+
+
+@dataclass
+class _Market:
+    """The market as one batch of searches sees it.
+
+    What it holds is locked until the transaction ends: nobody else takes or changes it, so it is as the batch itself leaves it.
+    """
+
+    replica: Replica
+    today: date
+    found: dict[UUID, list[Candidate]]
+    """By end, the best that are kept as edges."""
+    held: dict[UUID, OpenPlacement | OpenOffer | None] = field(
+        default_factory=dict[UUID, OpenPlacement | OpenOffer | None]
+    )
+    """None for what is gone, or somebody else is at."""
+    settled: set[UUID] = field(default_factory=set[UUID])
+    """Ends that need nobody more."""
+    postponed: set[UUID] = field(default_factory=set[UUID])
+    """Placements that somebody else is at, or at whose best host: they take no lesser one meanwhile."""
+    wanted: list[Wanted] = field(default_factory=list[Wanted])
+
+    def pairs(self, ends: Ends) -> Iterator[tuple[UUID, UUID]]:
+        """The pairs (placement, offer) that these ends are part of, best first.
+
+        More than are kept as edges are looked for only where all of those went to others.
+        """
+        found, seen, k = {end_id: self.found[end_id] for end_id in ends.all}, 0, EDGES
+        while found:
+            yield from planning.ranked(
+                (end_id, each.id, each.score) if end_id in ends.placements else (each.id, end_id, each.score)
+                for end_id, candidates in found.items()
+                for each in candidates[seen:]
+            )
+            more = [end_id for end_id, candidates in found.items() if len(candidates) == k]
+            seen, k = k, 5 * k
+            found = {
+                end_id: self.replica.candidates(end_id, k, self.today) for end_id in more if end_id not in self.settled
+            }
+
+    async def hold(self, tx: Transaction, placement_ids: Iterable[UUID], offer_ids: Iterable[UUID]) -> None:
+        """Locks those that it does not hold yet, if they are free."""
+        placements = set(placement_ids) - self.held.keys()
+        offers = set(offer_ids) - self.held.keys()
+        if placements or offers:
+            self.held |= dict.fromkeys((*placements, *offers))
+            for end in await store.locked_if_free(tx, list(placements), list(offers)):
+                self.held[end.terms.placement_id if isinstance(end, OpenPlacement) else end.terms.offer_id] = end
+
+
+@on_all_due("search")
+async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
+    """Finds whom the placements and offers of companies fit best, keeps that as edges, and proposes: what companies asked for
+    themselves, as far as it is within reach of these ends, then company by company, best first, as long as slots last.
+
+    The index is a hint: what it names is locked and looked at again. So a proposal of another process, or of this very
+    transaction, that it does not know yet gives no slot twice.
+    """
+    tx = works[0][1]
+    replica = cast(Replica, tx.prepared)
+    searching = {UUID(work.subject): (work, each) for work, each in works}
+    ends = await store.ends_of(tx, list(searching))
+    if not await replica.catch_up(tx.connection):
+        for company_id, (work, each) in searching.items():
+            _search_again(each, company_id, work.at)
+        return
+    today = tx.now.date()
+    found = {end_id: replica.candidates(end_id, EDGES, today) for theirs in ends.values() for end_id in theirs.all}
+    await store.save_edges(tx, ends, found)
+    market = _Market(replica, today, found)
+    await _hold_the_best(tx, ends, market)
+    within_reach = {*found, *(each.id for candidates in found.values() for each in candidates)}
+    for wish in await store.interests_in(tx, list(within_reach)):
+        if await _choose(tx, [(wish.placement_id, wish.offer_id)], market, wish.side):
+            _search_again(tx, wish.sender_id, tx.now)
+    for company_id, (work, each) in searching.items():
+        if await _choose(each, market.pairs(ends[company_id]), market):
+            _search_again(each, company_id, work.at)
+    for wanted, match_id in zip(market.wanted, await propose(market.wanted), strict=True):
+        if match_id is None:
+            _search_again(wanted.tx, wanted.placement.home.company_id, tx.now)
+
+
+def _search_again(tx: Transaction, company_id: UUID, at: datetime) -> None:
+    tx.schedule("search", company_id, at, not_before=datetime.now(UTC) + BUSY)
+
+
+async def _hold_the_best(tx: Transaction, ends: dict[UUID, Ends], market: _Market) -> None:
+    """Each end and its best candidate, all at once: most proposals come of these."""
+    placements, offers = set[UUID](), set[UUID]()
+    for theirs in ends.values():
+        for mine, others, end_ids in ((placements, offers, theirs.placements), (offers, placements, theirs.offers)):
+            for end_id in end_ids:
+                if best := market.found[end_id][:1]:
+                    mine.add(end_id)
+                    others.add(best[0].id)
+    await market.hold(tx, placements, offers)
+
+
+async def _choose(
+    tx: Transaction, pairs: Iterable[tuple[UUID, UUID]], market: _Market, initiator: str = SEARCH
+) -> bool:
+    """Takes pairs (placement, offer) in this order, as long as slots last. True if somebody else was at one of them."""
+    parameters, somebody_was = planning.parameters(market.today), False
+    for placement_id, offer_id in pairs:
+        if placement_id in market.settled or offer_id in market.settled:
+            continue
+        await market.hold(tx, [placement_id], [offer_id])
+        placement, offer = market.held[placement_id], market.held[offer_id]
+        if not isinstance(placement, OpenPlacement) or not isinstance(offer, OpenOffer):
+            market.postponed.add(placement_id)
+        if placement_id in market.postponed:
+            somebody_was = True
+            continue
+        assert isinstance(placement, OpenPlacement) and isinstance(offer, OpenOffer)  # noqa: S101
+        fit = domain.score(placement, offer, parameters)
+        if fit is not None:
+            market.wanted.append(Wanted(tx, placement, offer, fit, initiator))
+            market.held[placement_id] = replace(placement, taken=True)
+            market.held[offer_id] = replace(offer, held=offer.held + 1)
+            market.settled.add(placement_id)
+        elif (hindrance := domain.obstacle(placement, offer, parameters)) is Obstacle.CAPACITY:
+            market.settled.add(offer_id)
+        elif hindrance is Obstacle.TAKEN:
+            market.settled.add(placement_id)
+    return somebody_was

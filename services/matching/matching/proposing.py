@@ -49,7 +49,7 @@ class Wanted:
 
 
 async def propose(wanted: Sequence[Wanted]) -> list[UUID | None]:
-    """Reserves the slots and emits the matches, whose ids it gives; None where somebody was faster, which the locks should prevent.
+    """Reserves slots, emits the matches and gives their ids; None where somebody was faster, which the locks should prevent.
 
     A match gets the first attempt's id, unless that was erased: nobody would hear of a match under an erased id.
     """

@@ -61,6 +61,13 @@ class _Market:
                 end_id: self.replica.candidates(end_id, k, self.today) for end_id in more if end_id not in self.settled
             }
 
+    def pair(self, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
+        """Both, if it holds them and the placement is not postponed."""
+        placement, offer = self.held[placement_id], self.held[offer_id]
+        if placement_id in self.postponed or not isinstance(placement, OpenPlacement):
+            return None
+        return (placement, offer) if isinstance(offer, OpenOffer) else None
+
     async def hold(self, tx: Transaction, placement_ids: Iterable[UUID], offer_ids: Iterable[UUID]) -> None:
         """Locks those that it does not hold yet, if they are free."""
         placements = set(placement_ids) - self.held.keys()
@@ -129,13 +136,12 @@ async def _choose(
         if placement_id in market.settled or offer_id in market.settled:
             continue
         await market.hold(tx, [placement_id], [offer_id])
-        placement, offer = market.held[placement_id], market.held[offer_id]
-        if not isinstance(placement, OpenPlacement) or not isinstance(offer, OpenOffer):
+        pair = market.pair(placement_id, offer_id)
+        if pair is None:
             market.postponed.add(placement_id)
-        if placement_id in market.postponed:
             somebody_was = True
             continue
-        assert isinstance(placement, OpenPlacement) and isinstance(offer, OpenOffer)  # noqa: S101
+        placement, offer = pair
         fit = domain.score(placement, offer, parameters)
         if fit is not None:
             market.wanted.append(Wanted(tx, placement, offer, fit, initiator))

@@ -430,7 +430,7 @@ async def known_matches(tx: Transaction, match_ids: Sequence[UUID]) -> set[UUID]
 
 
 async def reserve(tx: Transaction, proposals: Sequence[MatchProposed]) -> set[UUID]:
-    """Makes matches, which from now on hold a place of their offers; the ids of those that the table did not know better about."""
+    """Makes matches, which from now on hold places of their offers; not those about which the table knows better."""
     rows = await tx.connection.fetch(
         """
         insert into matches (match_id, state, made_here, placement_id, offer_id, sender_id, host_id,

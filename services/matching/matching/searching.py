@@ -20,6 +20,8 @@ BUSY = timedelta(milliseconds=100)
 """Wall time after which a search looks again at what somebody else was at."""
 EDGES = 20
 """Candidates of each end that are kept: the planner loses almost nothing by knowing no more of them."""
+AHEAD = 3
+"""Candidates of each end that a batch locks at once, before it knows which of them it needs."""
 
 
 @dataclass
@@ -116,14 +118,14 @@ def _search_again(tx: Transaction, company_id: UUID, at: datetime) -> None:
 
 
 async def _hold_the_best(tx: Transaction, ends: dict[UUID, Ends], market: _Market) -> None:
-    """Each end and its best candidate, all at once: most proposals come of these."""
+    """Each end and its best candidates, all at once: most proposals come of these."""
     placements, offers = set[UUID](), set[UUID]()
     for theirs in ends.values():
         for mine, others, end_ids in ((placements, offers, theirs.placements), (offers, placements, theirs.offers)):
             for end_id in end_ids:
-                if best := market.found[end_id][:1]:
+                if best := market.found[end_id][:AHEAD]:
                     mine.add(end_id)
-                    others.add(best[0].id)
+                    others.update(each.id for each in best)
     await market.hold(tx, placements, offers)
 
 

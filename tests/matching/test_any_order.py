@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from chassis.inbox import Arrival, arrival
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matching.domain import offers_of, placements_of, score
@@ -13,7 +14,7 @@ from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, Company
 from sojourn_contracts.event import Event
 from sojourn_contracts.match import MatchProposed
 
-from tests.chassis_driver import Driver
+from tests.chassis_driver import Driver, record
 from tests.matching.conftest import empty
 from tests.matching.endings import agreed, cancelled, completed, declined
 from tests.matching.market import NOON, PARAMETERS, host, named, offer, placement, sender, updated
@@ -91,6 +92,15 @@ async def test_whatever_order_events_come_in_the_same_is_known(matching: Driver,
     assert one == other
 
 
+@given(told=tellings())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_told_in_one_batch_the_same_is_known_as_one_by_one(matching: Driver, told: tuple[list[Told], list[Told]]):
+    one_by_one = await _known_after(matching, told[0])
+    await empty(matching)
+    await matching.deliver(*(_arrival(each) for each in told[1]))
+    assert await _known(matching) == one_by_one
+
+
 @given(told=st.lists(st.sampled_from(EVERYTHING), min_size=1, max_size=6), data=st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_order_events_come_in_no_slot_is_given_twice(
@@ -139,10 +149,18 @@ async def _known_after(driver: Driver, telling: Sequence[Told]) -> dict[str, lis
     await empty(driver)
     for each in telling:
         await _tell(driver, each)
+    return await _known(driver)
+
+
+async def _known(driver: Driver) -> dict[str, list[Any]]:
     return {
         table: [tuple(row) for row in await driver.rows(f"select {columns} from {table} order by 1")]
         for table, columns in KNOWN.items()
     }
+
+
+def _arrival(told: Told) -> Arrival:
+    return arrival(record(told.event, told.subject) if isinstance(told, Tombstone) else record(told))
 
 
 async def _tell(driver: Driver, told: Told) -> None:

@@ -109,6 +109,16 @@ async def test_of_many_pairs_that_come_at_the_same_moment_to_two_processes_every
     assert len({proposal.placement_id for proposal in proposals}) == PAIRS
 
 
+async def test_batches_that_name_the_same_companies_in_other_orders_do_not_wait_for_each_other(workers: list[Driver]):
+    one, other, *_ = workers
+    for revision in range(2, 22):
+        profiles = [updated(company(f"company {n}", "DE", placement(f"placement {n}")), revision) for n in range(10)]
+        random.shuffle(profiles)
+        await asyncio.gather(one.handle_together(*profiles), other.handle_together(*profiles[::-1]))
+    assert {row["revision"] for row in await one.rows("select revision from companies")} == {21}
+    assert len(await one.rows("select from placements")) == 10
+
+
 async def test_a_search_sees_what_was_committed_after_its_transaction_began(workers: list[Driver]):
     one, other, *_ = workers
     await one.handle(sender())

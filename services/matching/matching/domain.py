@@ -295,4 +295,9 @@ def _affinity(one: Sector, other: Sector) -> int:
     """Whole within a NACE division, half within a section."""
     if one == other:
         return WHOLE
-    return WHOLE // 2 if bisect(_SECTION_STARTS, int(one)) == bisect(_SECTION_STARTS, int(other)) else 0
+    return WHOLE // 2 if section(one) == section(other) else 0
+
+
+def section(sector: Sector) -> int:
+    """Of NACE Rev. 2.1: A is 1, V is 22; 0 for a code below the first division."""
+    return bisect(_SECTION_STARTS, int(sector))

@@ -123,6 +123,11 @@ class Ends:
         """The UUID of a row."""
         return UUID(int=int(self.key[number]) << 64 | number)
 
+    @staticmethod
+    def number(id_: UUID) -> int:
+        """The row that has the id."""
+        return id_.int & 0xFFFF_FFFF_FFFF_FFFF
+
     @cached_property
     def section(self) -> Column:
         """NACE section, as an ordinal. (n)"""
@@ -157,7 +162,8 @@ _FIELDS = tuple(np.uint64(((1 << width) - 1) << shift) for shift, width in ((0, 
 class Market:
     """Everybody who arrives, and what scores depend on besides."""
 
-    companies: int
+    arrival: Column
+    """Day on which each company arrives, in order; those too that neither send nor host. (companies)"""
     placements: Ends
     offers: Ends
     parameters: Parameters
@@ -285,7 +291,7 @@ def generate(companies: int, seed: int = 7) -> Market:
     placements = ends(Side.SENDER, _PLACEMENTS * sends / sizes, wished=(1, 5), given=(1, 5))
     offers = ends(Side.HOST, _OFFERS * hosts / sizes, wished=(0, 5), given=(2, 6))
     parameters = Parameters(START, _rarity(placements, offers), _relations(rng))
-    return Market(companies, placements, offers, parameters)
+    return Market(arrival, placements, offers, parameters)
 
 
 def numpy_scan(market: Market, query: End, k: int) -> list[tuple[UUID, int]]:

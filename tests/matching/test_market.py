@@ -73,7 +73,7 @@ def test_the_same_seed_makes_the_same_market():
 
 def test_a_market_is_as_large_and_as_skewed_as_it_says():
     market = generate(20_000)
-    size = market.companies
+    size = len(market.arrival)
     assert len(market.placements) / size == pytest.approx(0.96, rel=0.05)
     assert len(market.offers) / size == pytest.approx(0.70, rel=0.05)
     assert market.offers.capacity.sum() / size == pytest.approx(1.08, rel=0.05)

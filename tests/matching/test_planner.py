@@ -19,14 +19,13 @@ from matching.planner import (
     Verdict,
     aspirations,
     greedy,
-    plan,
     release,
     solve,
 )
 
 from tests.matching.market import TODAY, named
 
-PARAMETERS = PlannerParameters(hold_days=21, urgent_days=8, newcomers=600)
+PARAMETERS = PlannerParameters(hold_days=21, urgent_days=8)
 PLACEMENTS = tuple(named(f"placement {number}") for number in range(4))
 OFFERS = tuple(named(f"offer {number}") for number in range(3))
 PAIR = Edge(PLACEMENTS[0], OFFERS[0], 500_000)
@@ -189,16 +188,3 @@ def test_everything_chosen_is_either_released_or_held(market: Market):
     everything, nothing = release(chosen, hopes, ages, deadlines, TODAY, replace(PARAMETERS, hold_days=0))
     assert [each.edge for each in everything] == chosen
     assert nothing == []
-
-
-@pytest.mark.parametrize(
-    ("newcomers", "expected"),
-    [(599, ([Verdict(PAIR, Reason.THIN_MARKET)], [])), (600, ([], [Verdict(PAIR, Reason.WAITING)]))],
-)
-def test_only_in_a_market_to_which_enough_come_anybody_waits(
-    newcomers: int, expected: tuple[list[Verdict], list[Verdict]]
-):
-    hopes = {PAIR.placement: 10**6, PAIR.offer: 10**6}
-    deadlines = {PAIR.placement: date.max, PAIR.offer: date.max}
-    found = plan([PAIR], {PAIR.offer: 1}, hopes, {PAIR.placement: 0}, deadlines, newcomers, TODAY, PARAMETERS)
-    assert found == expected

@@ -1,16 +1,14 @@
 """Which of the pairs that fit to propose today: the assignment that is worth most, sent once it is worth as much as waiting.
 
 Pure and reproducible like the domain. Proposing to each newcomer its best at once finds nearly as many matches as an oracle, at
-three quarters of their worth: good ends go to whoever came first. So a market of some size is solved as a whole every day, and a
-pair of the solution is held back as long as its two ends can expect a better one, which they judge by the best they were ever
-seen with.
+three quarters of their worth: good ends go to whoever came first. So the market is solved as a whole every day, and a pair of the
+solution is held back as long as its two ends can expect a better one, which they judge by the best they were ever seen with.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
-from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,8 +25,6 @@ class Edge(NamedTuple):
 class Reason(StrEnum):
     """Why a chosen pair is proposed, or not yet."""
 
-    THIN_MARKET = "thin_market"
-    """Proposed: so few come that nobody waits."""
     ASPIRATION = "aspiration"
     """Proposed: worth as much as its ends can expect."""
     AGE = "age"
@@ -48,37 +44,12 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannerParameters:
-    """How long to wait for better pairs, and in what markets at all; the values are those that ``bench_market.py`` measures."""
+    """How long to wait for better pairs; the values are those that ``bench_market.py`` measures, and they suit any size."""
 
     hold_days: int = 21
     """Days that a placement is on the market from which on its pairs are not held; longer finds better pairs, later."""
     urgent_days: int = 8
     """Days to an end's deadline, or fewer, at which a pair is not held: the companies need some to agree."""
-    newcomers: int = 600
-    """Companies that came in the last 30 days, below which nobody waits: waiting for so few is in vain."""
-
-
-def plan(
-    edges: Collection[Edge],
-    places: Mapping[UUID, int],
-    aspirations: Mapping[UUID, int],
-    ages: Mapping[UUID, int],
-    deadlines: Mapping[UUID, date],
-    newcomers: int,
-    today: date,
-    parameters: PlannerParameters,
-) -> tuple[list[Verdict], list[Verdict]]:
-    """What to propose today, and what was chosen but is held.
-
-    Args:
-        edges, places: the open market, as ``solve`` takes it.
-        aspirations, ages, deadlines, today: as ``release`` takes them.
-        newcomers: companies that came in the last 30 days.
-        parameters: those in force.
-    """
-    if newcomers < parameters.newcomers:
-        return [Verdict(edge, Reason.THIN_MARKET) for edge in greedy(edges, places)], []
-    return release(solve(edges, places), aspirations, ages, deadlines, today, parameters)
 
 
 def solve(edges: Collection[Edge], places: Mapping[UUID, int]) -> list[Edge]:
@@ -100,20 +71,21 @@ def solve(edges: Collection[Edge], places: Mapping[UUID, int]) -> list[Edge]:
     import numpy as np
     from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
-    placements = sorted({edge.placement for edge in edges}, key=attrgetter("int"))
-    offers = sorted({edge.offer for edge in edges}, key=attrgetter("int"))
-    row = {placement: node for node, placement in enumerate(placements)}
-    column = {offer: node for node, offer in enumerate(offers, len(placements))}
-    tails = np.array([row[edge.placement] for edge in edges], np.int32)
-    heads = np.array([column[edge.offer] for edge in edges], np.int32)
+    # the ids as integers: their order is the same, and they hash and compare several times as fast
+    sent, hosted = [edge.placement.int for edge in edges], [edge.offer.int for edge in edges]
+    placements, offers = sorted(set(sent)), sorted(set(hosted))
+    node = {end: number for number, end in enumerate((*placements, *offers))}
+    tails = np.array([node[placement] for placement in sent], np.int32)
+    heads = np.array([node[offer] for offer in hosted], np.int32)
     costs = -np.array([edge.score for edge in edges], np.int64)
-    order = np.lexsort((heads, tails))
+    order = np.argsort(tails.astype(np.int64) * len(node) + heads)
 
+    left = {offer.int: count for offer, count in places.items()}
     sink = len(placements) + len(offers)
     nodes = np.arange(sink + 1, dtype=np.int32)
     inlets, outlets = nodes[: len(placements)], nodes[len(placements) : sink]
     once = np.ones(len(edges), np.int64)
-    free = np.array([max(0, places.get(offer, 0)) for offer in offers], np.int64)
+    free = np.array([max(0, left.get(offer, 0)) for offer in offers], np.int64)
     supplies = np.zeros(sink + 1, np.int64)
     supplies[inlets], supplies[sink] = 1, -len(placements)
 
@@ -149,8 +121,8 @@ def greedy(edges: Iterable[Edge], places: Mapping[UUID, int]) -> list[Edge]:
 def aspirations(before: Mapping[UUID, int], edges: Iterable[Edge]) -> dict[UUID, int]:
     """To each end the best score that it was ever seen with, whatever became of the other end since.
 
-    What was best among those who came stands for what is still to come. Forgetting what is older than 30 days, or aspiring to
-    the best of all who came lately, open or not, changes the worth of what is found by less than a hundredth.
+    What was best among those who came stands for what is still to come. Neither forgetting scores after 30 days nor counting
+    counterparts that were not open any more led to better pairs.
 
     Args:
         before: what this function returned last time.
@@ -158,8 +130,10 @@ def aspirations(before: Mapping[UUID, int], edges: Iterable[Edge]) -> dict[UUID,
     """
     best = dict(before)
     for placement, offer, score in edges:
-        best[placement] = max(score, best.get(placement, 0))
-        best[offer] = max(score, best.get(offer, 0))
+        if score > best.get(placement, -1):
+            best[placement] = score
+        if score > best.get(offer, -1):
+            best[offer] = score
     return best
 
 
@@ -185,15 +159,16 @@ def release(
         parameters: those in force.
     """
 
-    def reason(edge: Edge) -> Reason:
-        if 2 * edge.score >= aspirations.get(edge.placement, 0) + aspirations.get(edge.offer, 0):
-            return Reason.ASPIRATION
-        if ages[edge.placement] >= parameters.hold_days:
-            return Reason.AGE
-        if (min(deadlines[edge.placement], deadlines[edge.offer]) - today).days <= parameters.urgent_days:
-            return Reason.DEADLINE
-        return Reason.WAITING
-
-    verdicts = [Verdict(edge, reason(edge)) for edge in chosen]
-    released = [verdict for verdict in verdicts if verdict.reason is not Reason.WAITING]
-    return released, [verdict for verdict in verdicts if verdict.reason is Reason.WAITING]
+    urgent = today + timedelta(days=parameters.urgent_days)
+    released, held = list[Verdict](), list[Verdict]()
+    for edge in chosen:
+        placement, offer, score = edge
+        if 2 * score >= aspirations.get(placement, 0) + aspirations.get(offer, 0):
+            released.append(Verdict(edge, Reason.ASPIRATION))
+        elif ages[placement] >= parameters.hold_days:
+            released.append(Verdict(edge, Reason.AGE))
+        elif deadlines[placement] <= urgent or deadlines[offer] <= urgent:
+            released.append(Verdict(edge, Reason.DEADLINE))
+        else:
+            held.append(Verdict(edge, Reason.WAITING))
+    return released, held

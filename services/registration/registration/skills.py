@@ -27,7 +27,11 @@ def _spoken(taxonomy: InForce, language: Annotated[str | None, Query(description
     """The language asked for, or the taxonomy's first."""
     if language is not None and language not in taxonomy.languages:
         raise InvalidFields(
-            [FieldError("language", "is not a language of the taxonomy", f"one of {', '.join(taxonomy.languages)}")]
+            [
+                FieldError(
+                    "query.language", "is not a language of the taxonomy", f"one of {', '.join(taxonomy.languages)}"
+                )
+            ]
         )
     return language or taxonomy.languages[0]
 
@@ -102,7 +106,7 @@ async def skills(
     if q is None:
         return [Skill(**_said(taxonomy, skill, language)) for skill in list(taxonomy.skills)[:limit]]
     if not words(q):
-        raise InvalidFields([FieldError("q", "has no word", "the beginning of a word or of several")])
+        raise InvalidFields([FieldError("query.q", "has no word", "the beginning of a word or of several")])
     found = search_in(taxonomy).best(q, limit or 10, language)
     return [
         FoundSkill(**_said(taxonomy, one.skill, language), synonym=one.synonym, occupation=one.occupation)

@@ -8,6 +8,7 @@ from chassis.settings import SettingsError, load
 from exchange import domain
 from exchange.agreement import WrongTerms
 from exchange.settings import ExchangeSettings
+from sojourn_contracts.taxonomy import starter
 from sojourn_contracts.vocabulary import Training, TrainingDirection
 
 from tests.exchange import given
@@ -21,11 +22,16 @@ def test_a_skill_of_another_taxonomy_is_refused():
     assert [fault.path for fault in wrong.value.faults] == ["training.skills.1"]
 
 
-def test_the_setting_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TAXONOMY", str(tmp_path))
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setenv("DATABASE_URL", "postgresql://exchange@db/sojourn")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
     monkeypatch.setenv("JWKS", "jwks.json")
+    return monkeypatch
+
+
+def test_the_setting_names_the_folder(tmp_path: Path, environment: pytest.MonkeyPatch):
+    environment.setenv("TAXONOMY", str(tmp_path))
     for name, content in (
         ("taxonomy", "title,version\nTrades,3\n"),
         ("groups", "id,label_en\n"),
@@ -38,13 +44,6 @@ def test_the_setting_names_the_folder(tmp_path: Path, monkeypatch: pytest.Monkey
         load(ExchangeSettings)
 
 
-def test_without_the_setting_it_is_the_starter_set(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("TAXONOMY", "")
-    settings = ExchangeSettings.model_validate(
-        {
-            "database_url": "postgresql://exchange@db/sojourn",
-            "kafka_bootstrap_servers": "kafka:9092",
-            "jwks": "jwks.json",
-        }
-    )
-    assert "cheese-making" in settings.taxonomy.skills
+def test_without_the_setting_it_is_the_starter_set(environment: pytest.MonkeyPatch):
+    environment.setenv("TAXONOMY", "")
+    assert load(ExchangeSettings).taxonomy is starter()

@@ -166,4 +166,4 @@ def test_a_faulty_taxonomy_ends_the_start_with_every_fault_named(trades: Path, m
 
 def test_the_setting_is_documented_without_a_value():
     [row] = [line for line in describe(RegistrationSettings).splitlines() if line.startswith("TAXONOMY ")]
-    assert row.split()[1:] == "folder of the skills taxonomy in force; unset, the starter set".split(" ")
+    assert " ".join(row.split()) == "TAXONOMY folder of the skills taxonomy in force; unset, the starter set"

@@ -21,6 +21,7 @@ _UNDECOMPOSED = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ħ": "h", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"}
 )
 _AFTER_ALL = "\U0010ffff"
+_MANY = 2_000
 
 
 def words(text: str) -> list[str]:
@@ -104,7 +105,10 @@ class _Index:
         others = [f" {word}" for word in typed if word is not rarest]
         for number in self._words.of(rarest):
             spelt = self._spelt[number]
-            if all(other in spelt for other in others):
+            for other in others:
+                if other not in spelt:
+                    break
+            else:
                 yield self._concepts[number], self._synonyms[number]
 
 
@@ -117,11 +121,20 @@ class _Prefixes:
             numbers.setdefault(key, []).append(number)
         self._keys = sorted(numbers)
         self._numbers = array("I", chain.from_iterable(numbers[key] for key in self._keys))
+        self._kept: dict[str, array[int]] = {}
         self._ends = array("I", accumulate((len(numbers[key]) for key in self._keys), initial=0))
 
-    def of(self, prefix: str) -> list[int]:
-        """The numbers in order; one whose keys begin so more than once comes as often."""
-        return sorted(self._numbers[self._range(prefix)])
+    def of(self, prefix: str) -> Sequence[int]:
+        """The numbers in order; one whose keys begin so more than once comes as often.
+
+        Where there are many, their order is kept: it is a matter of few and short prefixes, which are typed all the time.
+        """
+        found = self._range(prefix)
+        if found.stop - found.start < _MANY:
+            return sorted(self._numbers[found])
+        if prefix not in self._kept:
+            self._kept[prefix] = array("I", sorted(self._numbers[found]))
+        return self._kept[prefix]
 
     def count(self, prefix: str) -> int:
         found = self._range(prefix)

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 from uuid import UUID, uuid5
 
-from sojourn_contracts.taxonomy import starter
+from sojourn_contracts.skills import SKILLS
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS
 
 from pilot.marginals import (
@@ -154,8 +154,7 @@ def _preferred(nace: str, by: Random) -> list[str]:
 
 def skill_weights(nace: str) -> dict[str, int]:
     """How much a sector has to do with each skill (ASSUMPTION): a common skewed demand, and a dozen of its own."""
-    skills = sorted(starter().skills)
-    ranked = Random("skills").sample(skills, len(skills))
+    ranked = Random("skills").sample(sorted(SKILLS), len(SKILLS))
     own = set(Random(f"skills of {nace[:2]}").sample(ranked, min(12, len(ranked))))
     return {skill: weight * (6 if skill in own else 1) for skill, weight in skewed(ranked).items()}
 

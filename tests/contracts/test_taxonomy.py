@@ -122,6 +122,11 @@ def test_a_fault_among_skills_is_named_with_line_and_column(folder: Folder, skil
         ({"skills": "id,label_en,label_de,note\n"}, "skills.csv:1:22: column 'note' is none of id, parents, essential"),
         ({"skills": "id,id,label_en,label_de\n"}, "skills.csv:1:4: column 'id' is there twice"),
         ({"skills": "label_en,label_de\nA,\n"}, "skills.csv:1:1: column 'id' is missing"),
+        ({"skills": "id,label_en,label_de,synonyms_fr\n"}, "skills.csv:1:22: column 'synonyms_fr' is none of id"),
+        (
+            {"skills": 'id,label_en,label_de,parents\nab,"A, ""B"", C",D,woods\n'},
+            "skills.csv:2:20: parent 'woods' of 'ab' is unknown",
+        ),
         ({"skills": "id\nab\n"}, "skills.csv:1:1: a column with labels is missing"),
         ({"groups": "id,label_en\ncrafts,Crafts\nwood,Wood\n"}, "groups.csv:1:1: has labels in"),
         (

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from laptop.clock import StoppedClock
 from laptop.process import until
-from sojourn_contracts.taxonomy import starter
+from sojourn_contracts.skills import SKILLS
 
 from tests.faults.public import PATIENCE, Public, expect
 
@@ -26,7 +26,7 @@ STRANGERS = 60
 STAY = timedelta(days=14)
 
 Form = dict[str, Any]
-_SKILLS = sorted(starter().skills)
+_SKILLS = sorted(SKILLS)
 
 
 @dataclass

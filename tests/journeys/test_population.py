@@ -8,7 +8,7 @@ from pilot.marginals import COUNTRIES, SECTORS
 from pilot.office import office_hour
 from pilot.population import PROGRAMME_DAYS, START, changed, population
 from sojourn_contracts.company import HostingOffer, Placement
-from sojourn_contracts.taxonomy import starter
+from sojourn_contracts.skills import SKILLS
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS
 
 ID = {"placement_id": "00000000-0000-4000-8000-000000000001", "offer_id": "00000000-0000-4000-8000-000000000002"}
@@ -48,10 +48,10 @@ def test_every_company_can_be_admitted(seed: int):
             assert stay["min_days"] <= (last - first).days + 1
         for placement in form["placements"]:
             assert form["country"] not in placement["destinations"]
-            assert {*placement["skills_sought"], *placement["skills_brought"]} <= starter().skills.keys()
+            assert {*placement["skills_sought"], *placement["skills_brought"]} <= SKILLS.keys()
             Placement.model_validate(placement | ID | {"traveller_id": ID["offer_id"]})
         for offer in form["offers"]:
-            assert {*offer["skills_taught"], *offer["skills_needed"]} <= starter().skills.keys()
+            assert {*offer["skills_taught"], *offer["skills_needed"]} <= SKILLS.keys()
             HostingOffer.model_validate(offer | ID)
 
 

@@ -98,6 +98,13 @@ def test_each_language_is_searched_for_itself():
     assert where.best("brot", 10, "en") == []
 
 
+def test_what_begins_thousands_of_words_is_found_in_the_same_order_each_time():
+    where = search({f"s{number:04}": f"Make bread {number:04}" for number in range(3_000, 0, -1)})
+    for _ in range(2):
+        assert best(where, "m", limit=2) == ["s0001", "s0002"]
+        assert best(where, "b m 12", limit=2) == ["s1200", "s1201"]
+
+
 STARTER = SkillSearch(starter())
 
 

@@ -161,6 +161,10 @@ def read(folder: Path) -> Taxonomy:
         raise TaxonomyError(faults)
     if len(about.rows) != 1:
         about.wrong(2, None, "should be one line of title, version and attribution")
+    for line, cells in about.rows:
+        for column in ("title", "version"):
+            if not about.cell(cells, column).strip():
+                about.wrong(line, column, f"{column} is missing")
     if not skills.rows:
         skills.wrong(2, None, "has no skill")
     taken: dict[str, str] = {}
@@ -272,6 +276,11 @@ class _Sheet:
         text = self.cell(cells, column)
         return tuple(map(intern, text.split("|"))) if text else ()
 
+    @cached_property
+    def lines(self) -> Mapping[str, int]:
+        """Id to the first line that has it."""
+        return {self.cell(cells, "id"): line for line, cells in reversed(self.rows)}
+
     def _read(self, path: Path) -> list[str]:
         try:
             data = path.read_bytes().removeprefix(_BOM)
@@ -371,7 +380,6 @@ def _concepts(sheet: _Sheet, taken: dict[str, str]) -> dict[str, Concept]:
         }
         if first not in labels:
             sheet.wrong(line, f"label_{first}", f"{name!r} has no label")
-            continue
         found[name] = Concept(
             name,
             labels,
@@ -387,21 +395,16 @@ def _concepts(sheet: _Sheet, taken: dict[str, str]) -> dict[str, Concept]:
     return found
 
 
-def _lines(sheet: _Sheet) -> dict[str, int]:
-    return {sheet.cell(cells, "id"): line for line, cells in reversed(sheet.rows)}
-
-
 def _check_links(sheet: _Sheet, column: str, concepts: Mapping[str, Concept], known: Iterable[str]) -> None:
     ids = frozenset(known)
-    lines = _lines(sheet)
     for concept in concepts.values():
         links: tuple[str, ...] = getattr(concept, column)
         for link in links:
             if link not in ids:
                 kind = "parent" if column == "parents" else f"{column} skill"
-                sheet.wrong(lines[concept.id], column, f"{kind} {link!r} of {concept.id!r} is unknown", link)
+                sheet.wrong(sheet.lines[concept.id], column, f"{kind} {link!r} of {concept.id!r} is unknown", link)
         if len(set(links)) < len(links):
-            sheet.wrong(lines[concept.id], column, f"{column} of {concept.id!r} name one twice")
+            sheet.wrong(sheet.lines[concept.id], column, f"{column} of {concept.id!r} name one twice")
 
 
 def _check_cycles(sheets: Iterable[tuple[_Sheet, Mapping[str, Concept]]]) -> None:
@@ -421,6 +424,6 @@ def _check_cycles(sheets: Iterable[tuple[_Sheet, Mapping[str, Concept]]]) -> Non
                 trail = list(path)
                 cycle = " > ".join([*trail[trail.index(parent) :], parent])
                 sheet = places[below][0]
-                sheet.wrong(_lines(sheet)[below], "parents", f"is a cycle: {cycle}", parent)
+                sheet.wrong(sheet.lines[below], "parents", f"is a cycle: {cycle}", parent)
             else:
                 path[parent] = iter(places[parent][1].parents)

@@ -134,6 +134,7 @@ def test_a_fault_among_skills_is_named_with_line_and_column(folder: Folder, skil
             "groups.csv:3:6: is a cycle: cr",
         ),
         ({"groups": FILES["groups"] + "iron,joinery,I,\n"}, "groups.csv:4:6: parent 'joinery' of 'iron' is unknown"),
+        ({"taxonomy": "title,version\nTrades,\n"}, "taxonomy.csv:2:8: version is missing"),
         ({"taxonomy": "title,version\n"}, "taxonomy.csv:2:1: should be one line"),
         (
             {"occupations": "id,essential,label_en,label_de\njoiner,joinery|wood,J,\n"},
@@ -147,7 +148,7 @@ def test_a_faulty_file_is_named(folder: Folder, changes: dict[str, str], found: 
 
 
 def test_all_faults_are_named_at_once_in_the_order_of_the_files(folder: Folder):
-    skills = SKILLS_HEADER + "ab,cd|woods,A,\ncd,ab,C,\ncd,,D,\nef,wood,,\n"
+    skills = SKILLS_HEADER + "ab,cd|woods,A,\ncd,ab,C,\ncd,,D,\nef,wood,,\ngh,ef,G,\n"
     assert [fault.split(" ")[0] for fault in faults(folder(skills=skills))] == [
         "skills.csv:2:7:",
         "skills.csv:3:4:",

@@ -16,14 +16,14 @@ MOST_FOUND = 100
 routes = APIRouter()
 
 
-def _in_force(request: Request) -> Taxonomy:
+async def _in_force(request: Request) -> Taxonomy:
     return request.app.state.settings.taxonomy
 
 
 InForce = Annotated[Taxonomy, Depends(_in_force)]
 
 
-def _spoken(taxonomy: InForce, language: Annotated[str | None, Query(description="ISO 639-1")] = None) -> str:
+async def _spoken(taxonomy: InForce, language: Annotated[str | None, Query(description="ISO 639-1")] = None) -> str:
     """The language asked for, or the taxonomy's first."""
     if language is not None and language not in taxonomy.languages:
         raise InvalidFields(
@@ -94,7 +94,7 @@ async def describe(taxonomy: InForce) -> TaxonomyView:
 
 
 @routes.get("/skills")
-async def skills(
+def skills(
     taxonomy: InForce,
     language: Spoken,
     q: Annotated[
@@ -103,6 +103,7 @@ async def skills(
     limit: Annotated[int | None, Query(ge=1, le=MOST_FOUND, description="10 with q, all without it")] = None,
 ) -> list[FoundSkill] | list[Skill]:
     """All skills in the taxonomy's order; with ``q``, the best matches, best first, and what led to them."""
+    # No coroutine, so in a thread: all of a large taxonomy take a fifth of a second, in which others want their answers.
     if q is None:
         return [Skill(**_said(taxonomy, skill, language)) for skill in list(taxonomy.skills)[:limit]]
     if not words(q):

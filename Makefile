@@ -6,10 +6,10 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/u
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo load test test-full up down bench contracts lint clean
+.PHONY: help sync demo load test test-full up down bench bench-matching bench-matching-full contracts lint clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: sync ## a population of companies plays the whole journey; COMPANIES=400 SEED=7 UNTIL=2017-12-31 change it
 	@$(RUN) pilot demo $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(UNTIL),--until $(UNTIL))
@@ -31,6 +31,14 @@ down: sync ## stop what `up` started
 
 bench: sync ## the benchmarks, one JSON line each
 	@set -e; for benchmark in benchmarks/bench_*.py; do $(RUN) python $$benchmark; done
+
+MATCHING_BENCHMARKS = $(wildcard benchmarks/bench_retrieval.py benchmarks/bench_market.py)
+
+bench-matching: sync ## how fast matches are found, and how good those are that the planner chooses; some minutes
+	@set -e; for benchmark in $(MATCHING_BENCHMARKS); do $(RUN) python $$benchmark; done
+
+bench-matching-full: sync ## the same with more and larger markets
+	@set -e; for benchmark in $(MATCHING_BENCHMARKS); do FULL=1 $(RUN) python $$benchmark; done
 
 contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, the README's table
 	@$(RUN) python -m sojourn_contracts.generated

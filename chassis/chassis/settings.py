@@ -246,7 +246,7 @@ def _variable(cls: type[LogSettings], name: str) -> str:
 
 def _default(field: FieldInfo) -> str:
     secret = SecretStr in get_args(field.annotation) or field.annotation is SecretStr
-    return "" if field.default is None or secret else str(field.default)
+    return "" if field.default is None or field.default_factory or secret else str(field.default)
 
 
 def _reason(kind: str, message: str) -> str:

@@ -22,9 +22,8 @@ Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}[0-9A-Z]?$"), Field
 """Coarse on purpose: it stands in public events."""
 Sector = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$"), Field(title="NACE Rev. 2.1 division")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$"), Field(title="ISO 639-1")]
-Skill = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,63}$"), Field(title="Id of a skill in the taxonomy in force")
-]
+SKILL_ID = r"^[a-z0-9][a-z0-9-]{1,63}$"
+Skill = Annotated[str, StringConstraints(pattern=SKILL_ID), Field(title="Id of a skill in the taxonomy in force")]
 Days = Annotated[
     int, Field(ge=MIN_STAY_DAYS, le=MAX_STAY_DAYS, title="Calendar days of a stay, first and last day included")
 ]

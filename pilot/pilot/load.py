@@ -30,7 +30,7 @@ from pilot.steps import Steps, TopicEnds
 
 CONNECTIONS = 16
 """Requests on their way at a time, when no rate is given."""
-SETTINGS = {"PLANNER_TICK_HOURS": "0", "LOG_LEVEL": "warning"}
+SETTINGS = {"PLANNER_TICK_HOURS": "0", "LOG_LEVEL": "warning", "TAXONOMY": ""}
 PATIENCE = 3600.0
 """Seconds in which what follows from all registrations must be over."""
 CORRELATION = b"ce_correlationid"

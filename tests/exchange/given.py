@@ -10,6 +10,7 @@ from exchange.state import Exchange
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn, HostingOffer, Placement
 from sojourn_contracts.exchange import Stage
 from sojourn_contracts.match import Explanation, MatchProposed
+from sojourn_contracts.taxonomy import starter
 from sojourn_contracts.vocabulary import (
     Level,
     Party,
@@ -44,6 +45,11 @@ SENDER, HOST, STRANGER, TRAVELLER = id_of("sender"), id_of("host"), id_of("stran
 TRAINING = Training(direction=TrainingDirection.TRAVELLER, skills=("cheese-making",))
 TERMS = Terms(FIRST, LAST, TRAINING)
 OTHER_TERMS = Terms(FIRST, LAST - timedelta(days=7), TRAINING)
+
+
+def draft(exchange: Exchange, terms: Terms, now: datetime) -> domain.Decision:
+    """With the starter set's skills."""
+    return domain.draft(exchange, terms, starter().skills, now)
 
 
 def proposal(name: str = "match", **changes: object) -> MatchProposed:
@@ -162,7 +168,7 @@ def accepted() -> Exchange:
 
 
 def drafted(terms: Terms = TERMS) -> Exchange:
-    return domain.draft(accepted(), terms, NOON)[0]
+    return draft(accepted(), terms, NOON)[0]
 
 
 def signed_by(*parties: Party) -> Exchange:

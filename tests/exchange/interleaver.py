@@ -9,14 +9,17 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from chassis.clock import Clock
 from chassis.database import Connection
 from chassis.transaction import Cause, Transaction
+from sojourn_contracts.taxonomy import starter
 
 Work = Callable[["Actor"], Awaitable[Any]]
 GATED = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval"})
+SETTINGS = SimpleNamespace(taxonomy=starter())
 PATIENCE = 30.0
 """Seconds until a run that makes no progress is given up."""
 
@@ -92,7 +95,7 @@ class Actor:
         transaction = self._raw.transaction()
         await transaction.start()
         try:
-            tx = Transaction(self.connection, "exchange", self.clock.now(), cause)  # type: ignore[arg-type]
+            tx = Transaction(self.connection, "exchange", self.clock.now(), cause, SETTINGS)  # type: ignore[arg-type]
             yield tx
             await tx.flush()
             await self._turn()

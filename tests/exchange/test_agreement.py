@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from exchange import allowances, domain
+from exchange import allowances
 from exchange.agreement import Terms, WrongTerms
 from exchange.allowances import allowance_cents
 from sojourn_contracts.vocabulary import Training, TrainingDirection
@@ -18,13 +18,13 @@ DAY = timedelta(days=1)
 
 def faults(terms: Terms, now: datetime = NOON) -> list[tuple[str, str, str]]:
     with pytest.raises(WrongTerms) as wrong:
-        domain.draft(given.accepted(), terms, now)
+        given.draft(given.accepted(), terms, now)
     return [(fault.path, fault.detail, fault.allowed) for fault in wrong.value.faults]
 
 
 def test_a_stay_may_fill_its_window_to_both_edges():
     whole: dict[str, Any] = {"window": {"first": FIRST, "last": LAST}, "min_days": 28, "max_days": 28}
-    exchange, _ = domain.draft(replace(given.accepted(), match=given.proposal(**whole)), TERMS, NOON)
+    exchange, _ = given.draft(replace(given.accepted(), match=given.proposal(**whole)), TERMS, NOON)
     assert exchange.drafted.terms == TERMS
 
 
@@ -32,7 +32,7 @@ def test_a_stay_may_fill_its_window_to_both_edges():
 def test_a_stay_is_as_long_as_the_match_allows(days: int, fits: bool):
     terms = replace(TERMS, last_day=FIRST + timedelta(days=days - 1))
     if fits:
-        assert domain.draft(given.accepted(), terms, NOON)[0].drafted.terms.days == days
+        assert given.draft(given.accepted(), terms, NOON)[0].drafted.terms.days == days
     else:
         assert faults(terms) == [
             ("last_day", f"makes a stay of {days} days", "21 to 45 days, first and last included"),
@@ -48,7 +48,7 @@ def test_both_days_lie_in_the_window():
 
 def test_the_first_day_has_not_passed():
     now = given.STARTS + timedelta(hours=1)
-    assert domain.draft(given.accepted(), TERMS, now)[0].drafted.terms.first_day == FIRST
+    assert given.draft(given.accepted(), TERMS, now)[0].drafted.terms.first_day == FIRST
     assert faults(TERMS, now + DAY) == [("first_day", "lies in the past", "2026-05-05 to 2026-07-31")]
 
 
@@ -73,7 +73,7 @@ def test_all_faults_are_named_at_once():
 
 def test_training_may_go_the_other_way_than_proposed():
     other = Training(direction=TrainingDirection.HOST_STAFF, skills=("brewing",))
-    exchange, events = domain.draft(given.accepted(), replace(TERMS, training=other), NOON)
+    exchange, events = given.draft(given.accepted(), replace(TERMS, training=other), NOON)
     assert exchange.training == other
     assert events == [exchange.as_updated()]
 

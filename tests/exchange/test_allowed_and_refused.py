@@ -23,7 +23,7 @@ COMMANDS: dict[str, Callable[[Exchange], Decision]] = {
     "accept": lambda exchange: domain.accept(exchange, Side.SENDER, NOON),
     "decline": lambda exchange: domain.decline(exchange, Side.HOST, "skills", NOON),
     "decline by the other": lambda exchange: domain.decline(exchange, Side.SENDER, "skills", NOON),
-    "draft": lambda exchange: domain.draft(exchange, OTHER_TERMS, NOON),
+    "draft": lambda exchange: given.draft(exchange, OTHER_TERMS, NOON),
     "sign": lambda exchange: domain.sign(exchange, Party.TRAVELLER, 1, NOON),
     "sign another version": lambda exchange: domain.sign(exchange, Party.TRAVELLER, 2, NOON),
     "start": lambda exchange: domain.start(exchange, STARTS),

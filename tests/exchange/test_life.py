@@ -118,7 +118,7 @@ def test_an_agreed_exchange_can_only_be_cancelled():
 
 
 def test_a_draft_shows_dates_training_and_allowance():
-    exchange, events = domain.draft(given.accepted(), TERMS, NOON)
+    exchange, events = given.draft(given.accepted(), TERMS, NOON)
     assert exchange.stage is Stage.DRAFTED
     assert isinstance(events[0], ExchangeUpdated)
     assert (events[0].first_day, events[0].last_day, events[0].days) == (given.FIRST, given.LAST, 28)
@@ -127,7 +127,7 @@ def test_a_draft_shows_dates_training_and_allowance():
 
 
 def test_a_new_version_voids_the_signatures_of_the_old_one():
-    exchange, events = domain.draft(given.signed_by(Party.TRAVELLER, Party.HOST), given.OTHER_TERMS, NOON)
+    exchange, events = given.draft(given.signed_by(Party.TRAVELLER, Party.HOST), given.OTHER_TERMS, NOON)
     assert exchange.drafted.signed_by == ()
     assert exchange.agreement_version == 2
     assert events == [exchange.as_updated()]
@@ -135,7 +135,7 @@ def test_a_new_version_voids_the_signatures_of_the_old_one():
 
 def test_equal_terms_are_no_new_version():
     signed = given.signed_by(Party.TRAVELLER)
-    exchange, events = domain.draft(signed, replace(TERMS), NOON)
+    exchange, events = given.draft(signed, replace(TERMS), NOON)
     assert exchange is signed
     assert events == []
 
@@ -157,7 +157,7 @@ def test_the_third_signature_makes_the_agreement():
 
 @pytest.mark.parametrize("party", Party)
 def test_a_stale_version_cannot_be_signed(party: Party):
-    second_version, _ = domain.draft(given.signed_by(Party.HOST), given.OTHER_TERMS, NOON)
+    second_version, _ = given.draft(given.signed_by(Party.HOST), given.OTHER_TERMS, NOON)
     with pytest.raises(Refused, match="stale_version"):
         domain.sign(second_version, party, 1, NOON)
 

@@ -7,8 +7,10 @@ from chassis.problems import FieldError
 from fastapi.exceptions import RequestValidationError
 from registration.domain import Profile
 from registration.form import read
+from sojourn_contracts.taxonomy import starter
 
 TODAY = date(2026, 3, 2)
+SKILLS = starter().skills
 Form = dict[str, Any]
 
 
@@ -58,7 +60,7 @@ def company_form(**changes: Any) -> Form:
 def wrongs(form: Any, held: Profile | None = None, today: date = TODAY) -> dict[str, tuple[str, str | None]]:
     """Path to detail and what is allowed, for all that is wrong with a form; empty if nothing is."""
     try:
-        read(form, today, held)
+        read(form, today, SKILLS, held)
     except RequestValidationError as error:
         return {
             ".".join(map(str, one["loc"][1:])): (one["msg"], one.get("ctx", {}).get("allowed"))

@@ -290,11 +290,6 @@ async def test_an_operator_acts_for_a_company_and_learns_of_unknown_ones(driver:
         assert (answer.status_code, answer.json()["rule"]) == (404, "unknown_company")
 
 
-async def test_the_skills_are_listed():
-    listed = await api.list_skills()
-    assert api.Skill(skill="welding", label="Weld metals by several processes", group="manufacturing") in listed
-
-
 def test_the_form_is_documented_with_its_bounds():
     app = FastAPI()
     app.include_router(api.routes)

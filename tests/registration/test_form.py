@@ -13,15 +13,14 @@ from registration.domain import Profile, register
 from registration.fields import MAX_LANGUAGES, MAX_SKILLS, MAX_STAYS
 from registration.form import read
 from registration.profile import profile
-from sojourn_contracts.skills import SKILLS
 
-from tests.registration.forms import TODAY, company_form, offer_form, placement_form, wrongs
+from tests.registration.forms import SKILLS, TODAY, company_form, offer_form, placement_form, wrongs
 
 SOMEBODY = UUID("00000000-0000-4000-8000-000000000001")
 
 
 def held(today: date = TODAY) -> Profile:
-    return profile(read(company_form(), today), lambda name: uuid5(SOMEBODY, name))
+    return profile(read(company_form(), today, SKILLS), lambda name: uuid5(SOMEBODY, name))
 
 
 def test_a_form_as_it_should_be_has_nothing_wrong():
@@ -207,7 +206,7 @@ def test_whatever_stands_in_a_field_is_valid_or_told(place: tuple[Any, ...], any
         part = part[name]
     part[last] = anything
     try:
-        form = read(whole["form"], TODAY)
+        form = read(whole["form"], TODAY, SKILLS)
     except RequestValidationError as refused:
         assert refused.errors()
     else:

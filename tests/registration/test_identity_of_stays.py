@@ -6,14 +6,14 @@ from registration.domain import Profile
 from registration.form import read
 from registration.profile import profile
 
-from tests.registration.forms import TODAY, Form, company_form, offer_form, placement_form
+from tests.registration.forms import SKILLS, TODAY, Form, company_form, offer_form, placement_form
 
 BEFORE = UUID("00000000-0000-4000-8000-00000000000a")
 AFTER = UUID("00000000-0000-4000-8000-00000000000b")
 
 
 def said(form: Form, by: UUID = BEFORE, held: Profile | None = None) -> Profile:
-    return profile(read(form, TODAY, held), lambda name: uuid5(by, name), held)
+    return profile(read(form, TODAY, SKILLS, held), lambda name: uuid5(by, name), held)
 
 
 def test_the_same_key_gives_the_same_ids():

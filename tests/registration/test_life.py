@@ -10,13 +10,13 @@ from registration.profile import profile
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.refusal import Refused
 
-from tests.registration.forms import TODAY, company_form
+from tests.registration.forms import SKILLS, TODAY, company_form
 
 COMPANY_ID = UUID("00000000-0000-4000-8000-000000000001")
 
 
 def a_profile() -> Profile:
-    return profile(read(company_form(), TODAY), lambda name: uuid5(COMPANY_ID, name))
+    return profile(read(company_form(), TODAY, SKILLS), lambda name: uuid5(COMPANY_ID, name))
 
 
 def a_company() -> Company:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter
 from registration import programme
-from sojourn_contracts import skills
+from sojourn_contracts.taxonomy import starter
 from sojourn_contracts.vocabulary import Country, Language, Region, Sector, Skill
 
 
@@ -23,7 +23,7 @@ def test_every_code_fits_the_vocabulary():
         (Country, programme.COUNTRIES),
         (Region, programme.all_regions()),
         (Language, programme.languages()),
-        (Skill, skills.SKILLS),
+        (Skill, starter().skills),
     ):
         adapter = TypeAdapter(kind)
         for code in codes:
@@ -55,11 +55,3 @@ def test_only_classes_and_divisions_of_the_revision_in_force_are_sectors(text: s
 def test_a_code_of_the_former_revision_is_told_apart():
     assert programme.was_nace("62.01")
     assert not programme.was_nace("99.99")
-
-
-def test_every_skill_is_in_one_group_and_has_a_label():
-    members = [skill for group in skills.GROUPS.values() for skill in group]
-    assert sorted(members) == sorted(skills.SKILLS)
-    assert len(skills.GROUPS) == 15
-    assert len(members) == len(set(members)) == 120
-    assert len(set(skills.SKILLS.values())) == 120

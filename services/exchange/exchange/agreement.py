@@ -3,13 +3,12 @@
 Pure, as the domain is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
 from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.refusal import Refused
-from sojourn_contracts.skills import SKILLS
 from sojourn_contracts.vocabulary import Party, Training
 
 from exchange.allowances import allowance_cents
@@ -60,13 +59,15 @@ class WrongTerms(Refused):
         self.faults = faults
 
 
-def draft(match: MatchProposed, before: Agreement | None, terms: Terms, today: date) -> Agreement:
-    """The next version, which nobody has signed yet.
+def draft(
+    match: MatchProposed, before: Agreement | None, terms: Terms, skills: Container[str], today: date
+) -> Agreement:
+    """The next version, which nobody has signed yet; ``skills`` are those of the taxonomy in force.
 
     Raises:
         WrongTerms: with every fault there is.
     """
-    faults = (*_wrong_days(match, terms, today), *_wrong_training(terms.training))
+    faults = (*_wrong_days(match, terms, today), *_wrong_training(terms.training, skills))
     if faults:
         raise WrongTerms(faults)
     return Agreement(
@@ -98,9 +99,9 @@ def _wrong_days(match: MatchProposed, terms: Terms, today: date) -> Iterator[Fau
         yield Fault("last_day", f"makes a stay of {terms.days} days", length)
 
 
-def _wrong_training(training: Training) -> Iterator[Fault]:
+def _wrong_training(training: Training, skills: Container[str]) -> Iterator[Fault]:
     if not training.skills:
         yield Fault("training.skills", "is empty: every stay includes training", "at least one skill of the taxonomy")
     for index, skill in enumerate(training.skills):
-        if skill not in SKILLS:
+        if skill not in skills:
             yield Fault(f"training.skills.{index}", "is not a skill of the taxonomy", "an id that registration lists")

@@ -83,7 +83,7 @@ async def draft(exchange_id: UUID, body: AgreementForm, caller: CompanyCaller, t
     before = await store.locked(tx, exchange_id)
     before.side_of(caller.company_id)
     try:
-        decision = domain.draft(before, body.terms, tx.now)
+        decision = domain.draft(before, body.terms, tx.settings.taxonomy.skills, tx.now)
     except WrongTerms as wrong:
         raise InvalidFields([FieldError(fault.path, fault.detail, fault.allowed) for fault in wrong.faults]) from wrong
     return View.of(await store.save(tx, before, decision))

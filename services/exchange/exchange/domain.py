@@ -8,6 +8,7 @@ of it: the very same state and no events where nothing changes. Programme days a
 and, until all have signed, declined, expired or withdrawn; afterwards cancelled.
 """
 
+from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -81,8 +82,10 @@ def decline(exchange: Exchange, by: Side, reason: str, now: datetime) -> Decisio
     return _came_to_nothing(exchange, Stage.DECLINED, now, by, reason)
 
 
-def draft(exchange: Exchange, terms: Terms, now: datetime) -> Decision:
+def draft(exchange: Exchange, terms: Terms, skills: Container[str], now: datetime) -> Decision:
     """A new version of the agreement, which voids the signatures under the one before; equal terms are no new version.
+
+    A new version may name only ``skills``, those of the taxonomy in force.
 
     Raises:
         Refused: ``too_early``, ``too_late``, ``ended``.
@@ -92,7 +95,7 @@ def draft(exchange: Exchange, terms: Terms, now: datetime) -> Decision:
     in_force = exchange.agreement
     if in_force is not None and in_force.terms == terms:
         return exchange, []
-    version = agreement.draft(exchange.match, in_force, terms, today=day_of(now))
+    version = agreement.draft(exchange.match, in_force, terms, skills, today=day_of(now))
     drafted = replace(exchange.moved_to(Stage.DRAFTED, now), agreement=version)
     return drafted, [drafted.as_updated()]
 

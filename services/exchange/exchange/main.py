@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from chassis.service import Service
-from chassis.settings import Settings
 
 from exchange import api, handlers
+from exchange.settings import ExchangeSettings
 
 service = Service(
     name="exchange",
     routes=api.routes,
     doors=handlers.DOORS,
     migrations=Path(__file__).parent / "migrations",
-    settings=Settings,
+    settings=ExchangeSettings,
 )
 command = service.command()

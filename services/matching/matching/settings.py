@@ -1,10 +1,17 @@
 """What matching takes from the environment besides what every service does."""
 
+from typing import Annotated
+
 from chassis.settings import Settings
 from pydantic import Field
+from pydantic_settings import NoDecode
+from sojourn_contracts.taxonomy import InFolder, starter
 
 
 class MatchingSettings(Settings):
+    taxonomy: Annotated[InFolder, NoDecode] = Field(
+        default_factory=starter, description="folder of the skills taxonomy in force; unset, the starter set"
+    )
     planner_tick_hours: int = Field(
         0,
         ge=0,

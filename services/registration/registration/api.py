@@ -9,7 +9,6 @@ from chassis.idempotency import Once
 from chassis.identity import Caller, Role, requires
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, RootModel, SkipValidation
-from sojourn_contracts import skills
 from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.refusal import NotYours
 from sojourn_contracts.vocabulary import SizeClass, Spoken
@@ -95,16 +94,10 @@ class WithdrawalForm(BaseModel):
     reason: Reason
 
 
-class Skill(BaseModel):
-    skill: str
-    label: str
-    group: str
-
-
 @routes.post("/companies", status_code=201)
 async def register(body: Said, tx: Tx, once: Once) -> Registered:
     async def admit() -> Made:
-        form = read(body, tx.now.date())
+        form = read(body, tx.now.date(), tx.settings.taxonomy.skills)
         company, events = domain.register(once.id("company"), profile(form, once.id))
         await store.add(tx, company)
         tx.emit(*events)
@@ -124,7 +117,7 @@ async def show(company_id: UUID, _owner: Owner, tx: Tx) -> CompanyView:
 @routes.put("/companies/{company_id}")
 async def update(company_id: UUID, body: Said, owner: Owner, tx: Tx) -> Updated:
     company = await store.locked(tx, company_id)
-    form = read(body, tx.now.date(), company.profile)
+    form = read(body, tx.now.date(), tx.settings.taxonomy.skills, company.profile)
     said = profile(form, lambda name: uuid5(company_id, f"{company.revision + 1}/{name}"), company.profile)
     company, events = domain.update(company, said)
     await store.save(tx, company)
@@ -141,15 +134,6 @@ async def withdraw(company_id: UUID, body: WithdrawalForm, owner: Owner, tx: Tx)
     company, events = domain.withdraw(await store.locked(tx, company_id), body.reason)
     await store.save(tx, company)
     tx.emit(*events)
-
-
-@routes.get("/skills")
-async def list_skills() -> list[Skill]:
-    return [
-        Skill(skill=skill, label=skills.SKILLS[skill], group=group)
-        for group, members in skills.GROUPS.items()
-        for skill in members
-    ]
 
 
 @routes.get("/.well-known/jwks.json")

@@ -2,12 +2,12 @@
 
 import re
 import unicodedata
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any, Protocol, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo
-from sojourn_contracts.skills import SKILLS
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS
 
 from registration import programme
@@ -39,6 +39,8 @@ class Circumstances:
 
     today: date
     """By the programme's clock."""
+    skills: Container[str]
+    """Ids of the taxonomy in force."""
     country: str | None = None
     """What the form says the company's country is, whether or not that is a valid one."""
     held: Profile | None = None
@@ -99,8 +101,8 @@ def _known_language(code: str) -> str:
     return code
 
 
-def _known_skill(skill: str) -> str:
-    if skill not in SKILLS:
+def _known_skill(skill: str, info: ValidationInfo) -> str:
+    if skill not in circumstances(info).skills:
         raise wrong("is not a skill of the taxonomy")
     return skill
 

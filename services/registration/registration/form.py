@@ -5,6 +5,7 @@ form to be valid, and what a rule needs from outside the form is handed in with 
 """
 
 import json
+from collections.abc import Container
 from datetime import date
 from typing import Annotated, Any
 
@@ -191,8 +192,8 @@ def require_json(said: Any) -> None:
         raise RequestValidationError([wrong])
 
 
-def read(said: Any, today: date, held: Profile | None = None) -> CompanyForm:
-    """The form that a client sent, as JSON brought it.
+def read(said: Any, today: date, skills: Container[str], held: Profile | None = None) -> CompanyForm:
+    """The form that a client sent, as JSON brought it; ``skills`` are those of the taxonomy in force.
 
     Raises:
         RequestValidationError: with every wrong field, its path and what is allowed.
@@ -200,7 +201,7 @@ def read(said: Any, today: date, held: Profile | None = None) -> CompanyForm:
     require_json(said)
     country = said.get("country") if isinstance(said, dict) else None
     try:
-        return CompanyForm.model_validate_json(json.dumps(said), context=Circumstances(today, country, held))
+        return CompanyForm.model_validate_json(json.dumps(said), context=Circumstances(today, skills, country, held))
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None

@@ -1,4 +1,4 @@
-"""Registration's wiring, as data, and the command that gives tokens to those who do not register."""
+"""Registration's wiring, as data, and its commands: tokens for those who do not register, and files of taxonomies."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,17 +8,23 @@ import typer
 from chassis.commands import read
 from chassis.identity import Caller, Role
 from chassis.service import Service
+from fastapi import APIRouter
 
-from registration import api, signing
+from registration import api, signing, skills, taxonomy_files
 from registration.settings import RegistrationSettings, SigningSettings
+
+routes = APIRouter()
+for router in (api.routes, skills.routes):
+    routes.include_router(router)
 
 service = Service(
     name="registration",
-    routes=api.routes,
+    routes=routes,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,
 )
 command = service.command()
+command.add_typer(taxonomy_files.command, name="taxonomy")
 
 
 @command.command()

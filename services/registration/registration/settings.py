@@ -5,14 +5,23 @@ from typing import Annotated
 
 from chassis.settings import LogSettings, Settings
 from pydantic import AfterValidator, Field
+from pydantic_settings import NoDecode
+from sojourn_contracts.taxonomy import InFolder, Taxonomy, starter
 
 from registration import signing
+from registration.skill_search import search_in
 
 
 def _signs(path: Path) -> Path:
     """A key that cannot sign is found at the start, not when the first company registers."""
     signing.key(path)
     return path
+
+
+def _searched(taxonomy: Taxonomy) -> Taxonomy:
+    """The search is made at the start, not while the first to type a skill waits for it."""
+    search_in(taxonomy)
+    return taxonomy
 
 
 class SigningSettings(LogSettings):
@@ -28,3 +37,7 @@ class SigningSettings(LogSettings):
 
 class RegistrationSettings(Settings, SigningSettings):
     """The settings of ``registration serve``."""
+
+    taxonomy: Annotated[InFolder, NoDecode, AfterValidator(_searched)] = Field(
+        default_factory=starter, description="folder of the skills taxonomy in force; unset, the starter set"
+    )

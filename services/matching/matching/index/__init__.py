@@ -1,52 +1,248 @@
-"""The open ends of the market in memory, searched for who fits whom best."""
+"""The market in memory: the exact best partners of a placement or an offer, in microseconds.
 
-from dataclasses import dataclass, replace
+What it answers equals the brute force over :func:`matching.domain.score` always: the same integers, ties by id.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from matching.domain import OpenOffer, OpenPlacement, Parameters, score
+import numpy as np
+
+from matching import domain
+from matching.domain import OpenOffer, OpenPlacement, Parameters
+from matching.index import layout, loading, search, upkeep
+from matching.index.layout import RECORD, Array, Ends, Skills
+
+End = OpenPlacement | OpenOffer
+
+ROOM = 2_000_000
+"""Placements, and offers, that fit; only address space is taken for those that are not there."""
+
+_NOBODY = np.zeros(0, np.int32)
+_EPOCH = date(1990, 1, 1).toordinal()
+_MOVED = 1 << 63
+
+
+class Full(Exception):  # noqa: N818 - it is what happened
+    """There is no room for another end, or one has more skills, languages and destinations than fit."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An end on the other side that fits, and how well."""
+    """An end of the other side that fits, and how well, in millionths."""
 
     id: UUID
     score: int
 
 
 class Index:
-    """Every placement and offer as last told, the hard constraints and the score exactly as ``domain`` has them."""
+    """Placements and offers by what they wish for and give. Not to be used by several threads at once."""
 
-    def __init__(self, parameters: Parameters) -> None:
-        self._parameters = parameters
-        self._placements: dict[UUID, OpenPlacement] = {}
-        self._offers: dict[UUID, OpenOffer] = {}
+    def __init__(self, parameters: Parameters, room: int = ROOM) -> None:
+        """``parameters.today`` does not matter: every question brings its own day."""
+        self._number = {skill: number for number, skill in enumerate(sorted(parameters.rarity))}
+        self._names = loading.names(list(self._number))
+        self._skills = _skills(parameters, self._number)
+        self._weights = parameters.weights
+        self._trains_from = parameters.trains_from
+        self._sides: tuple[Ends, Ends] = (layout.ends(room), layout.ends(room))
+        self._market = layout.market(room, len(self._number))
+        self._work, self._parts = layout.scratch(self._skills)
+        self._record = np.zeros(1, RECORD)
+        self._numbers = np.zeros(layout.LONGEST, np.int16)
+        self._met: tuple[dict[UUID, set[UUID]], dict[UUID, set[UUID]]] = ({}, {})
+        self._questions = 0
 
     def __len__(self) -> int:
-        return len(self._placements) + len(self._offers)
+        """Placements and offers together."""
+        return sum(int(side.counts[layout.KNOWN]) for side in self._sides)
 
-    def update(self, end: OpenPlacement | OpenOffer) -> None:
-        """Adds an end, or replaces what was known under its id."""
-        if isinstance(end, OpenPlacement):
-            self._placements[end.terms.placement_id] = end
-        else:
-            self._offers[end.terms.offer_id] = end
+    def __contains__(self, id_: UUID) -> bool:
+        return any(upkeep.find(side, *_halves(id_)) for side in self._sides)
 
-    def remove(self, id: UUID) -> None:  # noqa: A002
-        """Forgets an end; it is no error if there is none."""
-        self._placements.pop(id, None)
-        self._offers.pop(id, None)
+    def update(self, end: End) -> None:
+        """Adds an end, or replaces what is known of it.
 
-    def candidates(self, end: OpenPlacement | OpenOffer | UUID, k: int, today: date) -> list[Candidate]:
-        """The ``k`` that fit an end best, best first, ties by id; none for an id that is not known."""
+        Raises:
+            Full: nothing is changed but that the end is not known any more.
+        """
+        side, id_ = _side(end), _id(end)
+        self._remove(side, id_)
+        numbers = self._encode(end)
+        if not upkeep.add(self._sides[side], self._market, self._skills, side, *_halves(id_), self._record, numbers):
+            raise Full(f"no room for more than {len(self)} ends")
+        if isinstance(end, OpenPlacement) and end.met:
+            self._met[0][id_] = set(end.met)
+            for offer_id in end.met:
+                self._met[1].setdefault(offer_id, set()).add(id_)
+
+    add = update
+
+    def remove(self, id_: UUID) -> None:
+        """Takes an end off the market; it is no error if it is not there."""
+        for side in (0, 1):
+            self._remove(side, id_)
+
+    def candidates(self, end: End | UUID, k: int, today: date) -> list[Candidate]:
+        """The best k of the other side, best first, ties by id; none for an id that is not known."""
         if isinstance(end, UUID):
-            known = self._placements.get(end) or self._offers.get(end)
-            return [] if known is None else self.candidates(known, k, today)
-        parameters = replace(self._parameters, today=today)
+            side, slot = next(
+                ((side, slot) for side in (0, 1) if (slot := upkeep.find(self._sides[side], *_halves(end)))), (0, 0)
+            )
+            return self._ask(side, slot, self._met[side].get(end, ()), k, today) if slot else []
+        side = _side(end)
+        met = end.met if isinstance(end, OpenPlacement) else self._met[1].get(_id(end), ())
+        upkeep.fill(self._sides[side], self._skills, 0, self._record, self._encode(end))
+        try:
+            return self._ask(side, 0, met, k, today)
+        finally:
+            upkeep.empty(self._sides[side], 0)
+
+    def copying(self, side: type[End]) -> "Copying":
+        """Takes what PostgreSQL copies out in binary, see :mod:`matching.index.loading` for the columns."""
+        return Copying(self, 0 if side is OpenPlacement else 1)
+
+    def load(self, side: int, data: Array) -> tuple[int, bool]:
+        """Takes the whole rows at the beginning of ``data``: how many bytes that were, and whether the last row is among them.
+
+        Raises:
+            Full, ValueError: the rows before the one that did not fit, or could not be read, are taken.
+        """
+        told = np.zeros(3, np.int64)
+        loading.load(data, self._sides[side], self._market, self._skills, side, self._names, self._record, told)
+        if told[loading.STATUS] == loading.NO_ROOM:
+            raise Full(f"no room for more than {len(self)} ends")
+        if told[loading.STATUS] == loading.UNREADABLE:
+            raise ValueError(f"row {told[loading.ROWS]} has other columns, or more skills than {layout.LONGEST}")
+        return int(told[loading.READ]), bool(told[loading.STATUS] == loading.DONE)
+
+    def _ask(self, side: int, slot: int, met: Iterable[UUID], k: int, today: date) -> list[Candidate]:
+        theirs = self._sides[1 - side]
+        but_not = np.array([upkeep.find(theirs, *_halves(id_)) for id_ in met], np.int32) if met else _NOBODY
+        scores, slots = np.zeros(k, np.int64), np.zeros(k, np.int32)
+        if self._questions == np.iinfo(np.int32).max:
+            for each in self._sides:
+                each.records["seen"] = 0
+            self._questions = 0
+        self._questions += 1
+        weights = self._weights
+        found = search.best(
+            self._sides[side], slot, theirs, 1 - side, self._market, self._skills, self._work, self._parts,
+            search.Terms(
+                weights.coverage, weights.sector, weights.level, weights.overlap, weights.preference, self._trains_from,
+                _day(today),
+            ),
+            self._questions, but_not, scores, slots,
+        )  # fmt: skip
+        return [
+            Candidate(_uuid(theirs.ids[slot]), score)
+            for score, slot in zip(scores[:found].tolist(), slots[:found].tolist(), strict=True)
+        ]
+
+    def _remove(self, side: int, id_: UUID) -> None:
+        slot = upkeep.find(self._sides[side], *_halves(id_))
+        if slot:
+            upkeep.remove(self._sides[side], self._market, side, slot)
+        if side == 0:
+            for offer_id in self._met[0].pop(id_, ()):
+                self._met[1][offer_id].discard(id_)
+                if not self._met[1][offer_id]:
+                    del self._met[1][offer_id]
+
+    def _encode(self, end: End) -> Array:
+        """Writes the record, and returns the numbers that go into the pool."""
+        terms, home, record, number = end.terms, end.home, self._record[0], self._number
         if isinstance(end, OpenPlacement):
-            scores = {id_: score(end, offer, parameters) for id_, offer in self._offers.items()}
+            wishes, gives, destinations = end.terms.skills_sought, end.terms.skills_brought, end.terms.destinations
+            record["open"] = not end.taken
         else:
-            scores = {id_: score(placement, end, parameters) for id_, placement in self._placements.items()}
-        found = [Candidate(id_, fit.value) for id_, fit in scores.items() if fit]
-        return sorted(found, key=lambda candidate: (-candidate.score, candidate.id))[:k]
+            wishes, gives, destinations = end.terms.skills_needed, end.terms.skills_taught, ()
+            record["open"] = end.held < end.terms.capacity
+        wished = sorted({number[skill] for skill in wishes if skill in number})
+        given = sorted({number[skill] for skill in gives if skill in number})
+        spoken = [
+            (_code(language), level.rank) for language, level in domain.working_languages(terms.languages).items()
+        ]
+        countries = sorted({_code(country) for country in destinations})
+        liked = sorted({int(sector) for sector in terms.preferred_sectors})
+        numbers = [*wished, *given, *(8 * code + rank for code, rank in spoken), *countries, *liked]
+        if len(numbers) > layout.LONGEST:
+            raise Full(f"{_id(end)} has {len(numbers)} skills, languages and destinations, {layout.LONGEST} at most")
+        record["n_wishes"], record["n_gives"] = len(wished), len(given)
+        record["n_languages"], record["n_destinations"] = len(spoken), len(countries)
+        record["n_liked"] = len(liked)
+        record["first"], record["last"] = _day(terms.window.first), _day(terms.window.last)
+        record["min_days"], record["max_days"] = terms.min_days, terms.max_days
+        record["country"] = _code(home.country)
+        record["sector"], record["section"] = int(home.sector), domain.section(home.sector)
+        self._numbers[: len(numbers)] = numbers
+        return self._numbers[: len(numbers)]
+
+
+class Copying:
+    """Feeds an index from the chunks of a binary COPY; what asyncpg calls with each."""
+
+    def __init__(self, index: Index, side: int) -> None:
+        self._index, self._side = index, side
+        self._rest, self._begins = b"", True
+        self.whole = False
+        """The last row was taken."""
+
+    async def __call__(self, chunk: bytes) -> None:
+        self.take(chunk)
+
+    def take(self, chunk: bytes) -> None:
+        self._rest += chunk
+        if self._begins and len(self._rest) >= loading.HEADER:
+            self._begins, self._rest = False, self._rest[loading.HEADER :]
+        if not self._begins:
+            read, self.whole = self._index.load(self._side, np.frombuffer(self._rest, np.uint8))
+            self._rest = self._rest[read:]
+
+
+def _skills(parameters: Parameters, number: dict[str, int]) -> Skills:
+    pairs = [
+        (wish, number[provided], percent)
+        for skill, wish in number.items()
+        for provided, percent in sorted(parameters.related.get(skill, {}).items())
+        if provided in number and provided != skill and percent > 0
+    ]
+    covers = np.array(pairs, np.int32).reshape(-1, 3)
+    covered = covers[np.lexsort((covers[:, 0], covers[:, 1]))]
+    count = len(number)
+    return Skills(
+        rarity=np.array([parameters.rarity[skill] for skill in number], np.int32),
+        covers_from=np.searchsorted(covers[:, 0], np.arange(count + 1)).astype(np.int32),
+        covers=np.ascontiguousarray(covers[:, 1:]),
+        covered_from=np.searchsorted(covered[:, 1], np.arange(count + 1)).astype(np.int32),
+        covered=np.ascontiguousarray(covered[:, ::2]),
+    )
+
+
+def _side(end: End) -> int:
+    return 0 if isinstance(end, OpenPlacement) else 1
+
+
+def _id(end: End) -> UUID:
+    return end.terms.placement_id if isinstance(end, OpenPlacement) else end.terms.offer_id
+
+
+def _halves(id_: UUID) -> tuple[int, int]:
+    return (id_.int >> 64) - _MOVED, (id_.int & (1 << 64) - 1) - _MOVED
+
+
+def _uuid(halves: Array) -> UUID:
+    high, low = halves.tolist()
+    return UUID(int=(high + _MOVED) << 64 | low + _MOVED)
+
+
+def _code(letters: str) -> int:
+    """Of a country or a language, which are two letters."""
+    first, second = letters.encode()
+    return (first & 31) * 26 + (second & 31) - 27
+
+
+def _day(day: date) -> int:
+    return loading.day(day.toordinal() - _EPOCH)

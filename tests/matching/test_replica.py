@@ -156,6 +156,8 @@ async def test_after_any_history_every_process_answers_what_the_database_says(
     expected = await brute_force(two[0])
     assert await known(two[0]) == expected
     assert await known(two[1]) == expected
+    async with following(two[0].process.pool) as later:
+        assert await known(two[0], later) == expected
 
 
 async def test_a_process_that_starts_later_answers_the_same(matching: Driver):

@@ -18,7 +18,9 @@ import structlog
 from chassis.database import Connection, Pool
 
 from matching import planning, store
-from matching.index import Candidate, Index
+from matching.domain import OpenOffer, OpenPlacement
+from matching.index import Candidate, Full, Index
+from matching.index.compilation import compile_all
 
 logger = structlog.get_logger(__name__)
 
@@ -59,7 +61,10 @@ class Replica:
                 for end_id in news.ids:
                     self._index.remove(end_id)
                 for end in ends:
-                    self._index.update(end)
+                    try:
+                        self._index.update(end)
+                    except Full as full:
+                        logger.error("an end is left out of the index", reason=str(full))  # noqa: TRY400
             self._moment = news.moment
             return True
 
@@ -104,11 +109,13 @@ async def following(pool: Pool) -> AsyncGenerator[Replica]:
 
 async def _read(pool: Pool) -> tuple[Index, str]:
     """All that is on the market at one moment, and that moment."""
+    await asyncio.to_thread(compile_all)
     began = time.monotonic()
     index = Index(planning.parameters(datetime.now(UTC).date()))
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         moment = await store.moment(connection)
-        async for end in store.everything(connection):
-            index.update(end)
+        await store.copy_out(connection, index.copying(OpenPlacement), index.copying(OpenOffer))
+        async for placement in store.with_a_past(connection):
+            index.update(placement)
     logger.info("index read", ends=len(index), seconds=round(time.monotonic() - began, 3))
     return index, moment

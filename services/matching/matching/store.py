@@ -6,7 +6,7 @@ matches in this order.
 """
 
 import json
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -184,12 +184,49 @@ _OFFERS = """
 """
 
 
-async def everything(connection: Connection) -> AsyncGenerator[OpenPlacement | OpenOffer]:
-    """All that is on the market, with what matches say of it, for an index; in a transaction, to be of one moment."""
-    async for row in connection.cursor(_PLACEMENTS, prefetch=1000):
+_SPOKEN = """
+    array(select (each->>'language') || max(array_position(array['A1', 'A2', 'B1', 'B2', 'C1', 'C2'], each->>'level') - 1)
+          from jsonb_array_elements(terms->'languages') as each
+          where each->>'level' >= 'B1' group by each->>'language')
+"""
+"""Working languages with the rank of their best level, as ``en4``."""
+_LIKED = "array(select jsonb_array_elements_text(terms->'preferred_sectors'))"
+
+Chunks = Callable[[bytes], Coroutine[Any, Any, None]]
+
+
+async def copy_out(connection: Connection, placements: Chunks, offers: Chunks) -> None:
+    """All that is on the market, in binary, for :mod:`matching.index.loading`; in a transaction, to be of one moment."""
+    await connection.copy_from_query(
+        f"""
+        select placement_id, country, sector, first_day, last_day, min_days, max_days,
+               not exists (select from matches where matches.placement_id = placements.placement_id
+                           and (live or state = 'completed')),
+               {_LIKED}, {_SPOKEN}, skills_sought, skills_brought, destinations
+        from placements
+        """,  # noqa: S608 - constants
+        output=placements,
+        format="binary",
+    )
+    await connection.copy_from_query(
+        f"""
+        select offer_id, country, sector, first_day, last_day, min_days, max_days,
+               capacity > (select count(*) from matches where matches.offer_id = offers.offer_id and live),
+               {_LIKED}, {_SPOKEN}, skills_needed, skills_taught, '{{}}'::text[]
+        from offers
+        """,  # noqa: S608 - constants
+        output=offers,
+        format="binary",
+    )
+
+
+async def with_a_past(connection: Connection) -> AsyncGenerator[OpenPlacement]:
+    """The placements that were matched, with whom; what is copied out does not tell that."""
+    async for row in connection.cursor(
+        f"{_PLACEMENTS} where placement_id in (select placement_id from matches)",  # noqa: S608 - a constant
+        prefetch=1000,
+    ):
         yield _placement(row, row["taken"], row["met"])
-    async for row in connection.cursor(_OFFERS, prefetch=1000):
-        yield _offer(row, row["held"])
 
 
 async def ends(connection: Connection, ids: Sequence[UUID]) -> list[OpenPlacement | OpenOffer]:

@@ -72,11 +72,11 @@ class _Market:
 
     async def hold(self, tx: Transaction, placement_ids: Iterable[UUID], offer_ids: Iterable[UUID]) -> None:
         """Locks those that it does not hold yet, if they are free."""
-        placements = set(placement_ids) - self.held.keys()
-        offers = set(offer_ids) - self.held.keys()
+        placements = [end_id for end_id in placement_ids if end_id not in self.held]
+        offers = [end_id for end_id in offer_ids if end_id not in self.held]
         if placements or offers:
             self.held |= dict.fromkeys((*placements, *offers))
-            for end in await store.locked_if_free(tx, list(placements), list(offers)):
+            for end in await store.locked_if_free(tx, placements, offers):
                 self.held[end.terms.placement_id if isinstance(end, OpenPlacement) else end.terms.offer_id] = end
 
 

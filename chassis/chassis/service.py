@@ -50,8 +50,8 @@ class Service:
     doors: Sequence[Door] = ()
     routes: APIRouter = field(default_factory=APIRouter)
     settings: type[Settings] = Settings
-    prepare: Callable[[Pool], AbstractAsyncContextManager[Any]] | None = None
-    """Makes what each process keeps in memory, which handlers have as ``tx.prepared``.
+    prepare: Callable[[Pool, Any], AbstractAsyncContextManager[Any]] | None = None
+    """Makes what each process keeps in memory, from its pool and its settings; handlers have it as ``tx.prepared``.
 
     Entered before the process joins its group and does due work, again and again while PostgreSQL is away; left after both.
     """
@@ -191,7 +191,7 @@ class Process:
         if self.service.prepare is None:
             yield
             return
-        async with self.service.prepare(self.pool) as self.prepared:
+        async with self.service.prepare(self.pool, self.settings) as self.prepared:
             yield
 
     async def _work(self, kept: AsyncExitStack) -> None:

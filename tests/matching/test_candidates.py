@@ -14,6 +14,7 @@ from matching.domain import Obstacle, obstacle
 from matching.planning import parameters
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.match import MatchProposed
+from sojourn_contracts.taxonomy import starter
 from sojourn_contracts.vocabulary import Window
 
 from tests.chassis_driver import NOON, Driver
@@ -160,9 +161,9 @@ async def test_the_constraints_are_counted_as_the_domain_names_them(matching: Dr
         offers = [end for end in ends if isinstance(end, store.OpenOffer)]
         for end in ends:
             pairs = [(one, other) for one in placements for other in offers if end in (one, other)]
-            found = [obstacle(one, other, parameters(TODAY)) for one, other in pairs]
+            found = [obstacle(one, other, parameters(TODAY, starter())) for one, other in pairs]
             counts = {each: found.count(each) for each in Obstacle if each in found}
-            assert await store.obstacles(tx, end, parameters(TODAY)) == counts
+            assert await store.obstacles(tx, end, parameters(TODAY, starter())) == counts
 
 
 @pytest.mark.parametrize(("wants", "side"), [(wants_host, "sender"), (wants_sender, "host")])

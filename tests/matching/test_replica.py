@@ -11,6 +11,7 @@ from chassis.doors import Received, Work
 from chassis.transaction import Cause, Transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matching import planning
 from matching.domain import OpenOffer, OpenPlacement, offers_of, placements_of, score
 from matching.handlers import search, take_in
 from matching.heard import CompanyEvent
@@ -20,13 +21,14 @@ from matching.store import forget_changes
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.envelope import Envelope
 from sojourn_contracts.match import MatchProposed
+from sojourn_contracts.taxonomy import starter
 from sojourn_contracts.vocabulary import Level, Spoken, Window
 
 from tests.chassis.waiting import until
 from tests.chassis_driver import NOON, Driver
 from tests.matching.conftest import Starting, empty
 from tests.matching.endings import agreed, cancelled, completed, declined
-from tests.matching.market import PARAMETERS, TODAY, company, host, named, offer, placement, sender, updated
+from tests.matching.market import TODAY, company, host, named, offer, placement, sender, updated
 
 COUNTRIES = ("DE", "ES", "FR")
 MANY = 1_000
@@ -73,6 +75,8 @@ def companies(draw: st.DrawFn) -> CompanyRegistered:
     return company(name, draw(st.sampled_from(COUNTRIES)), *stays)
 
 
+IN_FORCE = planning.parameters(TODAY, starter())
+
 Step = CompanyRegistered | str
 """What happens: a company's next state, or something to a company or to the oldest live match."""
 histories = st.lists(
@@ -116,7 +120,7 @@ async def brute_force(driver: Driver) -> dict[UUID, list[Candidate]]:
     }
     for one in placements:
         for other in offers:
-            if fit := score(one, other, PARAMETERS):
+            if fit := score(one, other, IN_FORCE):
                 found[one.terms.placement_id].append(Candidate(other.terms.offer_id, fit.value))
                 found[other.terms.offer_id].append(Candidate(one.terms.placement_id, fit.value))
     return {id_: sorted(found[id_], key=lambda each: (-each.score, each.id)) for id_ in found}
@@ -156,7 +160,7 @@ async def test_after_any_history_every_process_answers_what_the_database_says(
     expected = await brute_force(two[0])
     assert await known(two[0]) == expected
     assert await known(two[1]) == expected
-    async with following(two[0].process.pool) as later:
+    async with following(two[0].process.pool, two[0].process.settings) as later:
         assert await known(two[0], later) == expected
 
 
@@ -166,7 +170,7 @@ async def test_a_process_that_starts_later_answers_the_same(matching: Driver):
     [first, *_] = await matching.emitted()
     assert isinstance(first, MatchProposed)
     await matching.handle(declined(first))
-    async with following(matching.process.pool) as later:
+    async with following(matching.process.pool, matching.process.settings) as later:
         assert any((await known(matching)).values())
         assert await known(matching, later) == await known(matching) == await brute_force(matching)
 
@@ -237,7 +241,7 @@ async def test_a_change_is_kept_for_an_hour_and_the_log_always_tells_how_far_it_
 
 async def test_who_is_further_behind_than_the_log_answers_on_and_reads_all_anew(matching: Driver):
     await matching.handle(sender(), host("gone"))
-    async with following(matching.process.pool) as behind:
+    async with following(matching.process.pool, matching.process.settings) as behind:
         former = await known(matching, behind)
         await matching.handle(CompanyWithdrawn(company_id=named("gone"), revision=2, reason="left"), host())
         await matching.rows("delete from changes where id < (select max(id) from changes)")

@@ -17,6 +17,7 @@ from matching.api import CompanyOrOperator, only_for
 from matching.domain import Obstacle, OpenOffer, OpenPlacement, Parameters, Score, score
 from matching.proposing import ask_for
 from matching.replica import Replica
+from matching.settings import taxonomy
 
 routes = APIRouter()
 
@@ -141,7 +142,7 @@ async def _candidates(tx: Transaction, end_id: UUID, page: Page, response: Respo
     found = await store.ends(tx.connection, [end_id])
     if not found:
         return Candidates(candidates=[], reason=CLOSED)
-    end, parameters = found[0], planning.parameters(tx.now.date())
+    end, parameters = found[0], planning.parameters(tx.now.date(), taxonomy(tx))
     replica = cast(Replica | None, tx.prepared)
     if replica is None:
         raise Problem(503, "unavailable", "The market is still being read; try again soon", {"Retry-After": "2"})

@@ -3,22 +3,38 @@
 Pure like the domain, and reproducible: every id and every tie is settled by what it is derived from.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from sojourn_contracts.match import MatchProposed
-from sojourn_contracts.skills import SKILLS
+from sojourn_contracts.taxonomy import Kinship, Taxonomy
+from sojourn_contracts.vocabulary import Skill
 
 from matching.domain import OpenOffer, OpenPlacement, Parameters, Score
 
+NEARNESS: Mapping[Kinship, int] = {Kinship.NARROWER: 80, Kinship.BROADER: 50, Kinship.SIBLING: 25}
+"""Percent of a wish that is covered by a skill which is narrower than the one wished for, broader, or under the same parent.
 
-def parameters(today: date) -> Parameters:
-    """Those in force: the starting weights, all skills equally rare."""
-    return Parameters(today, EQUALLY_RARE)
+A starting point: who teaches a case of what is sought teaches most of it, who teaches it in general about half.
+"""
 
 
-EQUALLY_RARE = dict.fromkeys(SKILLS, 1)
+def parameters(today: date, taxonomy: Taxonomy) -> Parameters:
+    """Those in force: the starting weights, all skills of the taxonomy equally rare, its relations by their nearness."""
+    rarity, related = _skills(taxonomy)
+    return Parameters(today, rarity, related)
+
+
+@lru_cache(maxsize=2)
+def _skills(taxonomy: Taxonomy) -> tuple[dict[Skill, int], dict[Skill, dict[Skill, int]]]:
+    related = {
+        skill: {other: NEARNESS[kinship] for other, kinship in taxonomy.related(skill).items()}
+        for skill in taxonomy.skills
+    }
+    return dict.fromkeys(taxonomy.skills, 1), {skill: others for skill, others in related.items() if others}
+
 
 _PHASE = timedelta(minutes=30)
 

@@ -13,7 +13,7 @@ from sojourn_contracts.vocabulary import Side
 
 from matching import domain, planning, store
 from matching.domain import Obstacle, OpenOffer, OpenPlacement, Score
-from matching.settings import MatchingSettings
+from matching.settings import MatchingSettings, taxonomy
 
 SEARCH = "matching"
 """Who asked for a match that no side did."""
@@ -88,7 +88,7 @@ async def ask_for(tx: Transaction, placement_id: UUID, offer_id: UUID, side: Sid
     if live is not None:
         return live
     placement, offer = pair
-    parameters = planning.parameters(tx.now.date())
+    parameters = planning.parameters(tx.now.date(), taxonomy(tx))
     forever = domain.obstacle(replace(placement, taken=False), replace(offer, held=0), parameters)
     if forever is None and await store.fulfilled(tx, placement_id):
         forever = Obstacle.TAKEN

@@ -16,11 +16,13 @@ from uuid import UUID
 
 import structlog
 from chassis.database import Connection, Pool
+from sojourn_contracts.taxonomy import Taxonomy
 
 from matching import planning, store
 from matching.domain import OpenOffer, OpenPlacement
 from matching.index import Candidate, Full, Index
 from matching.index.compilation import compile_all
+from matching.settings import MatchingSettings
 
 logger = structlog.get_logger(__name__)
 
@@ -33,9 +35,10 @@ FORGETTING = 60.0
 class Replica:
     """An index, and the moment that it is known to stand for."""
 
-    def __init__(self, index: Index, moment: str) -> None:
+    def __init__(self, index: Index, moment: str, taxonomy: Taxonomy) -> None:
         self._index = index
         self._moment = moment
+        self._taxonomy = taxonomy
         self._one_at_a_time = asyncio.Lock()
         self._lost = asyncio.Event()
 
@@ -89,16 +92,16 @@ class Replica:
 
     async def _begin_anew(self, pool: Pool) -> None:
         logger.warning("the index is read anew: the log of changes does not reach back to it")
-        index, moment = await _read(pool)
+        index, moment = await _read(pool, self._taxonomy)
         async with self._one_at_a_time:
             self._index, self._moment = index, moment
             self._lost.clear()
 
 
 @asynccontextmanager
-async def following(pool: Pool) -> AsyncGenerator[Replica]:
-    """A replica that follows the market during the block."""
-    replica = Replica(*await _read(pool))
+async def following(pool: Pool, settings: MatchingSettings) -> AsyncGenerator[Replica]:
+    """A replica that follows the market during the block, and goes by the taxonomy in force."""
+    replica = Replica(*await _read(pool, settings.taxonomy), settings.taxonomy)
     task = asyncio.create_task(replica.follow(pool), name="replica")
     try:
         yield replica
@@ -107,11 +110,11 @@ async def following(pool: Pool) -> AsyncGenerator[Replica]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _read(pool: Pool) -> tuple[Index, str]:
+async def _read(pool: Pool, taxonomy: Taxonomy) -> tuple[Index, str]:
     """All that is on the market at one moment, and that moment."""
     await asyncio.to_thread(compile_all)
     began = time.monotonic()
-    index = Index(planning.parameters(datetime.now(UTC).date()))
+    index = Index(planning.parameters(datetime.now(UTC).date(), taxonomy))
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         moment = await store.moment(connection)
         await store.copy_out(connection, index.copying(OpenPlacement), index.copying(OpenOffer))

@@ -11,6 +11,7 @@ from sojourn_contracts.vocabulary import Country
 from matching import planning, store
 from matching.api import Operator
 from matching.domain import Obstacle, section
+from matching.settings import taxonomy
 
 routes = APIRouter()
 
@@ -75,7 +76,7 @@ def _by_section(found: list[store.Waiting]) -> list[Hosts]:
 
 
 async def _reasons(tx: Transaction) -> tuple[int, dict[Obstacle, int]]:
-    parameters, sums = planning.parameters(tx.now.date()), Counter[Obstacle]()
+    parameters, sums = planning.parameters(tx.now.date(), taxonomy(tx)), Counter[Obstacle]()
     placements = await store.without_hosts(tx, SAMPLE)
     for placement in placements:
         sums.update(await store.obstacles(tx, placement, parameters, AMONG))

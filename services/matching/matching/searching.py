@@ -14,6 +14,7 @@ from matching.domain import Obstacle, OpenOffer, OpenPlacement
 from matching.index import Candidate
 from matching.proposing import SEARCH, Wanted, propose
 from matching.replica import Replica
+from matching.settings import taxonomy
 from matching.store import Ends
 
 BUSY = timedelta(milliseconds=100)
@@ -133,7 +134,7 @@ async def _choose(
     tx: Transaction, pairs: Iterable[tuple[UUID, UUID]], market: _Market, initiator: str = SEARCH
 ) -> bool:
     """Takes pairs (placement, offer) in this order, as long as slots last. True if somebody else was at one of them."""
-    parameters, somebody_was = planning.parameters(market.today), False
+    parameters, somebody_was = planning.parameters(market.today, taxonomy(tx)), False
     for placement_id, offer_id in pairs:
         if placement_id in market.settled or offer_id in market.settled:
             continue

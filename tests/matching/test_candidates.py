@@ -75,9 +75,9 @@ async def test_a_company_sees_whom_its_placement_fits_best_first_and_why(matchin
 async def test_candidates_come_by_the_page(matching: Driver):
     await matching.handle(sender(), *(host(f"host {number}") for number in range(5)))
     whole = [each["id"] for each in (await shown(matching, OF_PLACEMENT))["candidates"]]
-    paged, link = list[str](), "?limit=2"
+    paged, link = list[str](), f"{OF_PLACEMENT}?limit=2"
     while link:
-        answer = await matching.http.get(OF_PLACEMENT + link, headers=matching.token(Role.OPERATOR))
+        answer = await matching.http.get(link, headers=matching.token(Role.OPERATOR))
         paged += [each["id"] for each in answer.json()["candidates"]]
         link = answer.headers.get("Link", "").partition(">")[0].removeprefix("<")
     assert len(whole) == 5

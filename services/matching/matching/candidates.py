@@ -7,7 +7,7 @@ from chassis.http import Tx
 from chassis.identity import Caller, Role, requires
 from chassis.problems import Problem
 from chassis.transaction import Transaction
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from sojourn_contracts.match import Explanation
 from sojourn_contracts.vocabulary import Country, Sector, Side, Training, Window
@@ -103,11 +103,12 @@ async def candidates_of_placement(
     caller: CompanyOrOperator,
     tx: Tx,
     page: Annotated[Page, Query()],
+    request: Request,
     response: Response,
 ) -> Candidates:
     """The hosting offers that fit the placement, best first. A ``Link`` header leads to the next page."""
     only_for(await store.owner_of_placement(tx, placement_id), caller)
-    return await _candidates(tx, placement_id, page, response)
+    return await _candidates(tx, placement_id, page, request, response)
 
 
 @routes.get("/offers/{offer_id}/candidates")
@@ -116,11 +117,12 @@ async def candidates_of_offer(
     caller: CompanyOrOperator,
     tx: Tx,
     page: Annotated[Page, Query()],
+    request: Request,
     response: Response,
 ) -> Candidates:
     """The placements that fit the hosting offer, best first. A ``Link`` header leads to the next page."""
     only_for(await store.owner_of_offer(tx, offer_id), caller)
-    return await _candidates(tx, offer_id, page, response)
+    return await _candidates(tx, offer_id, page, request, response)
 
 
 @routes.post("/placements/{placement_id}/interest")
@@ -137,7 +139,7 @@ async def ask_for_placement(offer_id: UUID, body: PlacementWanted, caller: Compa
     return Interest.of(await ask_for(tx, body.placement_id, offer_id, Side.HOST))
 
 
-async def _candidates(tx: Transaction, end_id: UUID, page: Page, response: Response) -> Candidates:
+async def _candidates(tx: Transaction, end_id: UUID, page: Page, request: Request, response: Response) -> Candidates:
     """Scored anew as the rows are now: what the index does not know yet is not shown as fitting."""
     found = await store.ends(tx.connection, [end_id])
     if not found:
@@ -148,9 +150,9 @@ async def _candidates(tx: Transaction, end_id: UUID, page: Page, response: Respo
         raise Problem(503, "unavailable", "The market is still being read; try again soon", {"Retry-After": "2"})
     await replica.catch_up(tx.connection)
     best = replica.candidates(end_id, page.offset + page.limit + 1, parameters.today)[page.offset :]
-    following = page.offset + page.limit
-    if len(best) > page.limit and following <= FARTHEST:
-        response.headers["Link"] = f'<?offset={following}&limit={page.limit}>; rel="next"'
+    if len(best) > page.limit and page.offset + page.limit <= FARTHEST:
+        following = request.url.include_query_params(offset=page.offset + page.limit, limit=page.limit)
+        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
     others = {_id(other): other for other in await store.ends(tx.connection, [each.id for each in best[: page.limit]])}
     fitting = [
         CandidateView.of(other, fit)

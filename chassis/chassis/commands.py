@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chassis.service import Process, Service
 
 S = TypeVar("S", bound=LogSettings)
+R = TypeVar("R")
 
 LetterId = Annotated[UUID, typer.Argument(metavar="ID", help="the id that `list` shows")]
 
@@ -89,15 +90,25 @@ async def _process(service: "Service") -> AsyncGenerator["Process"]:
         yield process
 
 
-def _on_connection(service: "Service", ask: "Callable[[Connection], Coroutine[Any, Any, Any]]") -> Any:
-    async def run() -> Any:
-        async with _process(service) as process, process.pool.acquire() as connection, connection.transaction():
-            return await ask(connection)
+def on_process(service: "Service", ask: "Callable[[Process], Coroutine[Any, Any, R]]") -> R:
+    """What a coroutine finds out from a process that runs none of its doors; a database that is away ends the command."""
+
+    async def run() -> R:
+        async with _process(service) as process:
+            return await ask(process)
 
     try:
         return asyncio.run(run())
     except (OSError, asyncpg.PostgresError) as error:
         raise _failed(f"the database cannot be asked: {error}") from None
+
+
+def _on_connection(service: "Service", ask: "Callable[[Connection], Coroutine[Any, Any, R]]") -> R:
+    async def in_transaction(process: "Process") -> R:
+        async with process.pool.acquire() as connection, connection.transaction():
+            return await ask(connection)
+
+    return on_process(service, in_transaction)
 
 
 def _print(row: dict[str, Any]) -> None:

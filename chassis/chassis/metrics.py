@@ -1,7 +1,7 @@
 """What Prometheus reads: what was handled, what failed, what waits and since when."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -16,7 +16,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 class Metrics:
     """The metrics of one service, in a registry of its own, each labelled with the service's name."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, counters: Mapping[str, str] | None = None) -> None:
+        """``counters`` are the service's own, each with what it counts."""
         self.registry = CollectorRegistry()
         self._service = service
         ProcessCollector(registry=self.registry)
@@ -38,6 +39,12 @@ class Metrics:
         self._lag_seconds = self._gauge("consumer_lag_seconds", "Age of the oldest record that waits to be handled")
         self._halted = self._gauge("halted", "1 when a part of the process has stopped and waits for an operator")
         self._due_late = self._gauge("due_late_seconds", "How late the oldest due work is")
+
+        self._own = {name: self._counter(name, counts) for name, counts in (counters or {}).items()}
+
+    def count(self, name: str, count: int) -> None:
+        """Raises one of the service's own counters."""
+        self._own[name].labels(self._service).inc(count)
 
     def handled(self, event: str, count: int = 1) -> None:
         self._handled.labels(self._service, event).inc(count)

@@ -10,7 +10,7 @@ import gc
 import math
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +50,8 @@ class Service:
     doors: Sequence[Door] = ()
     routes: APIRouter = field(default_factory=APIRouter)
     settings: type[Settings] = Settings
+    counters: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Metrics of its own that ``tx.count`` raises, each with what it counts."""
     prepare: Callable[[Pool, Any], AbstractAsyncContextManager[Any]] | None = None
     """Makes what each process keeps in memory, from its pool and its settings; handlers have it as ``tx.prepared``.
 
@@ -82,7 +84,7 @@ class Process:
         self.service = service
         self.settings = settings
         self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
-        self.metrics = Metrics(service.name)
+        self.metrics = Metrics(service.name, service.counters)
         self.pool: Pool = pool(settings.database_url.get_secret_value(), service.name, settings.pool_size)
         self.inbox = Inbox(service.name, service.doors, self.open_transaction, self.metrics)
         self.consumer = Consumer(
@@ -127,6 +129,8 @@ class Process:
             self._nudge.set()
         if tx.effects.due:
             self.due.wake()
+        for name, count in tx.effects.counts.items():
+            self.metrics.count(name, count)
 
     @asynccontextmanager
     async def open_request(self, cause: Cause) -> AsyncGenerator[Transaction]:

@@ -5,6 +5,7 @@ Application code never commits, publishes or acknowledges; it loads, decides, sa
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,7 @@ class Effects:
 
     events: list[outbox.Entry] = field(default_factory=list[outbox.Entry])
     due: dict[tuple[str, str], Scheduled | None] = field(default_factory=dict[tuple[str, str], Scheduled | None])
+    counts: Counter[str] = field(default_factory=Counter[str])
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,10 @@ class Transaction:
     def unschedule(self, kind: str, subject: UUID | str) -> None:
         """Takes due work back; it is no error if there is none."""
         self.effects.due[kind, str(subject)] = None
+
+    def count(self, name: str, count: int = 1) -> None:
+        """Raises one of the service's own counters, once this is committed."""
+        self.effects.counts[name] += count
 
     def caused_by(self, cause: Cause) -> "Transaction":
         """The same transaction, working for another cause: one event of a batch."""

@@ -269,3 +269,17 @@ async def test_a_company_keeps_fields_that_this_version_does_not_know(matching: 
     await matching.handle(known_later)
     [row] = await matching.rows("select payload->>'carbon' as carbon from companies")
     assert row["carbon"] == "7"
+
+
+async def test_a_skill_that_the_taxonomy_does_not_know_is_counted_and_the_rest_is_matched(matching: Driver):
+    later = sender(skills_sought=("trade-fairs", "mind-reading"), skills_brought=("mind-reading",))
+    await matching.handle(later, host(skills_taught=("trade-fairs", "mind-reading"), skills_needed=()))
+    await matching.run_due()
+    [proposal] = await proposals(matching)
+    assert proposal.explanation.traveller_learns == ("trade-fairs",)
+    counted = matching.process.metrics.registry.get_sample_value(
+        "sojourn_unknown_skills_total", {"service": "matching"}
+    )
+    assert counted == 3
+    kept = await matching.rows("select from companies where payload::text like '%mind-reading%'")
+    assert len(kept) == 2

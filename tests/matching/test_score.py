@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matching.domain import EXPLAINED_SKILLS, OpenOffer, OpenPlacement, Parameters, Score, score
+from matching.domain import EXPLAINED_SKILLS, OpenOffer, OpenPlacement, Parameters, Score, score, sentence
 from sojourn_contracts.vocabulary import Level, Spoken, TrainingDirection, Window
 
 from tests.matching.market import PARAMETERS, SPRING, TODAY, open_offer, open_placement
@@ -230,3 +230,35 @@ def test_a_long_list_of_skills_is_explained_by_the_weightiest():
     )
     assert len(found.explanation.traveller_learns) == EXPLAINED_SKILLS
     assert found.explanation.traveller_learns[:2] == ("skill-077", "skill-000")
+
+
+def test_a_sentence_says_what_both_get_how_they_talk_and_when():
+    found = fitting(
+        open_placement(skills_sought=("trade-fairs", "product-design"), skills_brought=("welding",)),
+        open_offer(skills_taught=("trade-fairs", "product-design"), skills_needed=("welding",)),
+    )
+    labels = {"trade-fairs": "selling at fairs", "product-design": "design", "welding": "welding"}
+    assert sentence(found, labels.__getitem__) == (
+        "The traveller can learn design and selling at fairs. The host gains welding."
+        " Both speak EN at C1 or better, and 91 days between 2026-04-01 and 2026-06-30 suit both."
+    )
+
+
+def test_a_related_skill_covers_a_wish_in_part_and_trains_when_it_is_near_enough():
+    near = replace(PARAMETERS, related={"welding": {"trade-fairs": 80, "payroll": 25}})
+
+    def hosted(sought: tuple[str, ...], *taught: str) -> Score | None:
+        seeker = open_placement(skills_sought=sought, skills_brought=())
+        return score(seeker, open_offer(skills_taught=taught, skills_needed=()), near)
+
+    exact, narrower = hosted(("welding",), "welding"), hosted(("welding",), "trade-fairs")
+    assert exact is not None
+    assert narrower is not None
+    assert exact.value > narrower.value
+    assert narrower.explanation.traveller_learns == narrower.training.skills == ("trade-fairs",)
+    assert hosted(("welding",), "payroll") is None, "a sibling alone trains nobody"
+    helped, alone = hosted(("welding", "brewing"), "brewing", "payroll"), hosted(("welding", "brewing"), "brewing")
+    assert helped is not None
+    assert alone is not None
+    assert helped.value > alone.value, "but it adds to the score"
+    assert helped.explanation.traveller_learns == ("brewing",)

@@ -1,5 +1,6 @@
 """Whom a placement or a hosting offer fits, and why; and a company's own wish for one of them."""
 
+from collections.abc import Mapping
 from typing import Annotated, cast
 from uuid import UUID
 
@@ -10,11 +11,12 @@ from chassis.transaction import Transaction
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from sojourn_contracts.match import Explanation
-from sojourn_contracts.vocabulary import Country, Sector, Side, Training, Window
+from sojourn_contracts.taxonomy import Concept
+from sojourn_contracts.vocabulary import Country, Sector, Side, Skill, Training, Window
 
 from matching import planning, reasons, store
 from matching.api import CompanyOrOperator, only_for
-from matching.domain import Obstacle, OpenOffer, OpenPlacement, Parameters, Score, score
+from matching.domain import Obstacle, OpenOffer, OpenPlacement, Parameters, Score, score, sentence
 from matching.proposing import ask_for
 from matching.replica import Replica
 from matching.settings import taxonomy
@@ -44,19 +46,22 @@ class CandidateView(BaseModel):
     sector: Sector
     score: int
     explanation: Explanation
+    in_words: str
+    """The explanation as a sentence or two, in English."""
     window: Window
     min_days: int
     max_days: int
     training: Training
 
     @classmethod
-    def of(cls, end: OpenPlacement | OpenOffer, fit: Score) -> "CandidateView":
+    def of(cls, end: OpenPlacement | OpenOffer, fit: Score, skills: Mapping[Skill, Concept]) -> "CandidateView":
         return cls(
             id=_id(end),
             country=end.home.country,
             sector=end.home.sector,
             score=fit.value,
             explanation=fit.explanation,
+            in_words=sentence(fit, lambda skill: skills[skill].label()),
             window=fit.window,
             min_days=fit.min_days,
             max_days=fit.max_days,
@@ -155,7 +160,7 @@ async def _candidates(tx: Transaction, end_id: UUID, page: Page, request: Reques
         response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
     others = {_id(other): other for other in await store.ends(tx.connection, [each.id for each in best[: page.limit]])}
     fitting = [
-        CandidateView.of(other, fit)
+        CandidateView.of(other, fit, taxonomy(tx).skills)
         for other in (others.get(each.id) for each in best[: page.limit])
         if other is not None and (fit := _fit(end, other, parameters))
     ]

@@ -4,7 +4,7 @@ Everything is integer arithmetic, so that equal inputs give equal scores on ever
 """
 
 from bisect import bisect
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -223,6 +223,25 @@ def score(placement: OpenPlacement, offer: OpenOffer, parameters: Parameters) ->
         if learns
         else Training(direction=TrainingDirection.HOST_STAFF, skills=gains),
     )
+
+
+def sentence(fit: Score, label: Callable[[Skill], str]) -> str:
+    """The explanation in words, in English; ``label`` names a skill."""
+    explanation, told = fit.explanation, list[str]()
+    if explanation.traveller_learns:
+        told.append(f"The traveller can learn {_listed(map(label, explanation.traveller_learns))}.")
+    if explanation.host_gains:
+        told.append(f"The host gains {_listed(map(label, explanation.host_gains))}.")
+    told.append(
+        f"Both speak {explanation.language.upper()} at {explanation.language_level} or better,"
+        f" and {explanation.overlap_days} days between {fit.window.first} and {fit.window.last} suit both."
+    )
+    return " ".join(told)
+
+
+def _listed(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _obstacle(placement: OpenPlacement, offer: OpenOffer, common: _Common) -> Obstacle | None:

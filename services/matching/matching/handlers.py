@@ -1,6 +1,6 @@
 """What matching does when it hears of companies and of what became of matches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 from uuid import UUID
 
@@ -12,8 +12,12 @@ from sojourn_contracts.match import MatchDeclined
 
 from matching import heard, planning, store
 from matching.heard import CompanyEvent, Match, MatchEvent
+from matching.planned import plan, propose_planned
 from matching.searching import search
-from matching.settings import MatchingSettings
+from matching.settings import MatchingSettings, taxonomy
+
+UNKNOWN_SKILLS = "unknown_skills"
+COUNTERS = {UNKNOWN_SKILLS: "Skills in company events that the taxonomy in force does not have: they match nobody"}
 
 
 async def take_in(received: Sequence[Received[CompanyEvent]]) -> None:
@@ -30,6 +34,7 @@ async def take_in(received: Sequence[Received[CompanyEvent]]) -> None:
         if after != before:
             companies[after.company_id], latest[after.company_id] = after, each
     await store.save_companies(tx, [each.event for each in latest.values()])
+    _count_unknown_skills(tx, [each.event for each in latest.values()])
     for company_id, each in latest.items():
         _search_for(each.tx, company_id)
 
@@ -65,7 +70,17 @@ DOORS: tuple[Door, ...] = (
     *(consumes(event)(hear) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
     *(erases(event)(forget_match) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
     search,
+    plan,
+    propose_planned,
 )
+
+
+def _count_unknown_skills(tx: Transaction, events: Iterable[CompanyEvent]) -> None:
+    """The event is kept whole, and matched on the rest."""
+    known = taxonomy(tx).skills
+    for event in events:
+        if not isinstance(event, CompanyWithdrawn):
+            tx.count(UNKNOWN_SKILLS, sum(skill not in known for skill in heard.skills_of(event)))
 
 
 def _search_after_end(tx: Transaction, before: Match, after: Match) -> None:

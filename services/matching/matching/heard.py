@@ -3,6 +3,7 @@
 A match belongs to exchange from its proposal on: its slot is free again only when exchange says how it ended.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted
 from sojourn_contracts.match import MatchDeclined
+from sojourn_contracts.vocabulary import Skill
 
 CompanyEvent = CompanyRegistered | CompanyUpdated | CompanyWithdrawn
 MatchEvent = MatchDeclined | ExchangeAgreed | ExchangeCancelled | ExchangeCompleted
@@ -31,6 +33,14 @@ def hear_of(company: Company, event: CompanyEvent) -> Company:
     if (going, event.revision) <= (company.withdrawn, company.revision):
         return company
     return Company(company.company_id, event.revision, going)
+
+
+def skills_of(event: CompanyRegistered | CompanyUpdated) -> Iterator[Skill]:
+    """All that its placements and offers name."""
+    for placement in event.placements:
+        yield from (*placement.skills_sought, *placement.skills_brought)
+    for offer in event.offers:
+        yield from (*offer.skills_taught, *offer.skills_needed)
 
 
 class State(StrEnum):

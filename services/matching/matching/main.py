@@ -1,11 +1,14 @@
-"""The matching service, wired."""
+"""Matching's wiring, as data, and its command: what the planner would do."""
 
+import json
 from pathlib import Path
 
+import typer
+from chassis.commands import on_process
 from chassis.service import Service
 from fastapi import APIRouter
 
-from matching import api, candidates, handlers, replica, report
+from matching import api, candidates, handlers, planned, replica, report
 from matching.settings import MatchingSettings
 
 routes = APIRouter()
@@ -19,6 +22,31 @@ service = Service(
     doors=handlers.DOORS,
     migrations=Path(__file__).parent / "migrations",
     settings=MatchingSettings,
+    counters=handlers.COUNTERS,
     prepare=replica.following,
 )
 command = service.command()
+
+
+@command.command()
+def plan() -> None:
+    """Prints what the planner would propose now, and what it would hold, each with the reason, one JSON object per line.
+
+    Nothing is changed; it may be asked at any time, of whatever size the market is.
+    """
+    market, now, settings = on_process(service, planned.asked)
+    for proposed, verdicts in zip(
+        (True, False), planned.verdicts(market, now, planned.parameters(settings)), strict=True
+    ):
+        for (placement_id, offer_id, score), reason in verdicts:
+            typer.echo(
+                json.dumps(
+                    {
+                        "placement_id": str(placement_id),
+                        "offer_id": str(offer_id),
+                        "score": score,
+                        "proposed": proposed,
+                        "reason": reason,
+                    }
+                )
+            )

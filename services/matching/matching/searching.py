@@ -9,18 +9,16 @@ from uuid import UUID
 from chassis.doors import Work, on_all_due
 from chassis.transaction import Transaction
 
-from matching import domain, planning, store
+from matching import domain, planned, planning, store
 from matching.domain import Obstacle, OpenOffer, OpenPlacement
 from matching.index import Candidate
 from matching.proposing import SEARCH, Wanted, propose
 from matching.replica import Replica
-from matching.settings import taxonomy
-from matching.store import Ends
+from matching.settings import MatchingSettings, taxonomy
+from matching.store import EDGES, Ends
 
 BUSY = timedelta(milliseconds=100)
 """Wall time after which a search looks again at what somebody else was at."""
-EDGES = 20
-"""Candidates of each end that are kept: the planner loses almost nothing by knowing no more of them."""
 AHEAD = 3
 """Candidates of each end that a batch locks at once, before it knows which of them it needs."""
 
@@ -100,6 +98,9 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
     today = tx.now.date()
     found = {end_id: replica.candidates(end_id, EDGES, today) for theirs in ends.values() for end_id in theirs.all}
     await store.save_edges(tx, ends, found)
+    if _batching(tx, replica):
+        tx.schedule(planned.PLAN, planned.MARKET, planned.after_searches(tx.now))
+        return
     market = _Market(replica, today, found)
     await _hold_the_best(tx, ends, market)
     within_reach = {*found, *(each.id for candidates in found.values() for each in candidates)}
@@ -112,6 +113,12 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
     for wanted, match_id in zip(market.wanted, await propose(market.wanted), strict=True):
         if match_id is None:
             _search_again(wanted.tx, wanted.placement.home.company_id, tx.now)
+
+
+def _batching(tx: Transaction, replica: Replica) -> bool:
+    """Whether the market is large enough for the planner to find better pairs than whoever comes first takes."""
+    settings = cast(MatchingSettings, tx.settings)
+    return settings.planner_tick_hours > 0 and len(replica) >= settings.batching_from
 
 
 def _search_again(tx: Transaction, company_id: UUID, at: datetime) -> None:

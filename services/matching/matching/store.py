@@ -8,7 +8,7 @@ matches in this order.
 import json
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from matching import domain, reasons
 from matching.domain import Home, Obstacle, OpenOffer, OpenPlacement, Parameters
 from matching.heard import Company, CompanyEvent, Match, MatchEvent, State
 from matching.index import Candidate
+from matching.planner import Edge
 
 
 async def locked_or_blank_companies(tx: Transaction, company_ids: Collection[UUID]) -> dict[UUID, Company]:
@@ -343,9 +344,11 @@ async def save_edges(tx: Transaction, ends: Mapping[UUID, Ends], found: Mapping[
     )
     await tx.connection.executemany(
         """
-        insert into edges (company_id, end_id, others, scores) values ($1, $2, $3, $4)
+        insert into edges (company_id, end_id, others, scores, best)
+        values ($1, $2, $3::uuid[], $4::int[], coalesce($4[1], 0))
         on conflict (end_id) do update
-        set company_id = excluded.company_id, others = excluded.others, scores = excluded.scores
+        set company_id = excluded.company_id, others = excluded.others, scores = excluded.scores,
+            best = greatest(edges.best, excluded.best)
         """,
         [
             (company_id, end_id, [each.id for each in found[end_id]], [each.score for each in found[end_id]])
@@ -355,23 +358,74 @@ async def save_edges(tx: Transaction, ends: Mapping[UUID, Ends], found: Mapping[
     )
 
 
-async def open_edges(connection: Connection) -> list[tuple[UUID, UUID, int]]:
-    """The pairs (placement, offer, score) that searches found, by either end, as far as both are on the market."""
-    rows = await connection.fetch(
-        """
-        with found as (
-            select end_id as placement_id, other as offer_id, score
-            from edges join placements on placement_id = end_id, unnest(others, scores) as best(other, score)
-            union
-            select other, end_id, score
-            from edges join offers on offer_id = end_id, unnest(others, scores) as best(other, score)
+EDGES = 20
+"""Candidates of each end that are kept: the planner loses almost nothing by knowing no more of them."""
+
+
+@dataclass(frozen=True)
+class OpenMarket:
+    """What the planner goes by: the pairs that searches found and of which both ends are open, and what is known of the ends."""
+
+    edges: list[Edge]
+    places: dict[UUID, int]
+    """Free ones, by offer."""
+    aspirations: dict[UUID, int]
+    since: dict[UUID, date]
+    """By placement."""
+    deadlines: dict[UUID, date]
+    """By end, the last day on which its shortest stay can begin."""
+    exhausted: set[UUID]
+    """Companies with an end whose search found more than it kept, and nothing is left of what it kept."""
+
+
+async def open_market(connection: Connection, now: datetime) -> OpenMarket:
+    """Nobody is locked: what changes meanwhile is seen when a pair of it is to be proposed."""
+    ends = {
+        row["id"]: row
+        for row in await connection.fetch(
+            f"""
+            select placement_id as id, company_id, 1::bigint as places, since, last_day - min_days + 1 as deadline
+            from placements where {_WAITING} and last_day - min_days + 1 >= $1
+            union all
+            select offer_id, company_id, capacity - (
+                       select count(*) from matches where matches.offer_id = offers.offer_id and live
+                   ), since, last_day - min_days + 1
+            from offers where last_day - min_days + 1 >= $1
+            """,  # noqa: S608 - a constant
+            now.date(),
         )
-        select distinct on (placement_id, offer_id) placement_id, offer_id, score
-        from found join placements using (placement_id) join offers using (offer_id)
-        order by placement_id, offer_id, score
+        if row["places"] > 0
+    }
+    met = {
+        (row["placement_id"], row["offer_id"])
+        for row in await connection.fetch("select placement_id, offer_id from matches where not live")
+    }
+    edges, aspirations, exhausted = dict[tuple[UUID, UUID], int](), dict[UUID, int](), set[UUID]()
+    for row in await connection.fetch(
         """
+        select end_id, others, scores, best, exists (select from placements where placement_id = end_id) as sends
+        from edges order by end_id
+        """
+    ):
+        end_id = row["end_id"]
+        if end_id not in ends:
+            continue
+        aspirations[end_id] = row["best"]
+        left = False
+        for other, score in zip(row["others"], row["scores"], strict=True):
+            pair = (end_id, other) if row["sends"] else (other, end_id)
+            if other in ends and pair not in met:
+                edges[pair], left = score, True
+        if len(row["others"]) == EDGES and not left:
+            exhausted.add(ends[end_id]["company_id"])
+    return OpenMarket(
+        edges=[Edge(*pair, score) for pair, score in edges.items()],
+        places={end_id: row["places"] for end_id, row in ends.items()},
+        aspirations=aspirations,
+        since={end_id: (row["since"] or now).date() for end_id, row in ends.items()},
+        deadlines={end_id: row["deadline"] for end_id, row in ends.items()},
+        exhausted=exhausted,
     )
-    return [(row["placement_id"], row["offer_id"], row["score"]) for row in rows]
 
 
 async def locked_if_free(

@@ -1,8 +1,10 @@
 """What Prometheus reads: what was handled, what failed, what waits and since when."""
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -11,6 +13,15 @@ from chassis.failures import is_trouble
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Observed(NamedTuple):
+    """One value of a gauge of a service's own."""
+
+    name: str
+    text: str
+    value: float
+    labels: Mapping[str, str] = MappingProxyType({})
 
 
 class Metrics:
@@ -40,11 +51,21 @@ class Metrics:
         self._halted = self._gauge("halted", "1 when a part of the process has stopped and waits for an operator")
         self._due_late = self._gauge("due_late_seconds", "How late the oldest due work is")
 
+        self._observed: dict[str, Gauge] = {}
         self._own = {name: self._counter(name, counts) for name, counts in (counters or {}).items()}
 
     def count(self, name: str, count: int) -> None:
         """Raises one of the service's own counters."""
         self._own[name].labels(self._service).inc(count)
+
+    def observed(self, found: Iterable[Observed]) -> None:
+        """Sets the service's own gauges, and forgets the labels that they do not have any more."""
+        for gauge in self._observed.values():
+            gauge.clear()
+        for name, text, value, labels in found:
+            if name not in self._observed:
+                self._observed[name] = self._gauge(name, text, *labels)
+            self._observed[name].labels(self._service, *labels.values()).set(value)
 
     def handled(self, event: str, count: int = 1) -> None:
         self._handled.labels(self._service, event).inc(count)
@@ -111,5 +132,5 @@ class Metrics:
             name, text, ("service", *labels), namespace="sojourn", registry=self.registry, buckets=_SECONDS
         )
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, ("service",), namespace="sojourn", registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, ("service", *labels), namespace="sojourn", registry=self.registry)

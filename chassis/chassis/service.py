@@ -10,9 +10,10 @@ import gc
 import math
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,13 +27,13 @@ from sojourn_contracts import catalogue
 from chassis import due, health, http, migrations, spans, telemetry
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
-from chassis.database import Pool, pool
+from chassis.database import Connection, Pool, pool
 from chassis.doors import Door
 from chassis.due import DueWork
 from chassis.failures import backoff
 from chassis.identity import KeySource
 from chassis.inbox import Inbox
-from chassis.metrics import Metrics
+from chassis.metrics import Metrics, Observed
 from chassis.relay import Relay, channel
 from chassis.retention import forget_old
 from chassis.settings import Settings
@@ -52,6 +53,8 @@ class Service:
     settings: type[Settings] = Settings
     counters: Mapping[str, str] = field(default_factory=dict[str, str])
     """Metrics of its own that ``tx.count`` raises, each with what it counts."""
+    observed: Callable[[Connection, datetime], Awaitable[Iterable[Observed]]] | None = None
+    """Gauges of its own, asked for when somebody reads the metrics, with the programme's time."""
     prepare: Callable[[Pool, Any], AbstractAsyncContextManager[Any]] | None = None
     """Makes what each process keeps in memory, from its pool and its settings; handlers have it as ``tx.prepared``.
 
@@ -298,6 +301,8 @@ class Process:
                 " (select coalesce(max(position), 0) from event_log) as log_end,"
                 " (select count(*) from dead_letter where state = 'dead') as dead from outbox"
             )
+            if self.service.observed is not None:
+                self.metrics.observed(await self.service.observed(connection, self.clock.now()))
         if row is not None:
             self.metrics.outbox(row["size"], row["age"])
             self.metrics.log_position(row["log_end"])

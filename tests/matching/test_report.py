@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from chassis.identity import Role
+from sojourn_contracts.company import CompanyWithdrawn
 from sojourn_contracts.match import MatchProposed
 
 from tests.chassis_driver import NOON, Driver
 from tests.matching.endings import declined
-from tests.matching.market import company, host, offer, placement, sender, updated
+from tests.matching.market import company, host, named, offer, placement, sender, updated
 
 
 async def report(driver: Driver) -> dict[str, Any]:
@@ -84,3 +85,16 @@ async def test_a_placement_whose_match_came_to_nothing_waits_again(matching: Dri
 async def test_only_operators_see_it(matching: Driver, role: Role):
     answer = await matching.http.get("/market/report", headers=matching.token(role, sender().company_id))
     assert answer.status_code == 403
+
+
+async def test_the_same_stands_among_the_metrics_and_goes_with_the_placements(matching: Driver):
+    def shown(text: str, name: str) -> list[str]:
+        return [line for line in text.splitlines() if line.startswith(f"sojourn_{name}{{")]
+
+    await matching.handle(sender("abroad", country="PT", sector="01", destinations=("MT",)))
+    await matching.run_due()
+    before = (await matching.http.get("/metrics")).text
+    assert shown(before, "without_hosts") == ['sojourn_without_hosts{country="PT",section="A",service="matching"} 1.0']
+    assert len(shown(before, "open_placements")) == len(shown(before, "hosts_per_placement")) == 1
+    await matching.handle(CompanyWithdrawn(company_id=named("abroad"), revision=2, reason="left"))
+    assert shown((await matching.http.get("/metrics")).text, "without_hosts") == []

@@ -23,6 +23,7 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     settings=MatchingSettings,
     counters=handlers.COUNTERS,
+    observed=report.observed,
     prepare=replica.following,
 )
 command = service.command()

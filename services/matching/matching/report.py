@@ -1,8 +1,11 @@
 """What operators see of the market's health: how many hosts placements have, how long they wait, and what stands in the way."""
 
 from collections import Counter
+from datetime import datetime
 
+from chassis.database import Connection
 from chassis.http import Tx
+from chassis.metrics import Observed
 from chassis.transaction import Transaction
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -45,15 +48,32 @@ class MarketReport(BaseModel):
 @routes.get("/market/report")
 async def report(_: Operator, tx: Tx) -> MarketReport:
     """How the market does; as of the latest searches."""
-    median, most = await store.days_waited(tx)
+    median, most = await store.days_waited(tx.connection, tx.now.date())
     sampled, reasons = await _reasons(tx)
     return MarketReport(
-        hosts=_by_section(await store.waiting(tx)),
+        hosts=_by_section(await store.waiting(tx.connection)),
         median_days_waited=median,
         p90_days_waited=most,
         sampled=sampled,
         reasons=reasons,
     )
+
+
+async def observed(connection: Connection, now: datetime) -> list[Observed]:
+    """The same as gauges, but for the reasons, which take a search."""
+    median, most = await store.days_waited(connection, now.date())
+    gauges = [
+        Observed("median_days_waited", "Days that open placements have waited, the median", median or 0),
+        Observed("p90_days_waited", "Days that open placements have waited, nine of ten no longer", most or 0),
+    ]
+    for hosts in _by_section(await store.waiting(connection)):
+        labels = {"country": hosts.country, "section": hosts.section}
+        gauges += [
+            Observed("open_placements", "Placements that wait for a match", hosts.placements, labels),
+            Observed("without_hosts", "Those of them that fit no host", hosts.without_hosts, labels),
+            Observed("hosts_per_placement", "Hosts that each fits, at most 20", hosts.hosts_per_placement, labels),
+        ]
+    return gauges
 
 
 def _by_section(found: list[store.Waiting]) -> list[Hosts]:

@@ -715,9 +715,9 @@ class Waiting:
     hosts: int
 
 
-async def waiting(tx: Transaction) -> list[Waiting]:
+async def waiting(connection: Connection) -> list[Waiting]:
     """By country and division; a placement that was not searched for yet counts as one without hosts."""
-    rows = await tx.connection.fetch(
+    rows = await connection.fetch(
         f"""
         select country, sector, count(*) as placements,
                count(*) filter (where coalesce(cardinality(others), 0) = 0) as without_hosts,
@@ -730,14 +730,14 @@ async def waiting(tx: Transaction) -> list[Waiting]:
     return [Waiting(**dict(row)) for row in rows]
 
 
-async def days_waited(tx: Transaction) -> tuple[int | None, int | None]:
+async def days_waited(connection: Connection, today: date) -> tuple[int | None, int | None]:
     """Programme days since open placements were first heard of: the median, and what nine of ten do not exceed."""
-    row = await tx.connection.fetchrow(
+    row = await connection.fetchrow(
         f"""
         select percentile_disc(array[0.5, 0.9]) within group (order by $1::date - since::date) as days
         from placements where since is not null and {_WAITING}
         """,  # noqa: S608 - a constant
-        tx.now.date(),
+        today,
     )
     median, most = (row and row["days"]) or (None, None)
     return median, most

@@ -5,72 +5,87 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
+from random import Random
+from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matching import domain
 from matching.domain import Home, OpenOffer, OpenPlacement, Parameters, Weights, score
-from matching.index import Candidate, End, Full, Index, loading
+from matching.index import Candidate, End, Full, Index, layout, loading, search, upkeep
 from sojourn_contracts.company import HostingOffer, Placement
-from sojourn_contracts.vocabulary import Level, Spoken, Window
+from sojourn_contracts.vocabulary import Level, Side, Spoken, Window
 
+from benchmarks.market import End as Row
+from benchmarks.market import generate, numpy_scan
 from tests.matching.market import NOON, PARAMETERS, TODAY, open_offer, open_placement
 
-SKILLS = tuple(f"skill-{letter}" for letter in "abcdefgh")
+SKILLS = tuple(f"skill-{letter}" for letter in "abcdef")
 COUNTRIES = ("DE", "ES", "FR")
 SECTORS = ("10", "25", "61", "62")
 
-skills = st.lists(st.sampled_from((*SKILLS, "unheard-of")), unique=True, max_size=4).map(tuple)
-parameters = st.builds(
-    Parameters,
-    today=st.just(TODAY),
-    rarity=st.fixed_dictionaries({skill: st.integers(1, 5_000) for skill in SKILLS}),
-    related=st.dictionaries(
-        st.sampled_from(SKILLS), st.dictionaries(st.sampled_from(SKILLS), st.integers(0, 100), max_size=3), max_size=6
-    ),
-    weights=st.sampled_from(
-        (Weights(), Weights(coverage=1), Weights(coverage=90, preference=0), Weights(sector=0, overlap=60))
-    ),
-    trains_from=st.sampled_from((1, 50, 100)),
-)
+ONE_COUNTS = (Weights(90, 1, 1, 1, 0), Weights(40, 1, 1, 1, 60), Weights(1, 0, 1, 60, 1))
+"""Weights under which a search can stop early, so that one that stops too early is found out."""
+
+seeds = st.integers(0, 2**32 - 1)
 
 
-@st.composite
-def ends(draw: st.DrawFn, number: int) -> End:
-    """Of few countries, sectors, languages and skills, so that many fit and many tie."""
-    home = Home(UUID(int=number), draw(st.sampled_from(COUNTRIES)), draw(st.sampled_from(SECTORS)))
-    first = TODAY + timedelta(days=draw(st.integers(-30, 30)))
-    shortest = draw(st.integers(14, 30))
-    stay = {
+def some(rnd: Random, of: Sequence[str], least: int, most: int) -> tuple[str, ...]:
+    return tuple(rnd.sample(of, rnd.randint(least, most)))
+
+
+def parameters(rnd: Random) -> Parameters:
+    """In every second one all skills weigh the same, so that many ends tie."""
+    even = rnd.random() < 0.5
+    return Parameters(
+        today=TODAY,
+        rarity={skill: 1 if even else rnd.randint(1, 5_000) for skill in SKILLS},
+        related={
+            skill: {other: rnd.choice((0, 25, 50, 80)) for other in some(rnd, SKILLS, 0, 3)}
+            for skill in some(rnd, SKILLS, 0, 6)
+        },
+        weights=rnd.choice((Weights(), *ONE_COUNTS)),
+        trains_from=rnd.choice((1, 50, 100)),
+    )
+
+
+def an_end(rnd: Random, number: int) -> End:
+    """Of few countries, sectors, languages and skills, and seldom hindered by what it says: so many fit."""
+    home = Home(UUID(int=number), rnd.choice(COUNTRIES), rnd.choice(SECTORS))
+    first = TODAY + timedelta(days=rnd.randint(-30, 30))
+    shortest = rnd.randint(14, 20)
+    stay: dict[str, Any] = {
         "languages": tuple(
-            Spoken(language=language, level=draw(st.sampled_from(list(Level)[1:])))
-            for language in draw(st.lists(st.sampled_from(("de", "en", "fr")), unique=True, max_size=2))
+            Spoken(language=language, level=rnd.choice(list(Level)[1:]))
+            for language in some(rnd, ("de", "en", "fr"), 1, 2)
         ),
-        "window": Window(first=first, last=first + timedelta(days=draw(st.integers(0, 90)))),
+        "window": Window(first=first, last=first + timedelta(days=rnd.choice((10, 40, 90, 120)))),
         "min_days": shortest,
-        "max_days": draw(st.integers(shortest, 40)),
-        "preferred_sectors": draw(st.lists(st.sampled_from(SECTORS), unique=True, max_size=2).map(tuple)),
+        "max_days": rnd.choice((shortest, 30, 30)),
+        "preferred_sectors": some(rnd, SECTORS, 0, 2),
     }
-    if draw(st.booleans()):
+    id_ = UUID(int=rnd.choice((rnd.getrandbits(128), rnd.getrandbits(2) << 126 | number)))
+    if rnd.random() < 0.5:
         terms = Placement(
-            placement_id=UUID(int=draw(st.integers(0, 2**31)) << 96 | number),
+            placement_id=id_,
             traveller_id=UUID(int=number),
-            destinations=draw(st.lists(st.sampled_from((*COUNTRIES, "IT")), unique=True).map(tuple)),
-            skills_sought=draw(skills),
-            skills_brought=draw(skills),
+            destinations=some(rnd, (*COUNTRIES, "IT"), 0 if rnd.random() < 0.1 else 2, 4),
+            skills_sought=some(rnd, (*SKILLS, "unheard-of"), 0, 4),
+            skills_brought=some(rnd, (*SKILLS, "unheard-of"), 0, 4),
             **stay,
         )
-        return OpenPlacement(terms, home, taken=draw(st.integers(0, 9)) == 0)
+        return OpenPlacement(terms, home, taken=rnd.random() < 0.1)
     offer = HostingOffer(
-        offer_id=UUID(int=draw(st.integers(0, 2**31)) << 96 | number),
-        capacity=draw(st.integers(0, 2)),
-        skills_taught=draw(skills),
-        skills_needed=draw(skills),
+        offer_id=id_,
+        capacity=rnd.choice((0, 1, 2, 2, 2)),
+        skills_taught=some(rnd, (*SKILLS, "unheard-of"), 0, 4),
+        skills_needed=some(rnd, (*SKILLS, "unheard-of"), 0, 4),
         **stay,
     )
-    return OpenOffer(offer, home, held=draw(st.integers(0, 1)))
+    return OpenOffer(offer, home, held=rnd.choice((0, 0, 1)))
 
 
 def id_of(end: End) -> UUID:
@@ -93,28 +108,26 @@ def best(end: End, market: Sequence[End], k: int, with_: Parameters) -> list[Can
     return [Candidate(id_, -value) for value, id_ in sorted(fits)[:k]]
 
 
-@given(st.data(), parameters)
-@settings(max_examples=40, deadline=None)
-def test_the_best_are_those_of_the_brute_force_after_any_history(data: st.DataObject, given_parameters: Parameters):
-    index, market = Index(given_parameters, room=200), dict[UUID, End]()
-    for number in range(data.draw(st.integers(2, 40), "ends")):
-        end = data.draw(ends(number))
+@given(seeds)
+@settings(max_examples=80, deadline=None)
+def test_the_best_are_those_of_the_brute_force_after_any_history(seed: int):
+    rnd = Random(seed)
+    with_ = parameters(rnd)
+    index, market = Index(with_, room=400), dict[UUID, End]()
+    for number in range(rnd.choice((4, 20, 120))):
+        end = an_end(rnd, number)
         index.add(end)
         market[id_of(end)] = end
-        change = data.draw(st.integers(0, 5), "what changes besides")
+        change, other = rnd.randint(0, 5), rnd.choice(sorted(market))
         if change == 0:
-            gone = data.draw(st.sampled_from(sorted(market)), "gone")
-            index.remove(gone)
-            del market[gone]
+            index.remove(other)
+            del market[other]
         elif change == 1:
-            other = data.draw(st.sampled_from(sorted(market)), "changed")
-            new = changed(market[other], data.draw(ends(number)), data.draw(st.lists(st.sampled_from(sorted(market)))))
-            index.update(new)
-            market[other] = new
+            market[other] = changed(rnd, market[other], an_end(rnd, number), sorted(market))
+            index.update(market[other])
     assert len(index) == len(market)
-    later = replace(given_parameters, today=TODAY + timedelta(days=data.draw(st.integers(-10, 60), "days later")))
-    k = data.draw(st.sampled_from((1, 3, 50)), "k")
-    stranger = data.draw(ends(1_000))
+    later = replace(with_, today=TODAY + timedelta(days=rnd.randint(-10, 30)))
+    k, stranger = rnd.choice((1, 1, 2, 50)), an_end(rnd, 1_000)
     for end in (*market.values(), stranger):
         wanted = best(end, list(market.values()), k, later)
         assert index.candidates(end, k, later.today) == wanted
@@ -122,26 +135,28 @@ def test_the_best_are_those_of_the_brute_force_after_any_history(data: st.DataOb
             assert index.candidates(id_of(end), k, later.today) == wanted
 
 
-def changed(end: End, other: End, met: list[UUID]) -> End:
-    """The end with what another one of the same side says of it; a placement also met some offers."""
+def changed(rnd: Random, end: End, other: End, known: Sequence[UUID]) -> End:
+    """The end with what another one of the same side says of it; or it met some, or one more place of it is held."""
     if isinstance(end, OpenPlacement):
         if isinstance(other, OpenPlacement):
             terms = other.terms.model_copy(update={"placement_id": end.terms.placement_id})
-            return OpenPlacement(terms, other.home, other.taken, frozenset(met))
-        return replace(end, met=frozenset(met))
+            return OpenPlacement(terms, other.home, other.taken, frozenset(rnd.sample(known, min(len(known), 5))))
+        return replace(end, met=frozenset(rnd.sample(known, min(len(known), 5))))
     if isinstance(other, OpenOffer):
         return OpenOffer(other.terms.model_copy(update={"offer_id": end.terms.offer_id}), other.home, other.held)
     return replace(end, held=end.held + 1)
 
 
-@given(st.data(), parameters)
-@settings(max_examples=15, deadline=None)
-def test_what_postgresql_copies_out_is_what_was_added_one_by_one(data: st.DataObject, given_parameters: Parameters):
-    market = [data.draw(ends(number)) for number in range(data.draw(st.integers(1, 25), "ends"))]
-    one_by_one, copied = Index(given_parameters, room=200), Index(given_parameters, room=200)
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_what_postgresql_copies_out_is_what_was_added_one_by_one(seed: int):
+    rnd = Random(seed)
+    with_ = parameters(rnd)
+    market = [an_end(rnd, number) for number in range(40)]
+    one_by_one, copied = Index(with_, room=200), Index(with_, room=200)
     for end in market:
         one_by_one.add(end)
-    size = data.draw(st.integers(1, 400), "bytes in a chunk")
+    size = rnd.randint(1, 4_000)
     for side in (OpenPlacement, OpenOffer):
         copying = copied.copying(side)
         rows = copied_out([end for end in market if isinstance(end, side)])
@@ -253,3 +268,76 @@ def test_who_is_not_there_is_no_error():
     with unchanged(index):
         index.remove(UUID(int=7))
     assert index.candidates(UUID(int=7), 5, NOON.date()) == []
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_among_thousands_no_list_is_left_unread_that_holds_one_of_the_best(k: int):
+    """Where bounds end most searches early; the scan that it is compared with equals the brute force, see test_market."""
+    market = generate(3_000, seed=k)
+    index = Index(market.parameters, room=8_000)
+    ends = [Row(side, number) for side in Side for number in range(len(market.side(side)))]
+    for each in ends:
+        index.add(market.open(each))
+    for each in Random(k).sample(ends, 400):
+        found = index.candidates(market.side(each.side).id(each.number), k, market.parameters.today)
+        assert [(candidate.id, candidate.score) for candidate in found] == numpy_scan(market, each, k)
+
+
+@given(seeds)
+@settings(max_examples=60, deadline=None)
+def test_nobody_scores_more_than_the_bound_before_the_first_list_that_holds_them(seed: int):
+    """What makes it safe to stop: of each end, by the first of the lists in their order that it stands in."""
+    rnd = Random(seed)
+    with_ = parameters(rnd)
+    index = Index(with_, room=200)
+    for number in range(60):
+        index.add(an_end(rnd, number))
+    for side in (0, 1):
+        for slot in range(1, int(index._sides[side].counts[layout.SLOTS])):  # pyright: ignore[reportPrivateUsage]
+            scores = {each.id: each.score for each in index.candidates(id_at(index, side, slot), 100, TODAY)}
+            for first_bound, id_ in bounds_of(index, side, slot):
+                assert scores.pop(id_, 0) <= first_bound
+            assert not scores, "who is in no list is no candidate"
+
+
+def id_at(index: Index, side: int, slot: int) -> UUID:
+    high, low = index._sides[side].ids[slot].tolist()  # pyright: ignore[reportPrivateUsage]
+    return UUID(int=(high + 2**63) << 64 | low + 2**63)
+
+
+def bounds_of(index: Index, side: int, slot: int) -> Iterator[tuple[int, UUID]]:
+    """Each end of the other side that stands in a list, with the bound before the first of them."""
+    mine, market = index._sides[side], index._market  # pyright: ignore[reportPrivateUsage]
+    skills, work, parts = index._skills, index._work, index._parts  # pyright: ignore[reportPrivateUsage]
+    me, numbers = mine.records[slot], mine.flat
+    start = upkeep.numbers_at(me, slot)
+    keys, percents, wishes, count = search._prepare(  # pyright: ignore[reportPrivateUsage]
+        me,
+        numbers,
+        start,
+        skills,
+        work,
+        parts,
+        index._trains_from,  # pyright: ignore[reportPrivateUsage]
+    )
+    order, lengths = np.zeros((layout.CLASSES, count), np.int32), np.zeros(layout.CLASSES, np.int32)
+    roles = [1 if wish < 0 else 0 for wish in wishes[:count]]
+    for kind in range(layout.CLASSES):
+        lists = [j for j in range(count) if market.postings[1 - side, roles[j], keys[j], kind]["length"]]
+        order[kind, : len(lists)], lengths[kind] = lists, len(lists)
+    bounds = np.zeros((layout.CLASSES, count), np.int64)
+    search._bound(  # pyright: ignore[reportPrivateUsage]
+        me, numbers, start, market, skills, work, parts, index._terms(TODAY), 1 - side, order, lengths, bounds,
+        keys, percents, wishes,
+    )  # fmt: skip
+    search._forget(me, numbers, start, skills, work, parts)  # pyright: ignore[reportPrivateUsage]
+    met = set[int]()
+    for kind in range(layout.CLASSES):
+        for a in range(lengths[kind]):
+            j = order[kind, a]
+            listed = market.postings[1 - side, roles[j], keys[j], kind]
+            for at in range(listed["head"], listed["head"] + listed["length"]):
+                them = int(market.lists[3 * at])
+                if them not in met:
+                    met.add(them)
+                    yield int(bounds[kind, a]), id_at(index, 1 - side, them)

@@ -127,19 +127,20 @@ class Index:
                 each.records["seen"] = 0
             self._questions = 0
         self._questions += 1
-        weights = self._weights
         found = search.best(
             self._sides[side], slot, theirs, 1 - side, self._market, self._skills, self._work, self._parts,
-            search.Terms(
-                weights.coverage, weights.sector, weights.level, weights.overlap, weights.preference, self._trains_from,
-                _day(today),
-            ),
-            self._questions, but_not, scores, slots,
+            self._terms(today), self._questions, but_not, scores, slots,
         )  # fmt: skip
         return [
             Candidate(_uuid(theirs.ids[slot]), score)
             for score, slot in zip(scores[:found].tolist(), slots[:found].tolist(), strict=True)
         ]
+
+    def _terms(self, today: date) -> search.Terms:
+        weights = self._weights
+        return search.Terms(
+            weights.coverage, weights.sector, weights.level, weights.overlap, weights.preference, self._trains_from, _day(today)
+        )  # fmt: skip
 
     def _remove(self, side: int, id_: UUID) -> None:
         slot = upkeep.find(self._sides[side], *_halves(id_))

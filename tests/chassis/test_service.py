@@ -94,7 +94,7 @@ async def test_until_it_is_prepared_it_is_live_not_ready_and_does_no_due_work(dr
     tries, gone = 0, False
 
     @asynccontextmanager
-    async def prepare(pool: Pool) -> AsyncIterator[str]:
+    async def prepare(pool: Pool, _: object) -> AsyncIterator[str]:
         nonlocal tries, gone
         tries += 1
         if tries < 3:

@@ -63,8 +63,6 @@ async def test_one_trace_leads_from_a_registration_to_the_storing_of_its_survey_
         (
             "POST /companies | registration",
             "emit CompanyRegistered | registration",
-            "process CompanyRegistered | matching",
-            "due search | matching",
             "emit MatchProposed | matching",
             "process MatchProposed | exchange",
         ),

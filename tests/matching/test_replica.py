@@ -226,7 +226,7 @@ async def test_however_long_transactions_overlap_nothing_is_passed_over(two: tup
 async def test_a_change_is_kept_for_an_hour_and_the_log_always_tells_how_far_it_reaches_back(matching: Driver):
     await matching.handle(sender())
     async with matching.process.pool.acquire() as connection:
-        await connection.execute("update changes set at = at - interval '59 minutes'")
+        await connection.execute("update changes set at = now() - interval '59 minutes'")
         [before] = await matching.rows("select count(*) as count from changes")
         await forget_changes(connection)
         assert await matching.rows("select count(*) as count from changes") == [before]

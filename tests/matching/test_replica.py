@@ -257,6 +257,20 @@ async def test_who_is_further_behind_than_the_log_answers_on_and_reads_all_anew(
         assert await known(matching, behind) == await brute_force(matching)
 
 
+async def test_after_a_restore_into_a_database_whose_transactions_began_anew_searches_are_done(matching: Driver):
+    await matching.handle(sender(), host())
+    await matching.rows("update changes set xid = (xid::text::bigint + 1000000)::text::xid8")
+
+    async def is_proposed() -> bool:
+        await matching.run_due()
+        return len(await matching.emitted()) == 1
+
+    await until(is_proposed)
+    async with matching.process.pool.acquire() as connection:
+        await forget_changes(connection)
+    assert await known(matching) == await brute_force(matching)
+
+
 async def test_a_search_waits_for_an_index_that_is_read_anew(matching: Driver):
     await matching.handle(sender(), host())
     await matching.rows("delete from changes")

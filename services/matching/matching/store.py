@@ -276,7 +276,8 @@ async def changed_since(connection: Connection, before: str) -> News:
         f"""
         with known as materialized (select $1::text::pg_snapshot as before)
         select {_MOMENT},
-               (select xid <= pg_snapshot_xmin(before) from changes order by xid limit 1) as reaches_back,
+               (select xid <= pg_snapshot_xmin(before) from changes
+                where xid < pg_snapshot_xmax(pg_current_snapshot()) order by xid limit 1) as reaches_back,
                array(
                    select distinct end_id from changes
                    where xid >= pg_snapshot_xmin(before) and xid < pg_snapshot_xmax(pg_current_snapshot())
@@ -288,6 +289,11 @@ async def changed_since(connection: Connection, before: str) -> News:
     )
     assert row is not None  # noqa: S101
     return News(_moment(row), row["ids"] if row["reaches_back"] else None)
+
+
+async def begin_log(connection: Connection) -> None:
+    """From now on the log reaches back to this moment, also when it is empty, or all that it has is of another database."""
+    await connection.execute("insert into changes default values")
 
 
 async def forget_changes(connection: Connection, chunk: int = 10_000) -> None:

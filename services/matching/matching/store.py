@@ -434,6 +434,11 @@ async def open_market(connection: Connection, now: datetime) -> OpenMarket:
     )
 
 
+async def be_patient(tx: Transaction) -> None:
+    """While a market is solved, PostgreSQL hears nothing of the transaction; only the limit on the whole of it ends it then."""
+    await tx.connection.execute("set local idle_in_transaction_session_timeout = 0")
+
+
 async def locked_if_free(
     tx: Transaction, placement_ids: Sequence[UUID], offer_ids: Sequence[UUID]
 ) -> list[OpenPlacement | OpenOffer]:

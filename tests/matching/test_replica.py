@@ -175,6 +175,12 @@ async def test_a_process_that_starts_later_answers_the_same(matching: Driver):
         assert await known(matching, later) == await known(matching) == await brute_force(matching)
 
 
+async def test_a_process_starts_also_where_a_company_names_what_it_likes_a_hundred_times(matching: Driver):
+    await matching.handle(sender(), host(preferred_sectors=("62",) * 101))
+    async with following(matching.process.pool, matching.process.settings) as later:
+        assert await known(matching, later) == await brute_force(matching)
+
+
 async def test_what_a_long_transaction_changes_is_not_passed_over_when_it_is_committed_late(two: tuple[Driver, Driver]):
     one, other = two
     async with one.process.open_transaction(Cause()) as slow:

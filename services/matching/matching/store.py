@@ -191,7 +191,7 @@ _SPOKEN = """
           where each->>'level' >= 'B1' group by each->>'language')
 """
 """Working languages with the rank of their best level, as ``en4``."""
-_LIKED = "array(select jsonb_array_elements_text(terms->'preferred_sectors'))"
+_LIKED = "array(select distinct jsonb_array_elements_text(terms->'preferred_sectors'))"
 
 Chunks = Callable[[bytes], Coroutine[Any, Any, None]]
 

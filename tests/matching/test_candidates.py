@@ -244,10 +244,12 @@ async def test_a_wish_for_a_taken_slot_is_tried_first_when_it_is_free(matching: 
     assert (await wants_host(matching, sender_name="who asked")).json()["match_id"] == str(second.match_id)
 
 
-async def test_with_planner_ticks_a_wish_waits_for_the_next_one_and_comes_first(starting: Starting):
-    driver = await starting(planner_tick_hours=24)
+@pytest.mark.parametrize("batching_from", [8_000, 0])
+async def test_with_planner_ticks_a_wish_waits_for_the_next_one_and_comes_first(starting: Starting, batching_from: int):
+    driver = await starting(planner_tick_hours=24, batching_from=batching_from)
     await driver.handle(host(), sender("first"))
-    await driver.run_due(NOON + timedelta(days=1))
+    for hours in (24, 25):
+        await driver.run_due(NOON + timedelta(hours=hours))
     [first] = await proposals(driver)
     await driver.handle(sender("who asked", skills_brought=()), sender("better"))
     assert (await wants_host(driver, sender_name="who asked")).json()["state"] == "waiting"

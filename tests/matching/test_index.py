@@ -255,6 +255,12 @@ def test_there_is_an_end_to_the_room_and_what_was_there_before_stays():
     assert [each.id.int for each in index.candidates(open_placement(), 9, TODAY)] == [0, 2, 3]
 
 
+def test_a_taxonomy_with_more_skills_than_can_be_numbered_is_refused_at_once():
+    many = dict.fromkeys((f"skill-{number}" for number in range(32_768)), 1)
+    with pytest.raises(Full, match="the taxonomy has 32,768 skills, 32,767 at most"):
+        Index(replace(PARAMETERS, rarity=many))
+
+
 @contextmanager
 def unchanged(index: Index) -> Iterator[None]:
     before = len(index)

@@ -1,15 +1,20 @@
 """The planner at work: what it proposes of a whole market, what it holds and for how long, and what overtakes it."""
 
+import asyncio
+import time
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import pytest
 from chassis.transaction import Cause
-from matching import planned, store
-from matching.planner import Reason
+from matching import planned, planner, store
+from matching.planner import Edge, Reason
 from matching.settings import MatchingSettings
 from sojourn_contracts.company import CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.match import MatchProposed
 
+from chassis import database
 from tests.chassis_driver import Driver
 from tests.matching.conftest import Starting
 from tests.matching.endings import declined
@@ -161,3 +166,37 @@ async def test_an_end_that_left_is_not_planned_with(starting: Starting):
     await driver.erase(CompanyUpdated, named("other"))
     market, *_ = await planned.asked(driver.process)
     assert market.edges == []
+
+
+async def test_a_pair_that_fits_no_more_is_not_planned_again_and_again_because_the_host_once_found_it(
+    starting: Starting,
+):
+    driver = await starting(planner_tick_hours=24, batching_from=0, hold_days=0)
+    await driver.handle(sender("one", skills_sought=BOTH), host("former", skills_taught=BOTH))
+    await driver.run_due(TICK)
+    await driver.handle(updated(sender("one", skills_sought=BOTH, destinations=("FR",)), 2))
+    await driver.handle(host("other", country="FR", skills_taught=ONE))
+    await plan_at(driver, TICK + DAY)
+    await plan_at(driver, TICK + 2 * DAY)
+    assert await proposed(driver) == {pair("one", "other")}
+
+
+async def test_a_market_that_takes_long_to_solve_is_planned_while_the_process_answers_others(
+    starting: Starting, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(database.TIME_LIMITS, "idle_in_transaction_session_timeout", "200ms")
+    solve, meanwhile = planner.solve, asyncio.Event()
+
+    def slowly(edges: Collection[Edge], places: Mapping[UUID, int]) -> list[Edge]:
+        time.sleep(0.5)
+        loop.call_soon_threadsafe(meanwhile.set)
+        time.sleep(0.1)
+        assert meanwhile.is_set()
+        return solve(edges, places)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(planner, "solve", slowly)
+    driver = await starting(planner_tick_hours=24, batching_from=0)
+    await driver.handle(sender("only"), host("only host"))
+    await plan_at(driver, TICK)
+    assert await proposed(driver) == {pair("only", "only host")}

@@ -175,6 +175,12 @@ async def test_a_process_that_starts_later_answers_the_same(matching: Driver):
         assert await known(matching, later) == await known(matching) == await brute_force(matching)
 
 
+async def test_a_process_starts_also_where_a_company_names_what_it_likes_a_hundred_times(matching: Driver):
+    await matching.handle(sender(), host(preferred_sectors=("62",) * 101))
+    async with following(matching.process.pool, matching.process.settings) as later:
+        assert await known(matching, later) == await brute_force(matching)
+
+
 async def test_what_a_long_transaction_changes_is_not_passed_over_when_it_is_committed_late(two: tuple[Driver, Driver]):
     one, other = two
     async with one.process.open_transaction(Cause()) as slow:
@@ -255,6 +261,20 @@ async def test_who_is_further_behind_than_the_log_answers_on_and_reads_all_anew(
 
         await until(is_back)
         assert await known(matching, behind) == await brute_force(matching)
+
+
+async def test_after_a_restore_into_a_database_whose_transactions_began_anew_searches_are_done(matching: Driver):
+    await matching.handle(sender(), host())
+    await matching.rows("update changes set xid = (xid::text::bigint + 1000000)::text::xid8")
+
+    async def is_proposed() -> bool:
+        await matching.run_due()
+        return len(await matching.emitted()) == 1
+
+    await until(is_proposed)
+    async with matching.process.pool.acquire() as connection:
+        await forget_changes(connection)
+    assert await known(matching) == await brute_force(matching)
 
 
 async def test_a_search_waits_for_an_index_that_is_read_anew(matching: Driver):

@@ -161,6 +161,20 @@ async def test_a_search_leaves_what_another_one_is_at_to_its_next_run(workers: l
     assert breaks or proposal.sender_id == named("one")
 
 
+async def test_a_search_for_an_end_that_somebody_is_at_leaves_free_whom_it_would_fit(workers: list[Driver]):
+    """It locks the best few before it knows, and nobody for what is put off anyway."""
+    one, two, three, _ = workers
+    await one.handle(*(host(f"host {number}") for number in range(50)), sender())
+    async with two.process.pool.acquire() as busy, busy.transaction():
+        await busy.execute("select from placements for update")
+        async with one.process.open_transaction(Cause()) as tx:
+            await search.handle([(search_for("sender"), tx)])
+            free = await three.rows("select from offers for update skip locked")
+    assert len(free) >= 47
+    await settled(workers)
+    assert len(await one.emitted()) == 1
+
+
 async def test_a_search_leaves_a_company_that_is_being_updated_to_its_next_run(workers: list[Driver]):
     one, other, *_ = workers
     await one.handle(host(), sender())

@@ -4,6 +4,7 @@ One at a time, since the due work is one row, which who does it has locked. It o
 own, under its locks and looked at again, so a plan that was overtaken by what happened since does no harm.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -49,10 +50,14 @@ async def asked(process: Process) -> tuple[OpenMarket, datetime, MatchingSetting
 
 @on_due(PLAN)
 async def plan(work: Work, tx: Transaction) -> None:
-    """Releases what is best for the market as a whole; what is held, and who found nobody left, comes again at the next tick."""
+    """Releases what is best for the market as a whole; what is held, and who found nobody left, comes again at the next tick.
+
+    A large market takes seconds, in a thread: meanwhile the process answers others.
+    """
     settings = cast(MatchingSettings, tx.settings)
     market = await store.open_market(tx.connection, tx.now)
-    released, held = verdicts(market, tx.now, parameters(settings))
+    await store.be_patient(tx)
+    released, held = await asyncio.to_thread(verdicts, market, tx.now, parameters(settings))
     for (placement_id, offer_id, _), _ in released:
         tx.schedule(PROPOSE, placement_id, work.at, data={"offer_id": str(offer_id)})
     tick = planning.next_search(tx.now, settings.planner_tick_hours)
@@ -64,7 +69,11 @@ async def plan(work: Work, tx: Transaction) -> None:
 
 @on_all_due(PROPOSE)
 async def propose_planned(works: Sequence[tuple[Work, Transaction]]) -> None:
-    """Proposes released pairs; where one of the two was taken or changed, or somebody is at it, the sender searches again."""
+    """Proposes released pairs; where one of the two was taken or changed, or somebody is at it, both search again.
+
+    Both, since what either's latest search kept of the pair is what the planner goes by: kept by one alone, a pair that fits no
+    more would be chosen at every tick, and nobody else for its ends.
+    """
     pairs = [(UUID(work.subject), UUID(work.data["offer_id"]), tx) for work, tx in works]
     tx = works[0][1]
     ends = {
@@ -81,17 +90,17 @@ async def propose_planned(works: Sequence[tuple[Work, Transaction]]) -> None:
                 wanted.append(Wanted(each, placement, offer, fit))
                 ends[offer_id] = replace(offer, held=offer.held + 1)
         if fit is None:
-            await _search_at_the_next_tick(each, placement_id)
+            await _search_at_the_next_tick(each, placement_id, offer_id)
     for each, match_id in zip(wanted, await propose(wanted), strict=True):
         if match_id is None:
-            await _search_at_the_next_tick(each.tx, each.placement.terms.placement_id)
+            await _search_at_the_next_tick(each.tx, each.placement.terms.placement_id, each.offer.terms.offer_id)
 
 
-async def _search_at_the_next_tick(tx: Transaction, placement_id: UUID) -> None:
-    owner = await store.owner_of_placement(tx, placement_id)
-    if owner is not None:
-        settings = cast(MatchingSettings, tx.settings)
-        tx.schedule("search", owner, planning.next_search(tx.now, settings.planner_tick_hours))
+async def _search_at_the_next_tick(tx: Transaction, placement_id: UUID, offer_id: UUID) -> None:
+    settings = cast(MatchingSettings, tx.settings)
+    for owner in (await store.owner_of_placement(tx, placement_id), await store.owner_of_offer(tx, offer_id)):
+        if owner is not None:
+            tx.schedule("search", owner, planning.next_search(tx.now, settings.planner_tick_hours))
 
 
 def parameters(settings: MatchingSettings) -> PlannerParameters:

@@ -92,6 +92,8 @@ class Replica:
 
     async def _begin_anew(self, pool: Pool) -> None:
         logger.warning("the index is read anew: the log of changes does not reach back to it")
+        async with pool.acquire() as connection:
+            await store.begin_log(connection)
         index, moment = await _read(pool, self._taxonomy)
         async with self._one_at_a_time:
             self._index, self._moment = index, moment

@@ -59,12 +59,21 @@ class _Market:
             more = [end_id for end_id, candidates in found.items() if len(candidates) == k]
             seen, k = k, 5 * k
             found = {
-                end_id: self.replica.candidates(end_id, k, self.today) for end_id in more if end_id not in self.settled
+                end_id: self.replica.candidates(end_id, k, self.today)
+                for end_id in more
+                if end_id not in self.settled and not self.out_of_reach(end_id)
             }
 
-    def pair(self, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
-        """Both, if it holds them and the placement is not postponed."""
-        placement, offer = self.held[placement_id], self.held[offer_id]
+    def out_of_reach(self, end_id: UUID) -> bool:
+        """It is postponed, gone, or somebody else is at it."""
+        return end_id in self.postponed or self.held.get(end_id, end_id) is None
+
+    async def pair(self, tx: Transaction, placement_id: UUID, offer_id: UUID) -> tuple[OpenPlacement, OpenOffer] | None:
+        """Both, held, unless one is out of reach: then the other is not locked for it, or one that somebody is at would lead to
+        the locking of all that it fits, one by one."""
+        if not self.out_of_reach(placement_id) and not self.out_of_reach(offer_id):
+            await self.hold(tx, [placement_id], [offer_id])
+        placement, offer = self.held.get(placement_id), self.held.get(offer_id)
         if placement_id in self.postponed or not isinstance(placement, OpenPlacement):
             return None
         return (placement, offer) if isinstance(offer, OpenOffer) else None
@@ -82,7 +91,8 @@ class _Market:
 @on_all_due("search")
 async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
     """Finds whom the placements and offers of companies fit best, keeps that as edges, and proposes: what companies asked for
-    themselves, as far as it is within reach of these ends, then company by company, best first, as long as slots last.
+    themselves, as far as it is within reach of these ends, then company by company, best first, as long as slots last. In a
+    market that is planned as a whole, that second part is the planner's.
 
     The index is a hint: what it names is locked and looked at again. So a proposal of another process, or of this very
     transaction, that it does not know yet gives no slot twice.
@@ -98,17 +108,17 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
     today = tx.now.date()
     found = {end_id: replica.candidates(end_id, EDGES, today) for theirs in ends.values() for end_id in theirs.all}
     await store.save_edges(tx, ends, found)
-    if _batching(tx, replica):
-        tx.schedule(planned.PLAN, planned.MARKET, planned.after_searches(tx.now))
-        return
-    market = _Market(replica, today, found)
-    await _hold_the_best(tx, ends, market)
+    market, batching = _Market(replica, today, found), _batching(tx, replica)
+    if not batching:
+        await _hold_the_best(tx, ends, market)
     within_reach = {*found, *(each.id for candidates in found.values() for each in candidates)}
     for wish in await store.interests_in(tx, list(within_reach)):
         if await _choose(tx, [(wish.placement_id, wish.offer_id)], market, wish.side):
             _search_again(tx, wish.sender_id, tx.now)
+    if batching:
+        tx.schedule(planned.PLAN, planned.MARKET, planned.after_searches(tx.now))
     for company_id, (work, each) in searching.items():
-        if await _choose(each, market.pairs(ends[company_id]), market):
+        if not batching and await _choose(each, market.pairs(ends[company_id]), market):
             _search_again(each, company_id, work.at)
     for wanted, match_id in zip(market.wanted, await propose(market.wanted), strict=True):
         if match_id is None:
@@ -145,8 +155,7 @@ async def _choose(
     for placement_id, offer_id in pairs:
         if placement_id in market.settled or offer_id in market.settled:
             continue
-        await market.hold(tx, [placement_id], [offer_id])
-        pair = market.pair(placement_id, offer_id)
+        pair = await market.pair(tx, placement_id, offer_id)
         if pair is None:
             market.postponed.add(placement_id)
             somebody_was = True

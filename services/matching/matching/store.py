@@ -191,7 +191,7 @@ _SPOKEN = """
           where each->>'level' >= 'B1' group by each->>'language')
 """
 """Working languages with the rank of their best level, as ``en4``."""
-_LIKED = "array(select jsonb_array_elements_text(terms->'preferred_sectors'))"
+_LIKED = "array(select distinct jsonb_array_elements_text(terms->'preferred_sectors'))"
 
 Chunks = Callable[[bytes], Coroutine[Any, Any, None]]
 
@@ -276,7 +276,8 @@ async def changed_since(connection: Connection, before: str) -> News:
         f"""
         with known as materialized (select $1::text::pg_snapshot as before)
         select {_MOMENT},
-               (select xid <= pg_snapshot_xmin(before) from changes order by xid limit 1) as reaches_back,
+               (select xid <= pg_snapshot_xmin(before) from changes
+                where xid < pg_snapshot_xmax(pg_current_snapshot()) order by xid limit 1) as reaches_back,
                array(
                    select distinct end_id from changes
                    where xid >= pg_snapshot_xmin(before) and xid < pg_snapshot_xmax(pg_current_snapshot())
@@ -288,6 +289,11 @@ async def changed_since(connection: Connection, before: str) -> News:
     )
     assert row is not None  # noqa: S101
     return News(_moment(row), row["ids"] if row["reaches_back"] else None)
+
+
+async def begin_log(connection: Connection) -> None:
+    """From now on the log reaches back to this moment, also when it is empty, or all that it has is of another database."""
+    await connection.execute("insert into changes default values")
 
 
 async def forget_changes(connection: Connection, chunk: int = 10_000) -> None:
@@ -426,6 +432,11 @@ async def open_market(connection: Connection, now: datetime) -> OpenMarket:
         deadlines={end_id: row["deadline"] for end_id, row in ends.items()},
         exhausted=exhausted,
     )
+
+
+async def be_patient(tx: Transaction) -> None:
+    """While a market is solved, PostgreSQL hears nothing of the transaction; only the limit on the whole of it ends it then."""
+    await tx.connection.execute("set local idle_in_transaction_session_timeout = 0")
 
 
 async def locked_if_free(

@@ -26,7 +26,7 @@ _MOVED = 1 << 63
 
 
 class Full(Exception):  # noqa: N818 - it is what happened
-    """There is no room for another end, or one has more skills, languages and destinations than fit."""
+    """There is no room for another end, or for all that one end or the taxonomy has."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,13 @@ class Index:
     """Placements and offers by what they wish for and give. Not to be used by several threads at once."""
 
     def __init__(self, parameters: Parameters, room: int = ROOM) -> None:
-        """``parameters.today`` does not matter: every question brings its own day."""
+        """``parameters.today`` does not matter: every question brings its own day.
+
+        Raises:
+            Full: the taxonomy has more skills than can be numbered.
+        """
+        if len(parameters.rarity) > layout.MOST_SKILLS:
+            raise Full(f"the taxonomy has {len(parameters.rarity):,} skills, {layout.MOST_SKILLS:,} at most")
         self._number = {skill: number for number, skill in enumerate(sorted(parameters.rarity))}
         self._names = loading.names(list(self._number))
         self._skills = _skills(parameters, self._number)

@@ -92,7 +92,7 @@ class Replica:
 
     async def _begin_anew(self, pool: Pool) -> None:
         logger.warning("the index is read anew: the log of changes does not reach back to it")
-        index, moment = await _read(pool, self._taxonomy)
+        index, moment = await read(pool, self._taxonomy)
         async with self._one_at_a_time:
             self._index, self._moment = index, moment
             self._lost.clear()
@@ -101,7 +101,7 @@ class Replica:
 @asynccontextmanager
 async def following(pool: Pool, settings: MatchingSettings) -> AsyncGenerator[Replica]:
     """A replica that follows the market during the block, and goes by the taxonomy in force."""
-    replica = Replica(*await _read(pool, settings.taxonomy), settings.taxonomy)
+    replica = Replica(*await read(pool, settings.taxonomy), settings.taxonomy)
     task = asyncio.create_task(replica.follow(pool), name="replica")
     try:
         yield replica
@@ -110,7 +110,7 @@ async def following(pool: Pool, settings: MatchingSettings) -> AsyncGenerator[Re
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _read(pool: Pool, taxonomy: Taxonomy) -> tuple[Index, str]:
+async def read(pool: Pool, taxonomy: Taxonomy) -> tuple[Index, str]:
     """All that is on the market at one moment, and that moment."""
     await asyncio.to_thread(compile_all)
     began = time.monotonic()

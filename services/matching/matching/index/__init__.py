@@ -59,6 +59,18 @@ class Index:
         """Placements and offers together."""
         return sum(int(side.counts[layout.KNOWN]) for side in self._sides)
 
+    @property
+    def used_bytes(self) -> int:
+        """Of all arrays, what is written to: the rest takes no memory."""
+        used = self._market.postings.nbytes + self._market.kinds.nbytes
+        used += int(self._market.counts[layout.LISTED]) * 3 * self._market.lists.itemsize
+        for side in self._sides:
+            slots, pool = int(side.counts[layout.SLOTS]), int(side.counts[layout.POOL])
+            used += slots * (RECORD.itemsize + 2 * side.ids.itemsize + side.chain.itemsize)
+            used += int(side.counts[layout.BUCKETS]) * side.buckets.itemsize
+            used += (pool - len(side.records) * 2 * layout.INLINE) * side.flat.itemsize
+        return used
+
     def __contains__(self, id_: UUID) -> bool:
         return any(upkeep.find(side, *_halves(id_)) for side in self._sides)
 

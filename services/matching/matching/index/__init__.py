@@ -149,8 +149,8 @@ class Index:
             self._questions, but_not, scores, slots,
         )  # fmt: skip
         return [
-            Candidate(_uuid(theirs.ids[slot]), score)
-            for score, slot in zip(scores[:found].tolist(), slots[:found].tolist(), strict=True)
+            Candidate(_uuid(*halves), score)
+            for score, halves in zip(scores[:found].tolist(), theirs.ids[slots[:found]].tolist(), strict=True)
         ]
 
     def _remove(self, side: int, id_: UUID) -> None:
@@ -245,8 +245,7 @@ def _halves(id_: UUID) -> tuple[int, int]:
     return (id_.int >> 64) - _MOVED, (id_.int & (1 << 64) - 1) - _MOVED
 
 
-def _uuid(halves: Array) -> UUID:
-    high, low = halves.tolist()
+def _uuid(high: int, low: int) -> UUID:
     return UUID(int=(high + _MOVED) << 64 | low + _MOVED)
 
 

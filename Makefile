@@ -32,7 +32,7 @@ down: sync ## stop what `up` started
 bench: sync ## the benchmarks, one JSON line each
 	@set -e; for benchmark in benchmarks/bench_*.py; do $(RUN) python $$benchmark; done
 
-MATCHING_BENCHMARKS = $(wildcard benchmarks/bench_retrieval.py benchmarks/bench_market.py)
+MATCHING_BENCHMARKS = $(addprefix benchmarks/,bench_retrieval.py bench_market.py bench_matching_events.py)
 
 bench-matching: sync ## how fast matches are found, and how good those are that the planner chooses; some minutes
 	@set -e; for benchmark in $(MATCHING_BENCHMARKS); do $(RUN) python $$benchmark; done

@@ -37,20 +37,29 @@ class Backing:
 @asynccontextmanager
 async def backing() -> AsyncGenerator[Backing]:
     """Starts both; stops them and removes their data, whatever happens."""
+    async with database() as own:
+        with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as name:
+            kafka = Kafka(Path(name) / "kafka", java_options=("-Xmx512m",))  # compiled fully, as one that lasts is
+            try:
+                await kafka.start()
+                await create_topics(kafka.bootstrap)
+                yield Backing(kafka.bootstrap, own)
+            finally:
+                await kafka.stop()
+
+
+@asynccontextmanager
+async def database() -> AsyncGenerator[Database]:
+    """Starts the database alone."""
     with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        kafka = Kafka(folder / "kafka", java_options=("-Xmx512m",))  # compiled fully, as one that lasts is
         postgres = Postgres(folder / "postgres")
         try:
-            await kafka.start()
             await postgres.start()
-            await create_topics(kafka.bootstrap)
-            database = await provision(postgres.admin_url, kept_passwords(folder / "passwords.json"))
-            yield Backing(kafka.bootstrap, database)
+            yield await provision(postgres.admin_url, kept_passwords(folder / "passwords.json"))
         finally:
             await postgres.stop()
-            await kafka.stop()
 
 
 def company(company_id: UUID | None = None, size: int = 600) -> CompanyRegistered:

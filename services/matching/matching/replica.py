@@ -94,7 +94,7 @@ class Replica:
         logger.warning("the index is read anew: the log of changes does not reach back to it")
         async with pool.acquire() as connection:
             await store.begin_log(connection)
-        index, moment = await _read(pool, self._taxonomy)
+        index, moment = await read(pool, self._taxonomy)
         async with self._one_at_a_time:
             self._index, self._moment = index, moment
             self._lost.clear()
@@ -103,7 +103,7 @@ class Replica:
 @asynccontextmanager
 async def following(pool: Pool, settings: MatchingSettings) -> AsyncGenerator[Replica]:
     """A replica that follows the market during the block, and goes by the taxonomy in force."""
-    replica = Replica(*await _read(pool, settings.taxonomy), settings.taxonomy)
+    replica = Replica(*await read(pool, settings.taxonomy), settings.taxonomy)
     task = asyncio.create_task(replica.follow(pool), name="replica")
     try:
         yield replica
@@ -112,7 +112,7 @@ async def following(pool: Pool, settings: MatchingSettings) -> AsyncGenerator[Re
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _read(pool: Pool, taxonomy: Taxonomy) -> tuple[Index, str]:
+async def read(pool: Pool, taxonomy: Taxonomy) -> tuple[Index, str]:
     """All that is on the market at one moment, and that moment."""
     await asyncio.to_thread(compile_all)
     began = time.monotonic()

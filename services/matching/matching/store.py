@@ -185,37 +185,29 @@ _OFFERS = """
 """
 
 
-_SPOKEN = """
-    array(select (each->>'language') || max(array_position(array['A1', 'A2', 'B1', 'B2', 'C1', 'C2'], each->>'level') - 1)
-          from jsonb_array_elements(terms->'languages') as each
-          where each->>'level' >= 'B1' group by each->>'language')
-"""
-"""Working languages with the rank of their best level, as ``en4``."""
-_LIKED = "array(select distinct jsonb_array_elements_text(terms->'preferred_sectors'))"
-
 Chunks = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
 async def copy_out(connection: Connection, placements: Chunks, offers: Chunks) -> None:
     """All that is on the market, in binary, for :mod:`matching.index.loading`; in a transaction, to be of one moment."""
     await connection.copy_from_query(
-        f"""
+        """
         select placement_id, country, sector, first_day, last_day, min_days, max_days,
                not exists (select from matches where matches.placement_id = placements.placement_id
                            and (live or state = 'completed')),
-               {_LIKED}, {_SPOKEN}, skills_sought, skills_brought, destinations
+               liked, spoken, skills_sought, skills_brought, destinations
         from placements
-        """,  # noqa: S608 - constants
+        """,
         output=placements,
         format="binary",
     )
     await connection.copy_from_query(
-        f"""
+        """
         select offer_id, country, sector, first_day, last_day, min_days, max_days,
                capacity > (select count(*) from matches where matches.offer_id = offers.offer_id and live),
-               {_LIKED}, {_SPOKEN}, skills_needed, skills_taught, '{{}}'::text[]
+               liked, spoken, skills_needed, skills_taught, '{}'::text[]
         from offers
-        """,  # noqa: S608 - constants
+        """,
         output=offers,
         format="binary",
     )

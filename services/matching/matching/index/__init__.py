@@ -65,6 +65,18 @@ class Index:
         """Placements and offers together."""
         return sum(int(side.counts[layout.KNOWN]) for side in self._sides)
 
+    @property
+    def used_bytes(self) -> int:
+        """Of all arrays, what is written to: the rest takes no memory."""
+        used = self._market.postings.nbytes + self._market.kinds.nbytes
+        used += int(self._market.counts[layout.LISTED]) * 3 * self._market.lists.itemsize
+        for side in self._sides:
+            slots, pool = int(side.counts[layout.SLOTS]), int(side.counts[layout.POOL])
+            used += slots * (RECORD.itemsize + 2 * side.ids.itemsize + side.chain.itemsize)
+            used += int(side.counts[layout.BUCKETS]) * side.buckets.itemsize
+            used += (pool - len(side.records) * 2 * layout.INLINE) * side.flat.itemsize
+        return used
+
     def __contains__(self, id_: UUID) -> bool:
         return any(upkeep.find(side, *_halves(id_)) for side in self._sides)
 
@@ -138,8 +150,8 @@ class Index:
             self._terms(today), self._questions, but_not, scores, slots,
         )  # fmt: skip
         return [
-            Candidate(_uuid(theirs.ids[slot]), score)
-            for score, slot in zip(scores[:found].tolist(), slots[:found].tolist(), strict=True)
+            Candidate(_uuid(*halves), score)
+            for score, halves in zip(scores[:found].tolist(), theirs.ids[slots[:found]].tolist(), strict=True)
         ]
 
     def _terms(self, today: date) -> search.Terms:
@@ -240,8 +252,7 @@ def _halves(id_: UUID) -> tuple[int, int]:
     return (id_.int >> 64) - _MOVED, (id_.int & (1 << 64) - 1) - _MOVED
 
 
-def _uuid(halves: Array) -> UUID:
-    high, low = halves.tolist()
+def _uuid(high: int, low: int) -> UUID:
     return UUID(int=(high + _MOVED) << 64 | low + _MOVED)
 
 

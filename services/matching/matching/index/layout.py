@@ -4,6 +4,7 @@ All arrays have their full length from the start. An untouched page of them take
 to: it is never copied to a larger one, which at a million companies would be a pause of tens of milliseconds.
 """
 
+import mmap
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -141,23 +142,23 @@ def ends(room: int) -> Ends:
     counts = np.zeros(5, np.int64)
     counts[SLOTS] = counts[BUCKETS] = 1
     counts[POOL] = room * 2 * INLINE
-    flat = _aligned(room * 4 * INLINE)
+    flat = _zeros(room * 4 * INLINE, np.int16)
     return Ends(
         records=flat[: room * 2 * INLINE].view(RECORD),
         flat=flat,
         freed=np.zeros(LONGEST + 1, np.int64),
-        ids=np.zeros((room, 2), np.int64),
-        chain=np.zeros(room, np.int32),
-        buckets=np.zeros(room, np.int32),
+        ids=_zeros(room * 2, np.int64).reshape(room, 2),
+        chain=_zeros(room, np.int32),
+        buckets=_zeros(room, np.int32),
         counts=counts,
     )
 
 
 def market(room: int, skills: int) -> Market:
     return Market(
-        lists=np.zeros(room * 48 * 3, np.int32),
+        lists=_zeros(room * 48 * 3, np.int32),
         freed_lists=np.zeros(POWERS, np.int32),
-        postings=np.zeros((2, 2, max(1, skills), CLASSES), POSTINGS),
+        postings=_zeros(4 * max(1, skills) * CLASSES, POSTINGS).reshape(2, 2, -1, CLASSES),
         kinds=np.zeros((2, 2, max(1, skills)), np.int64),
         counts=np.ones(1, np.int64),
     )
@@ -173,8 +174,11 @@ def scratch(skills: Skills) -> tuple[Array, Parts]:
     return work, Parts(*starts[1:-1])
 
 
-def _aligned(numbers: int) -> Array:
-    """Zeros of 16 bits that begin with a cache line: a record that lay in two would be fetched twice."""
-    memory = np.zeros(numbers + 32, np.int16)
-    begin = -memory.ctypes.data % 64 // 2
-    return memory[begin : begin + numbers]
+def _zeros(count: int, kind: Any) -> Array:
+    """In small pages: the first touch of a huge one is a pause of milliseconds. They begin with a cache line: a record that lay
+    in two would be fetched twice.
+    """
+    memory = mmap.mmap(-1, max(1, count * np.dtype(kind).itemsize), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, kind, count)

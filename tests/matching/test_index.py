@@ -227,6 +227,18 @@ def test_a_row_with_other_columns_is_refused():
         index.copying(OpenOffer).take(bytes(rows))
 
 
+def test_a_row_with_more_skills_than_an_end_may_have_is_left_out_and_the_rest_is_taken():
+    many = tuple(f"skill-{number}" for number in range(layout.LONGEST))
+    index = Index(replace(PARAMETERS, rarity=dict.fromkeys((*many, "brewing"), 1)), room=20)
+    too_many = open_offer(offer_id=UUID(int=1), skills_taught=many)
+    index.add(open_offer(offer_id=UUID(int=1), skills_taught=("brewing",)))
+    copying = index.copying(OpenOffer)
+    copying.take(copied_out([too_many, open_offer(offer_id=UUID(int=2), skills_taught=("brewing",))]))
+    assert (copying.whole, copying.left_out) == (True, 1)
+    found = index.candidates(open_placement(skills_sought=("brewing",)), 9, TODAY)
+    assert [each.id for each in found] == [UUID(int=2)]
+
+
 def test_an_end_with_more_skills_than_a_record_holds_is_found_as_any_other():
     many = tuple(f"skill-{number}" for number in range(40))
     with_many = replace(PARAMETERS, rarity=dict.fromkeys(many, 1))

@@ -9,7 +9,7 @@ the highest it has seen passes over what is committed late. It remembers a snaps
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
 from uuid import UUID
@@ -20,7 +20,7 @@ from sojourn_contracts.taxonomy import Taxonomy
 
 from matching import planning, store
 from matching.domain import OpenOffer, OpenPlacement
-from matching.index import Candidate, Full, Index
+from matching.index import Candidate, Copying, Index
 from matching.index.compilation import compile_all
 from matching.settings import MatchingSettings
 
@@ -60,16 +60,21 @@ class Replica:
                 self._lost.set()
                 return False
             if news.ids:
-                ends = await store.ends(connection, news.ids)
-                for end_id in news.ids:
-                    self._index.remove(end_id)
-                for end in ends:
-                    try:
-                        self._index.update(end)
-                    except Full as full:
-                        logger.error("an end is left out of the index", reason=str(full))  # noqa: TRY400
+                await self._take_in(connection, news.ids)
             self._moment = news.moment
             return True
+
+    async def _take_in(self, connection: Connection, ids: Sequence[UUID]) -> None:
+        placements, offers = bytearray(), bytearray()
+        await store.copy_out(connection, _gathering(placements), _gathering(offers), ids)
+        meetings = await store.meetings(connection, ids)
+        # from here on without a break, in which a question would miss them
+        for end_id in ids:
+            self._index.remove(end_id)
+        copies = self._index.copying(OpenPlacement), self._index.copying(OpenOffer)
+        for copying, rows in zip(copies, (placements, offers), strict=True):
+            copying.take(bytes(rows))
+        _complete(self._index, copies, meetings)
 
     async def follow(self, pool: Pool) -> None:
         """Keeps up while nobody asks, and reads all anew where that is not possible; until cancelled."""
@@ -119,8 +124,25 @@ async def read(pool: Pool, taxonomy: Taxonomy) -> tuple[Index, str]:
     index = Index(planning.parameters(datetime.now(UTC).date(), taxonomy))
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         moment = await store.moment(connection)
-        await store.copy_out(connection, index.copying(OpenPlacement), index.copying(OpenOffer))
-        async for placement in store.with_a_past(connection):
-            index.update(placement)
+        copies = index.copying(OpenPlacement), index.copying(OpenOffer)
+        await store.copy_out(connection, *copies)
+        _complete(index, copies, await store.meetings(connection))
     logger.info("index read", ends=len(index), seconds=round(time.monotonic() - began, 3))
     return index, moment
+
+
+def _complete(index: Index, copies: Sequence[Copying], meetings: Iterable[tuple[UUID, list[UUID]]]) -> None:
+    """What the columns of a COPY do not tell, and what did not fit is told."""
+    for placement_id, offer_ids in meetings:
+        index.meet(placement_id, offer_ids)
+    if left_out := sum(copying.left_out for copying in copies):
+        logger.error(
+            "ends are left out of the index: they have too many skills, languages and countries", ends=left_out
+        )
+
+
+def _gathering(rows: bytearray) -> store.Chunks:
+    async def gather(chunk: bytes) -> None:
+        rows.extend(chunk)
+
+    return gather

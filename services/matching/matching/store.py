@@ -6,7 +6,7 @@ matches in this order.
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -188,38 +188,44 @@ _OFFERS = """
 Chunks = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
-async def copy_out(connection: Connection, placements: Chunks, offers: Chunks) -> None:
-    """All that is on the market, in binary, for :mod:`matching.index.loading`; in a transaction, to be of one moment."""
+async def copy_out(
+    connection: Connection, placements: Chunks, offers: Chunks, ids: Sequence[UUID] | None = None
+) -> None:
+    """What is on the market, or what of these ends is, in binary, for :mod:`matching.index.loading`."""
+    these = "" if ids is None else f"= any ('{{{','.join(map(str, ids))}}}'::uuid[])"
     await connection.copy_from_query(
-        """
+        f"""
         select placement_id, country, sector, first_day, last_day, min_days, max_days,
                not exists (select from matches where matches.placement_id = placements.placement_id
                            and (live or state = 'completed')),
                liked, spoken, skills_sought, skills_brought, destinations
-        from placements
-        """,
+        from placements {these and f"where placement_id {these}"}
+        """,  # noqa: S608 - UUIDs; a COPY takes no parameters
         output=placements,
         format="binary",
     )
     await connection.copy_from_query(
-        """
+        f"""
         select offer_id, country, sector, first_day, last_day, min_days, max_days,
                capacity > (select count(*) from matches where matches.offer_id = offers.offer_id and live),
-               liked, spoken, skills_needed, skills_taught, '{}'::text[]
-        from offers
-        """,
+               liked, spoken, skills_needed, skills_taught, '{{}}'::text[]
+        from offers {these and f"where offer_id {these}"}
+        """,  # noqa: S608
         output=offers,
         format="binary",
     )
 
 
-async def with_a_past(connection: Connection) -> AsyncGenerator[OpenPlacement]:
-    """The placements that were matched, with whom; what is copied out does not tell that."""
-    async for row in connection.cursor(
-        f"{_PLACEMENTS} where placement_id in (select placement_id from matches)",  # noqa: S608 - a constant
-        prefetch=1000,
-    ):
-        yield _placement(row, row["taken"], row["met"])
+async def meetings(connection: Connection, ids: Sequence[UUID] | None = None) -> list[tuple[UUID, list[UUID]]]:
+    """The offers that placements, or these of them, were matched with."""
+    rows = await connection.fetch(
+        """
+        select placement_id, array_agg(offer_id) as met from matches
+        where placement_id is not null and ($1::uuid[] is null or placement_id = any ($1)) group by placement_id
+        """,
+        ids,
+    )
+    return [(row["placement_id"], row["met"]) for row in rows]
 
 
 async def ends(connection: Connection, ids: Sequence[UUID]) -> list[OpenPlacement | OpenOffer]:

@@ -92,9 +92,7 @@ class Index:
         if not upkeep.add(self._sides[side], self._market, self._skills, side, *_halves(id_), self._record, numbers):
             raise Full(f"no room for more than {len(self)} ends")
         if isinstance(end, OpenPlacement) and end.met:
-            self._met[0][id_] = set(end.met)
-            for offer_id in end.met:
-                self._met[1].setdefault(offer_id, set()).add(id_)
+            self.meet(id_, end.met)
 
     add = update
 
@@ -122,19 +120,27 @@ class Index:
         """Takes what PostgreSQL copies out in binary, see :mod:`matching.index.loading` for the columns."""
         return Copying(self, 0 if side is OpenPlacement else 1)
 
-    def load(self, side: int, data: Array) -> tuple[int, bool]:
-        """Takes the whole rows at the beginning of ``data``: how many bytes that were, and whether the last row is among them.
+    def meet(self, placement_id: UUID, offer_ids: Iterable[UUID]) -> None:
+        """Tells whom a placement was matched with, which the columns of a COPY do not."""
+        self._forget_meetings(placement_id)
+        self._met[0][placement_id] = set(offer_ids)
+        for offer_id in self._met[0][placement_id]:
+            self._met[1].setdefault(offer_id, set()).add(placement_id)
+
+    def load(self, side: int, data: Array) -> tuple[int, bool, int]:
+        """Takes the whole rows at the beginning of ``data``: how many bytes that were, whether the last row is among them, and
+        how many were left out, as they have more skills, languages and countries than an end may have.
 
         Raises:
             Full, ValueError: the rows before the one that did not fit, or could not be read, are taken.
         """
-        told = np.zeros(3, np.int64)
+        told = np.zeros(4, np.int64)
         loading.load(data, self._sides[side], self._market, self._skills, side, self._names, self._record, told)
         if told[loading.STATUS] == loading.NO_ROOM:
             raise Full(f"no room for more than {len(self)} ends")
         if told[loading.STATUS] == loading.UNREADABLE:
-            raise ValueError(f"row {told[loading.ROWS]} has other columns, or more skills than {layout.LONGEST}")
-        return int(told[loading.READ]), bool(told[loading.STATUS] == loading.DONE)
+            raise ValueError(f"row {told[loading.ROWS]} has other columns")
+        return int(told[loading.READ]), bool(told[loading.STATUS] == loading.DONE), int(told[loading.LEFT_OUT])
 
     def _ask(self, side: int, slot: int, met: Iterable[UUID], k: int, today: date) -> list[Candidate]:
         theirs = self._sides[1 - side]
@@ -165,10 +171,13 @@ class Index:
         if slot:
             upkeep.remove(self._sides[side], self._market, side, slot)
         if side == 0:
-            for offer_id in self._met[0].pop(id_, ()):
-                self._met[1][offer_id].discard(id_)
-                if not self._met[1][offer_id]:
-                    del self._met[1][offer_id]
+            self._forget_meetings(id_)
+
+    def _forget_meetings(self, placement_id: UUID) -> None:
+        for offer_id in self._met[0].pop(placement_id, ()):
+            self._met[1][offer_id].discard(placement_id)
+            if not self._met[1][offer_id]:
+                del self._met[1][offer_id]
 
     def _encode(self, end: End) -> Array:
         """Writes the record, and returns the numbers that go into the pool."""
@@ -208,6 +217,8 @@ class Copying:
         self._rest, self._begins = b"", True
         self.whole = False
         """The last row was taken."""
+        self.left_out = 0
+        """Rows with more numbers than an end may have."""
 
     async def __call__(self, chunk: bytes) -> None:
         self.take(chunk)
@@ -217,8 +228,9 @@ class Copying:
         if self._begins and len(self._rest) >= loading.HEADER:
             self._begins, self._rest = False, self._rest[loading.HEADER :]
         if not self._begins:
-            read, self.whole = self._index.load(self._side, np.frombuffer(self._rest, np.uint8))
+            read, self.whole, left_out = self._index.load(self._side, np.frombuffer(self._rest, np.uint8))
             self._rest = self._rest[read:]
+            self.left_out += left_out
 
 
 def _skills(parameters: Parameters, number: dict[str, int]) -> Skills:

@@ -19,8 +19,8 @@ _DAYS_TO_2000 = 3_652
 """PostgreSQL counts days from 2000 on, the index from 1990 on."""
 _MOVED = -(1 << 63)
 
-ROWS, READ, STATUS = range(3)
-"""What a call tells: rows taken, bytes read, and whether all went well."""
+ROWS, READ, STATUS, LEFT_OUT = range(4)
+"""What a call tells: rows taken, bytes read, whether all went well, and how many rows had more numbers than an end may have."""
 MORE, DONE, NO_ROOM, UNREADABLE = range(4)
 
 
@@ -47,7 +47,7 @@ def load(
     numbers = np.empty(LONGEST, np.int16)
     seen = np.zeros(skills.rarity.shape[0], np.int8)
     at, rows = 0, 0
-    told[STATUS] = MORE
+    told[STATUS], told[LEFT_OUT] = MORE, 0
     while at + 2 <= data.shape[0]:
         columns = _int16(data, at)
         if columns == TRAILER:
@@ -57,15 +57,17 @@ def load(
         end = _end(data, at + 2)
         if end < 0:
             break
-        size = _read(data, at + 2, market, table, record, numbers, seen) if columns == _COLUMNS else -1
-        if size < 0:
+        if columns != _COLUMNS:
             told[STATUS] = UNREADABLE
             break
+        size = _read(data, at + 2, market, table, record, numbers, seen)
         high, low = _int64(data, at + 6) ^ _MOVED, _int64(data, at + 14) ^ _MOVED
         known = find(ends, high, low)
         if known != 0:
             remove(ends, market, side, known)
-        if add(ends, market, skills, side, high, low, record, numbers[:size]) == 0:
+        if size < 0:
+            told[LEFT_OUT] += 1
+        elif add(ends, market, skills, side, high, low, record, numbers[:size]) == 0:
             told[STATUS] = NO_ROOM
             break
         at = end

@@ -248,7 +248,7 @@ async def test_a_wish_for_a_taken_slot_is_tried_first_when_it_is_free(matching: 
 async def test_with_planner_ticks_a_wish_waits_for_the_next_one_and_comes_first(starting: Starting, batching_from: int):
     driver = await starting(planner_tick_hours=24, batching_from=batching_from)
     await driver.handle(host(), sender("first"))
-    for hours in (24, 25):
+    for hours in (0, 24, 25):
         await driver.run_due(NOON + timedelta(hours=hours))
     [first] = await proposals(driver)
     await driver.handle(sender("who asked", skills_brought=()), sender("better"))

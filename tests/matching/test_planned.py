@@ -53,6 +53,16 @@ async def test_the_market_is_solved_as_a_whole_not_first_come_first_served(start
     assert await proposed(driver) == {pair("picky", "good"), pair("easy", "fair")}
 
 
+async def test_while_planning_a_search_does_not_wait_for_the_tick_but_proposals_do(starting: Starting):
+    driver = await starting(planner_tick_hours=24, batching_from=0)
+    await driver.handle(sender("only"), host("only host"))
+    await driver.run_due()
+    assert len(await driver.rows("select from edges")) == 2
+    [plan] = await driver.rows("select at from due where kind = 'plan'")
+    assert plan["at"] == planned.after_searches(TICK)
+    assert await proposed(driver) == set()
+
+
 async def test_below_the_size_where_it_pays_each_takes_its_best_at_the_tick(starting: Starting):
     driver = await starting(planner_tick_hours=24, batching_from=5)
     await one_that_all_want(driver)

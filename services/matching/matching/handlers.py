@@ -12,7 +12,7 @@ from sojourn_contracts.match import MatchDeclined
 
 from matching import heard, planning, store
 from matching.heard import CompanyEvent, Match, MatchEvent
-from matching.planned import plan, propose_planned
+from matching.planned import batching, plan, propose_planned
 from matching.searching import search
 from matching.settings import MatchingSettings, taxonomy
 
@@ -91,6 +91,10 @@ def _search_after_end(tx: Transaction, before: Match, after: Match) -> None:
 
 
 def _search_for(tx: Transaction, company_id: UUID) -> None:
-    """In a transaction of its own after this one's commit: so of two companies that come at once, one sees the other."""
+    """In a transaction of its own after this one's commit: so of two companies that come at once, one sees the other.
+
+    At once when the search only finds whom the planner is to choose from, else when proposals are due.
+    """
     settings = cast(MatchingSettings, tx.settings)
-    tx.schedule("search", company_id, planning.next_search(tx.now, settings.planner_tick_hours))
+    at = tx.now if batching(tx) else planning.next_search(tx.now, settings.planner_tick_hours)
+    tx.schedule("search", company_id, at)

@@ -19,6 +19,7 @@ from matching import domain, planner, planning, store
 from matching.domain import OpenOffer, OpenPlacement
 from matching.planner import PlannerParameters, Verdict
 from matching.proposing import Wanted, propose
+from matching.replica import Replica
 from matching.settings import MatchingSettings, taxonomy
 from matching.store import OpenMarket
 
@@ -29,8 +30,21 @@ AFTER = timedelta(minutes=15)
 """Programme time between the searches of a tick and the plan that goes by what they found."""
 
 
+def batching(tx: Transaction) -> bool:
+    """Whether the market is large enough for the planner to find better pairs than whoever comes first takes."""
+    settings, replica = cast(MatchingSettings, tx.settings), cast(Replica | None, tx.prepared)
+    return settings.planner_tick_hours > 0 and replica is not None and len(replica) >= settings.batching_from
+
+
 def after_searches(tick: datetime) -> datetime:
     return tick + AFTER
+
+
+def ask(tx: Transaction) -> None:
+    """Has the market planned at this tick, if it is one, or else at the next."""
+    settings = cast(MatchingSettings, tx.settings)
+    tick = planning.next_search(tx.now - timedelta(microseconds=1), settings.planner_tick_hours)
+    tx.schedule(PLAN, MARKET, after_searches(tick))
 
 
 def verdicts(market: OpenMarket, now: datetime, parameters: PlannerParameters) -> tuple[list[Verdict], list[Verdict]]:

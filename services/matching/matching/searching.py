@@ -14,7 +14,7 @@ from matching.domain import Obstacle, OpenOffer, OpenPlacement
 from matching.index import Candidate
 from matching.proposing import SEARCH, Wanted, propose
 from matching.replica import Replica
-from matching.settings import MatchingSettings, taxonomy
+from matching.settings import taxonomy
 from matching.store import EDGES, Ends
 
 BUSY = timedelta(milliseconds=100)
@@ -108,7 +108,7 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
     today = tx.now.date()
     found = {end_id: replica.candidates(end_id, EDGES, today) for theirs in ends.values() for end_id in theirs.all}
     await store.save_edges(tx, ends, found)
-    market, batching = _Market(replica, today, found), _batching(tx, replica)
+    market, batching = _Market(replica, today, found), planned.batching(tx)
     if not batching:
         await _hold_the_best(tx, ends, market)
     within_reach = {*found, *(each.id for candidates in found.values() for each in candidates)}
@@ -116,19 +116,13 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
         if await _choose(tx, [(wish.placement_id, wish.offer_id)], market, wish.side):
             _search_again(tx, wish.sender_id, tx.now)
     if batching:
-        tx.schedule(planned.PLAN, planned.MARKET, planned.after_searches(tx.now))
+        planned.ask(tx)
     for company_id, (work, each) in searching.items():
         if not batching and await _choose(each, market.pairs(ends[company_id]), market):
             _search_again(each, company_id, work.at)
     for wanted, match_id in zip(market.wanted, await propose(market.wanted), strict=True):
         if match_id is None:
             _search_again(wanted.tx, wanted.placement.home.company_id, tx.now)
-
-
-def _batching(tx: Transaction, replica: Replica) -> bool:
-    """Whether the market is large enough for the planner to find better pairs than whoever comes first takes."""
-    settings = cast(MatchingSettings, tx.settings)
-    return settings.planner_tick_hours > 0 and len(replica) >= settings.batching_from
 
 
 def _search_again(tx: Transaction, company_id: UUID, at: datetime) -> None:

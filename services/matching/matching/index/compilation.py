@@ -1,6 +1,8 @@
 """Compiles what is compiled when it is first called: seconds, where no cache of it is there yet."""
 
+import ctypes
 from datetime import date
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -22,7 +24,7 @@ _STAY = {
 def compile_all() -> None:
     """Asks a market of two that fit for each other, by all ways: what comes first otherwise waits for the compiler.
 
-    A transaction that waits so long is ended by PostgreSQL.
+    A transaction that waits so long is ended by PostgreSQL. Afterwards the compiler is not needed any more.
     """
     index = Index(Parameters(_DAY, {"skill": 1}), room=8)
     placement = Placement(
@@ -40,3 +42,17 @@ def compile_all() -> None:
         index.candidates(end_id, 1, _DAY)
     index.load(0, np.frombuffer(b"", np.uint8))
     index.remove(placement.placement_id)
+    _give_back_the_compiler()
+
+
+def _give_back_the_compiler() -> None:
+    """Some sixty MiB of LLVM's code, on Linux: the system reads them from the file again, should anything call for them."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return
+    dont_need = 4  # MADV_DONTNEED of <sys/mman.h>
+    for line in maps.read_text().splitlines():
+        addresses, rights, *rest = line.split()
+        if rights == "r-xp" and "llvmlite" in rest[-1]:  # code alone: it is as it stands in the file
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), dont_need)

@@ -88,10 +88,6 @@ def an_end(rnd: Random, number: int) -> End:
     return OpenOffer(offer, home, held=rnd.choice((0, 0, 1)))
 
 
-def id_of(end: End) -> UUID:
-    return end.terms.placement_id if isinstance(end, OpenPlacement) else end.terms.offer_id
-
-
 def best(end: End, market: Sequence[End], k: int, with_: Parameters) -> list[Candidate]:
     """The brute force."""
     fits: list[tuple[int, UUID]] = []
@@ -104,7 +100,7 @@ def best(end: End, market: Sequence[End], k: int, with_: Parameters) -> list[Can
             case _:
                 continue
         if fit:
-            fits.append((-fit.value, id_of(other)))
+            fits.append((-fit.value, other.id))
     return [Candidate(id_, -value) for value, id_ in sorted(fits)[:k]]
 
 
@@ -117,7 +113,7 @@ def test_the_best_are_those_of_the_brute_force_after_any_history(seed: int):
     for number in range(rnd.choice((4, 20, 120))):
         end = an_end(rnd, number)
         index.add(end)
-        market[id_of(end)] = end
+        market[end.id] = end
         change, other = rnd.randint(0, 5), rnd.choice(sorted(market))
         if change == 0:
             index.remove(other)
@@ -132,7 +128,7 @@ def test_the_best_are_those_of_the_brute_force_after_any_history(seed: int):
         wanted = best(end, list(market.values()), k, later)
         assert index.candidates(end, k, later.today) == wanted
         if end is not stranger:
-            assert index.candidates(id_of(end), k, later.today) == wanted
+            assert index.candidates(end.id, k, later.today) == wanted
 
 
 def changed(rnd: Random, end: End, other: End, known: Sequence[UUID]) -> End:
@@ -164,7 +160,7 @@ def test_what_postgresql_copies_out_is_what_was_added_one_by_one(seed: int):
             copying.take(rows[start : start + size])
         assert copying.whole
     for end in market:
-        assert copied.candidates(id_of(end), 9, TODAY) == one_by_one.candidates(id_of(end), 9, TODAY)
+        assert copied.candidates(end.id, 9, TODAY) == one_by_one.candidates(end.id, 9, TODAY)
 
 
 def copied_out(market: Sequence[End]) -> bytes:
@@ -189,7 +185,7 @@ def copied_out(market: Sequence[End]) -> bytes:
         return b"".join(
             (
                 struct.pack(">h", 13),
-                field(id_of(end).bytes),
+                field(end.id.bytes),
                 field(end.home.country.encode()),
                 field(end.home.sector.encode()),
                 day(terms.window.first),
@@ -345,7 +341,7 @@ def bounds_of(index: Index, side: int, slot: int) -> Iterator[tuple[int, UUID]]:
         order[kind, : len(lists)], lengths[kind] = lists, len(lists)
     bounds = np.zeros((layout.CLASSES, count), np.int64)
     search._bound(  # pyright: ignore[reportPrivateUsage]
-        me, numbers, start, market, skills, work, parts, index._terms(TODAY), 1 - side, order, lengths, bounds,
+        me, numbers, start, market, skills, index._terms(TODAY), 1 - side, order, lengths, bounds,
         keys, percents, wishes,
     )  # fmt: skip
     search._forget(me, numbers, start, skills, work, parts)  # pyright: ignore[reportPrivateUsage]

@@ -56,7 +56,7 @@ class CandidateView(BaseModel):
     @classmethod
     def of(cls, end: OpenPlacement | OpenOffer, fit: Score, skills: Mapping[Skill, Concept]) -> "CandidateView":
         return cls(
-            id=_id(end),
+            id=end.id,
             country=end.home.country,
             sector=end.home.sector,
             score=fit.value,
@@ -158,7 +158,7 @@ async def _candidates(tx: Transaction, end_id: UUID, page: Page, request: Reques
     if len(best) > page.limit and page.offset + page.limit <= FARTHEST:
         following = request.url.include_query_params(offset=page.offset + page.limit, limit=page.limit)
         response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    others = {_id(other): other for other in await store.ends(tx.connection, [each.id for each in best[: page.limit]])}
+    others = {other.id: other for other in await store.ends(tx.connection, [each.id for each in best[: page.limit]])}
     fitting = [
         CandidateView.of(other, fit, taxonomy(tx).skills)
         for other in (others.get(each.id) for each in best[: page.limit])
@@ -179,7 +179,3 @@ def _fit(end: OpenPlacement | OpenOffer, other: OpenPlacement | OpenOffer, param
     if isinstance(end, OpenOffer) and isinstance(other, OpenPlacement):
         return score(other, end, parameters)
     return None
-
-
-def _id(end: OpenPlacement | OpenOffer) -> UUID:
-    return end.terms.placement_id if isinstance(end, OpenPlacement) else end.terms.offer_id

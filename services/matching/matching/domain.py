@@ -59,6 +59,10 @@ class OpenPlacement:
     met: frozenset[UUID] = frozenset()
     """Offers that it was matched with before, which came to nothing."""
 
+    @property
+    def id(self) -> UUID:
+        return self.terms.placement_id
+
 
 @dataclass(frozen=True)
 class OpenOffer:
@@ -68,6 +72,10 @@ class OpenOffer:
     home: Home
     held: int = 0
     """Places that live matches hold."""
+
+    @property
+    def id(self) -> UUID:
+        return self.terms.offer_id
 
 
 class Obstacle(StrEnum):

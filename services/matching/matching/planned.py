@@ -91,7 +91,7 @@ async def propose_planned(works: Sequence[tuple[Work, Transaction]]) -> None:
     pairs = [(UUID(work.subject), UUID(work.data["offer_id"]), tx) for work, tx in works]
     tx = works[0][1]
     ends = {
-        each.terms.placement_id if isinstance(each, OpenPlacement) else each.terms.offer_id: each
+        each.id: each
         for each in await store.locked_if_free(tx, [each[0] for each in pairs], list({each[1] for each in pairs}))
     }
     wanted, rules = list[Wanted](), planning.parameters(tx.now.date(), taxonomy(tx))

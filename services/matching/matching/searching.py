@@ -85,7 +85,7 @@ class _Market:
         if placements or offers:
             self.held |= dict.fromkeys((*placements, *offers))
             for end in await store.locked_if_free(tx, placements, offers):
-                self.held[end.terms.placement_id if isinstance(end, OpenPlacement) else end.terms.offer_id] = end
+                self.held[end.id] = end
 
 
 @on_all_due("search")

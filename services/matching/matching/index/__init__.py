@@ -77,16 +77,13 @@ class Index:
             used += (pool - len(side.records) * 2 * layout.INLINE) * side.flat.itemsize
         return used
 
-    def __contains__(self, id_: UUID) -> bool:
-        return any(upkeep.find(side, *_halves(id_)) for side in self._sides)
-
     def update(self, end: End) -> None:
         """Adds an end, or replaces what is known of it.
 
         Raises:
             Full: nothing is changed but that the end is not known any more.
         """
-        side, id_ = _side(end), _id(end)
+        side, id_ = _side(end), end.id
         self._remove(side, id_)
         numbers = self._encode(end)
         if not upkeep.add(self._sides[side], self._market, self._skills, side, *_halves(id_), self._record, numbers):
@@ -109,7 +106,7 @@ class Index:
             )
             return self._ask(side, slot, self._met[side].get(end, ()), k, today) if slot else []
         side = _side(end)
-        met = end.met if isinstance(end, OpenPlacement) else self._met[1].get(_id(end), ())
+        met = end.met if isinstance(end, OpenPlacement) else self._met[1].get(end.id, ())
         upkeep.fill(self._sides[side], self._skills, 0, self._record, self._encode(end))
         try:
             return self._ask(side, 0, met, k, today)
@@ -197,7 +194,7 @@ class Index:
         liked = sorted({int(sector) for sector in terms.preferred_sectors})
         numbers = [*wished, *given, *(8 * code + rank for code, rank in spoken), *countries, *liked]
         if len(numbers) > layout.LONGEST:
-            raise Full(f"{_id(end)} has {len(numbers)} skills, languages and destinations, {layout.LONGEST} at most")
+            raise Full(f"{end.id} has {len(numbers)} skills, languages and destinations, {layout.LONGEST} at most")
         record["n_wishes"], record["n_gives"] = len(wished), len(given)
         record["n_languages"], record["n_destinations"] = len(spoken), len(countries)
         record["n_liked"] = len(liked)
@@ -254,10 +251,6 @@ def _skills(parameters: Parameters, number: dict[str, int]) -> Skills:
 
 def _side(end: End) -> int:
     return 0 if isinstance(end, OpenPlacement) else 1
-
-
-def _id(end: End) -> UUID:
-    return end.terms.placement_id if isinstance(end, OpenPlacement) else end.terms.offer_id
 
 
 def _halves(id_: UUID) -> tuple[int, int]:

@@ -80,7 +80,7 @@ def best(
             kinds >>= 1
             kind += 1
     bounds = np.empty((CLASSES, n_lists), np.int64)
-    _bound(me, numbers, start, market, skills, work, parts, terms, side, order, lengths, bounds, keys, percents, wishes)
+    _bound(me, numbers, start, market, skills, terms, side, order, lengths, bounds, keys, percents, wishes)
     places, spoken = filters(me, numbers, start, 1 - side)
     last_span = span(me.last - max(SHORTEST, me.min_days) + 1)
     first_span = span(max(me.first, terms.today) + max(SHORTEST, me.min_days) - 1)
@@ -212,7 +212,7 @@ def _forget(me, numbers: Array, start: int, skills: Skills, work: Array, parts: 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _bound(  # type: ignore[no-untyped-def]
-    me, numbers: Array, start: int, market: Market, skills: Skills, work: Array, parts: Parts, terms: Terms, side: int,
+    me, numbers: Array, start: int, market: Market, skills: Skills, terms: Terms, side: int,
     order: Array, lengths: Array, bounds: Array, keys: Array, percents: Array, wishes: Array,
 ) -> None:  # fmt: skip
     """Puts the lists of each class in order, and before each the most that an end can score which is only in it or after it.

@@ -1,5 +1,5 @@
 -- What the index is built from and the terms hold: parsed once, when they are written, and not whenever a process starts
--- depends: 0003-interests
+-- depends: 0004-aspirations
 
 -- migrate: apply
 

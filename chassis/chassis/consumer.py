@@ -167,9 +167,8 @@ class Consumer(ConsumerRebalanceListener):
                 if self._stopping.is_set():
                     await self._commit()
         except KafkaError as error:
-            logger.warning(
-                "positions not known", error=repr(error)[:300]
-            )  # the group has moved on: as for a failed commit
+            # the group has moved on: as for a failed commit
+            logger.warning("positions not known", error=repr(error)[:300])
         finally:
             self.done += len(records)
             self.in_hand = 0

@@ -55,8 +55,8 @@ class Service:
     """Metrics of its own that ``tx.count`` raises, each with what it counts."""
     observed: Callable[[Connection, datetime], Awaitable[Iterable[Observed]]] | None = None
     """Gauges of its own, asked for when somebody reads the metrics, with the programme's time."""
-    prepare: Callable[[Pool, Any], AbstractAsyncContextManager[Any]] | None = None
-    """Makes what each process keeps in memory, from its pool and its settings; handlers have it as ``tx.prepared``.
+    prepare: Callable[["Process"], AbstractAsyncContextManager[Any]] | None = None
+    """Makes what each process keeps in memory; handlers have it as ``tx.prepared``.
 
     Entered before the process joins its group and does due work, again and again while PostgreSQL is away; left after both.
     """
@@ -198,7 +198,7 @@ class Process:
         if self.service.prepare is None:
             yield
             return
-        async with self.service.prepare(self.pool, self.settings) as self.prepared:
+        async with self.service.prepare(self) as self.prepared:
             yield
 
     async def _work(self, kept: AsyncExitStack) -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
-from chassis.database import Pool
 from chassis.doors import OnDue, OnEvent, Work
 from chassis.migrations import migrate
-from chassis.service import Service
+from chassis.service import Process, Service
 from chassis.transaction import Cause, Transaction
 from laptop.kafka import Kafka
 from laptop.ports import HOST, free_port
@@ -94,7 +93,7 @@ async def test_until_it_is_prepared_it_is_live_not_ready_and_does_no_due_work(dr
     tries, gone = 0, False
 
     @asynccontextmanager
-    async def prepare(pool: Pool, _: object) -> AsyncIterator[str]:
+    async def prepare(_: Process) -> AsyncIterator[str]:
         nonlocal tries, gone
         tries += 1
         if tries < 3:

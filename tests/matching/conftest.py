@@ -48,6 +48,6 @@ async def matching(starting: Starting) -> Driver:
 
 
 async def empty(driver: Driver) -> None:
-    """As after the migrations."""
+    """As when the first process has started."""
     for table in TABLES:
         await driver.rows(f"delete from {table}")

@@ -209,6 +209,18 @@ async def test_who_came_to_nothing_or_took_place_is_refused_also_while_the_slot_
     assert (await wants_sender(matching)).json()["rule"] == "capacity"
 
 
+async def test_a_wish_that_came_to_nothing_does_not_come_back_when_the_offer_says_something_else(matching: Driver):
+    first = await _host_with_three_who_wait(matching)
+    await matching.handle(declined(first))
+    await matching.run_due()
+    [_, second] = await proposals(matching)
+    await matching.handle(declined(second), CompanyWithdrawn(company_id=named("better"), revision=2, reason="left"))
+    await matching.run_due()
+    await matching.handle(updated(host(min_days=15), 2))
+    await matching.run_due()
+    assert [each.initiator for each in await proposals(matching)] == ["matching", "sender", "matching"]
+
+
 async def test_a_wish_for_what_is_not_on_the_market_names_the_field(matching: Driver):
     await matching.handle(sender())
     answer = await wants_host(matching)

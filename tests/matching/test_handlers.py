@@ -149,6 +149,37 @@ async def test_an_end_frees_the_slot_and_the_two_are_not_matched_again(matching:
     assert await live(matching) == 1
 
 
+@pytest.mark.parametrize("ticks", [0, 24])
+@pytest.mark.parametrize("batching_from", [8_000, 0])
+@pytest.mark.parametrize("ending", [declined, cancelled])
+async def test_who_came_to_nothing_are_matched_again_once_the_offer_says_something_else(
+    starting: Starting, ending: Any, ticks: int, batching_from: int
+):
+    matching = await starting(planner_tick_hours=ticks, batching_from=batching_from, hold_days=0)
+    await matching.handle(sender(), host())
+    await a_day_later(matching, 1)
+    [proposal] = await proposals(matching)
+    await matching.handle(ending(proposal))
+    for revision, changed in enumerate(({}, {"capacity": 5}), start=2):
+        await matching.handle(updated(host(**changed), revision), updated(sender(min_days=13 + revision), revision))
+        await a_day_later(matching, revision)
+        assert await proposals(matching) == [proposal]
+    await matching.handle(updated(host(), 4, offers=()), updated(host(skills_taught=("product-design",)), 5))
+    await a_day_later(matching, 4)
+    [_, second] = await proposals(matching)
+    assert (second.placement_id, second.offer_id) == (proposal.placement_id, proposal.offer_id)
+    assert second.match_id != proposal.match_id
+    await matching.handle(ending(second), updated(host(skills_taught=("product-design",)), 6))
+    await a_day_later(matching, 5)
+    assert len(await proposals(matching)) == 2
+
+
+async def a_day_later(driver: Driver, days: int) -> None:
+    """With the searches of the tick, and the plan that goes by them."""
+    for hours in (0, 12.5, 12.75):
+        await driver.run_due(NOON + timedelta(days=days, hours=hours))
+
+
 async def test_a_completed_stay_frees_the_place_and_fulfils_the_placement(matching: Driver):
     proposal = await matched(matching)
     await matching.handle(completed(proposal), host("other host", country="FR"), sender("next sender"))

@@ -102,11 +102,15 @@ async def brute_force(driver: Driver) -> dict[UUID, list[Candidate]]:
         for row in await driver.rows("select payload from companies where kind <> 'CompanyWithdrawn'")
     ]
     matches = await driver.rows("select placement_id, offer_id, state from matches")
+    met = {
+        (row["placement_id"], row["offer_id"]) for row in await driver.rows("select placement_id, offer_id from met")
+    }
 
     def standing(one: OpenPlacement) -> OpenPlacement:
         mine = [match for match in matches if match["placement_id"] == one.terms.placement_id]
         taken = any(match["state"] in ("proposed", "agreed", "completed") for match in mine)
-        return OpenPlacement(one.terms, one.home, taken, frozenset(match["offer_id"] for match in mine))
+        unwanted = frozenset(offer_id for placement_id, offer_id in met if placement_id == one.terms.placement_id)
+        return OpenPlacement(one.terms, one.home, taken, unwanted)
 
     def holding(other: OpenOffer) -> OpenOffer:
         mine = [match for match in matches if match["offer_id"] == other.terms.offer_id]
@@ -160,7 +164,7 @@ async def test_after_any_history_every_process_answers_what_the_database_says(
     expected = await brute_force(two[0])
     assert await known(two[0]) == expected
     assert await known(two[1]) == expected
-    async with following(two[0].process.pool, two[0].process.settings) as later:
+    async with following(two[0].process) as later:
         assert await known(two[0], later) == expected
 
 
@@ -170,14 +174,14 @@ async def test_a_process_that_starts_later_answers_the_same(matching: Driver):
     [first, *_] = await matching.emitted()
     assert isinstance(first, MatchProposed)
     await matching.handle(declined(first))
-    async with following(matching.process.pool, matching.process.settings) as later:
+    async with following(matching.process) as later:
         assert any((await known(matching)).values())
         assert await known(matching, later) == await known(matching) == await brute_force(matching)
 
 
 async def test_a_process_starts_also_where_a_company_names_what_it_likes_a_hundred_times(matching: Driver):
     await matching.handle(sender(), host(preferred_sectors=("62",) * 101))
-    async with following(matching.process.pool, matching.process.settings) as later:
+    async with following(matching.process) as later:
         assert await known(matching, later) == await brute_force(matching)
 
 
@@ -230,6 +234,7 @@ async def test_however_long_transactions_overlap_nothing_is_passed_over(two: tup
 
 
 async def test_a_change_is_kept_for_an_hour_and_the_log_always_tells_how_far_it_reaches_back(matching: Driver):
+    assert await known(matching) == {}
     await matching.handle(sender())
     async with matching.process.pool.acquire() as connection:
         await connection.execute("update changes set at = now() - interval '59 minutes'")
@@ -247,7 +252,7 @@ async def test_a_change_is_kept_for_an_hour_and_the_log_always_tells_how_far_it_
 
 async def test_who_is_further_behind_than_the_log_answers_on_and_reads_all_anew(matching: Driver):
     await matching.handle(sender(), host("gone"))
-    async with following(matching.process.pool, matching.process.settings) as behind:
+    async with following(matching.process) as behind:
         former = await known(matching, behind)
         await matching.handle(CompanyWithdrawn(company_id=named("gone"), revision=2, reason="left"), host())
         await matching.rows("delete from changes where id < (select max(id) from changes)")

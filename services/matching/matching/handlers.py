@@ -1,7 +1,6 @@
 """What matching does when it hears of companies and of what became of matches."""
 
 from collections.abc import Iterable, Sequence
-from typing import cast
 from uuid import UUID
 
 from chassis.doors import Door, Received, consumes, consumes_all, erases
@@ -10,11 +9,11 @@ from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, Company
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted
 from sojourn_contracts.match import MatchDeclined
 
-from matching import heard, planning, store
+from matching import heard, store
 from matching.heard import CompanyEvent, Match, MatchEvent
-from matching.planned import batching, plan, propose_planned
-from matching.searching import search
-from matching.settings import MatchingSettings, taxonomy
+from matching.planned import plan, propose_planned
+from matching.searching import rescore, search, search_for
+from matching.settings import taxonomy
 
 UNKNOWN_SKILLS = "unknown_skills"
 COUNTERS = {UNKNOWN_SKILLS: "Skills in company events that the taxonomy in force does not have: they match nobody"}
@@ -36,7 +35,7 @@ async def take_in(received: Sequence[Received[CompanyEvent]]) -> None:
     await store.save_companies(tx, [each.event for each in latest.values()])
     _count_unknown_skills(tx, [each.event for each in latest.values()])
     for company_id, each in latest.items():
-        _search_for(each.tx, company_id)
+        search_for(each.tx, company_id)
 
 
 async def forget_company(company_id: UUID, tx: Transaction) -> None:
@@ -70,6 +69,7 @@ DOORS: tuple[Door, ...] = (
     *(consumes(event)(hear) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
     *(erases(event)(forget_match) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
     search,
+    rescore,
     plan,
     propose_planned,
 )
@@ -87,14 +87,4 @@ def _search_after_end(tx: Transaction, before: Match, after: Match) -> None:
     """A slot became free: both ends look for somebody else."""
     if after.state.ended and not before.state.ended:
         for company_id in {*before.companies, *after.companies}:
-            _search_for(tx, company_id)
-
-
-def _search_for(tx: Transaction, company_id: UUID) -> None:
-    """In a transaction of its own after this one's commit: so of two companies that come at once, one sees the other.
-
-    At once when the search only finds whom the planner is to choose from, else when proposals are due.
-    """
-    settings = cast(MatchingSettings, tx.settings)
-    at = tx.now if batching(tx) else planning.next_search(tx.now, settings.planner_tick_hours)
-    tx.schedule("search", company_id, at)
+            search_for(tx, company_id)

@@ -24,8 +24,6 @@ from matching.settings import MatchingSettings, taxonomy
 from matching.store import OpenMarket
 
 PLAN, PROPOSE = "plan", "propose"
-MARKET = "market"
-"""The subject of the due work, as there is one market."""
 AFTER = timedelta(minutes=15)
 """Programme time between the searches of a tick and the plan that goes by what they found."""
 
@@ -44,7 +42,7 @@ def ask(tx: Transaction) -> None:
     """Has the market planned at this tick, if it is one, or else at the next."""
     settings = cast(MatchingSettings, tx.settings)
     tick = planning.next_search(tx.now - timedelta(microseconds=1), settings.planner_tick_hours)
-    tx.schedule(PLAN, MARKET, after_searches(tick))
+    tx.schedule(PLAN, planning.MARKET, after_searches(tick))
 
 
 def verdicts(market: OpenMarket, now: datetime, parameters: PlannerParameters) -> tuple[list[Verdict], list[Verdict]]:
@@ -78,7 +76,7 @@ async def plan(work: Work, tx: Transaction) -> None:
     for company_id in market.exhausted:
         tx.schedule("search", company_id, tick)
     if held:
-        tx.schedule(PLAN, MARKET, after_searches(tick))
+        tx.schedule(PLAN, planning.MARKET, after_searches(tick))
 
 
 @on_all_due(PROPOSE)

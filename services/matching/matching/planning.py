@@ -6,6 +6,7 @@ Pure like the domain, and reproducible: every id and every tie is settled by wha
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from uuid import UUID, uuid5
 
 from sojourn_contracts.match import MatchProposed
@@ -28,6 +29,12 @@ def parameters(today: date, taxonomy: Taxonomy) -> Parameters:
 
 
 @lru_cache(maxsize=2)
+def rules(taxonomy: Taxonomy) -> str:
+    """A digest of all that scores go by besides the pair and the day: two processes with the same one score alike."""
+    return sha256(repr(parameters(date.min, taxonomy)).encode()).hexdigest()
+
+
+@lru_cache(maxsize=2)
 def _skills(taxonomy: Taxonomy) -> tuple[dict[Skill, int], dict[Skill, dict[Skill, int]]]:
     related = {
         skill: {other: NEARNESS[kinship] for other, kinship in taxonomy.related(skill).items()}
@@ -36,6 +43,8 @@ def _skills(taxonomy: Taxonomy) -> tuple[dict[Skill, int], dict[Skill, dict[Skil
     return dict.fromkeys(taxonomy.skills, 1), {skill: others for skill, others in related.items() if others}
 
 
+MARKET = "market"
+"""The subject of due work for all companies, as there is one market."""
 _PHASE = timedelta(minutes=30)
 
 

@@ -12,10 +12,13 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
+from typing import cast
 from uuid import UUID
 
 import structlog
 from chassis.database import Connection, Pool
+from chassis.service import Process
+from chassis.transaction import Cause
 from sojourn_contracts.taxonomy import Taxonomy
 
 from matching import planning, store
@@ -26,6 +29,8 @@ from matching.settings import MatchingSettings
 
 logger = structlog.get_logger(__name__)
 
+RESCORE = "rescore"
+"""Due work of a market that was scored by other rules."""
 EVERY = 1.0
 """Seconds between two looks at what changed, when nobody asks."""
 FORGETTING = 60.0
@@ -39,6 +44,7 @@ class Replica:
         self._index = index
         self._moment = moment
         self._taxonomy = taxonomy
+        self.rules = planning.rules(taxonomy)
         self._one_at_a_time = asyncio.Lock()
         self._lost = asyncio.Event()
 
@@ -106,10 +112,16 @@ class Replica:
 
 
 @asynccontextmanager
-async def following(pool: Pool, settings: MatchingSettings) -> AsyncGenerator[Replica]:
-    """A replica that follows the market during the block, and goes by the taxonomy in force."""
-    replica = Replica(*await read(pool, settings.taxonomy), settings.taxonomy)
-    task = asyncio.create_task(replica.follow(pool), name="replica")
+async def following(process: Process) -> AsyncGenerator[Replica]:
+    """A replica that follows the market during the block. Its rules are in force from now on: what was scored by others before
+    is scored anew, while it is what is gone by.
+    """
+    taxonomy = cast(MatchingSettings, process.settings).taxonomy
+    replica = Replica(*await read(process.pool, taxonomy), taxonomy)
+    async with process.open_transaction(Cause()) as tx:
+        if await store.put_in_force(tx, replica.rules):
+            tx.schedule(RESCORE, planning.MARKET, tx.now)
+    task = asyncio.create_task(replica.follow(process.pool), name="replica")
     try:
         yield replica
     finally:

@@ -6,19 +6,22 @@ from datetime import UTC, date, datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from chassis.doors import Work, on_all_due
+from chassis.doors import Work, on_all_due, on_due
 from chassis.transaction import Transaction
 
 from matching import domain, planned, planning, store
 from matching.domain import Obstacle, OpenOffer, OpenPlacement
 from matching.index import Candidate
 from matching.proposing import SEARCH, Wanted, propose
-from matching.replica import Replica
-from matching.settings import taxonomy
+from matching.replica import RESCORE, Replica
+from matching.settings import MatchingSettings, taxonomy
 from matching.store import EDGES, Ends
 
+RESCORED = 2_000
+"""Companies that one piece of due work has searched for anew."""
 BUSY = timedelta(milliseconds=100)
 """Wall time after which a search looks again at what somebody else was at."""
+_FIRST = str(UUID(int=0))
 AHEAD = 3
 """Candidates of each end that a batch locks at once, before it knows which of them it needs."""
 
@@ -107,7 +110,7 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
         return
     today = tx.now.date()
     found = {end_id: replica.candidates(end_id, EDGES, today) for theirs in ends.values() for end_id in theirs.all}
-    await store.save_edges(tx, ends, found)
+    await store.save_edges(tx, ends, found, replica.rules)
     market, batching = _Market(replica, today, found), planned.batching(tx)
     if not batching:
         await _hold_the_best(tx, ends, market)
@@ -123,6 +126,37 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
     for wanted, match_id in zip(market.wanted, await propose(market.wanted), strict=True):
         if match_id is None:
             _search_again(wanted.tx, wanted.placement.home.company_id, tx.now)
+
+
+def search_for(tx: Transaction, company_id: UUID) -> None:
+    """In a transaction of its own after this one's commit: so of two companies that come at once, one sees the other.
+
+    At once when the search only finds whom the planner is to choose from, else when proposals are due.
+    """
+    tx.schedule("search", company_id, _next_search(tx))
+
+
+@on_due(RESCORE)
+async def rescore(work: Work, tx: Transaction) -> None:
+    """Has those searched for anew whose edges go by other rules than are in force; once through all of them, and again until
+    none is found, since a process of the former rules may search as long as there is one. Such a process leaves this to others.
+    """
+    rules, after = cast(Replica, tx.prepared).rules, UUID(work.data.get("after", _FIRST))
+    if not await store.in_force(tx, rules):
+        tx.schedule(RESCORE, planning.MARKET, work.at, not_before=datetime.now(UTC) + BUSY, data=work.data)
+        return
+    found = await store.scored_otherwise(tx, rules, after, RESCORED)
+    for company_id in found:
+        search_for(tx, company_id)
+    if found:
+        tx.schedule(RESCORE, planning.MARKET, work.at, data={"after": str(found[-1])})
+    elif str(after) != _FIRST:
+        tx.schedule(RESCORE, planning.MARKET, planned.after_searches(_next_search(tx)))
+
+
+def _next_search(tx: Transaction) -> datetime:
+    settings = cast(MatchingSettings, tx.settings)
+    return tx.now if planned.batching(tx) else planning.next_search(tx.now, settings.planner_tick_hours)
 
 
 def _search_again(tx: Transaction, company_id: UUID, at: datetime) -> None:

@@ -175,7 +175,7 @@ _PLACEMENTS = """
     select placement_id, placements.company_id, country, sector, terms,
            exists (select from matches where matches.placement_id = placements.placement_id
                    and (live or state = 'completed')) as taken,
-           array(select offer_id from matches where matches.placement_id = placements.placement_id) as met
+           array(select offer_id from met where met.placement_id = placements.placement_id) as met
     from placements
 """
 _OFFERS = """
@@ -217,13 +217,15 @@ async def copy_out(
 
 
 async def meetings(connection: Connection, ids: Sequence[UUID] | None = None) -> list[tuple[UUID, list[UUID]]]:
-    """The offers that placements, or these of them, were matched with."""
+    """The offers that placements have met: all that did, or those of which they or one of their offers is among these."""
+    these = "" if ids is None else "where placement_id = any ($1) or offer_id = any ($1)"
     rows = await connection.fetch(
-        """
-        select placement_id, array_agg(offer_id) as met from matches
-        where placement_id is not null and ($1::uuid[] is null or placement_id = any ($1)) group by placement_id
-        """,
-        ids,
+        f"""
+        with told as (select distinct placement_id from matches {these})
+        select placement_id, array_remove(array_agg(offer_id), null) as met
+        from told left join met using (placement_id) where placement_id is not null group by placement_id
+        """,  # noqa: S608 - constants
+        *(() if ids is None else (ids,)),
     )
     return [(row["placement_id"], row["met"]) for row in rows]
 
@@ -338,8 +340,10 @@ async def ends_of(tx: Transaction, company_ids: Sequence[UUID]) -> dict[UUID, En
     return found
 
 
-async def save_edges(tx: Transaction, ends: Mapping[UUID, Ends], found: Mapping[UUID, Sequence[Candidate]]) -> None:
-    """Keeps whom each end of these companies fits best, in place of all that was kept of their ends.
+async def save_edges(
+    tx: Transaction, ends: Mapping[UUID, Ends], found: Mapping[UUID, Sequence[Candidate]], rules: str
+) -> None:
+    """Keeps whom each end of these companies fits best by these rules, in place of all that was kept of their ends.
 
     Nobody waits for anybody: no two searches for one company run at once.
     """
@@ -348,18 +352,51 @@ async def save_edges(tx: Transaction, ends: Mapping[UUID, Ends], found: Mapping[
     )
     await tx.connection.executemany(
         """
-        insert into edges (company_id, end_id, others, scores, best)
-        values ($1, $2, $3::uuid[], $4::int[], coalesce($4[1], 0))
+        insert into edges (company_id, end_id, others, scores, best, rules)
+        values ($1, $2, $3::uuid[], $4::int[], coalesce($4[1], 0), $5)
         on conflict (end_id) do update
-        set company_id = excluded.company_id, others = excluded.others, scores = excluded.scores,
-            best = greatest(edges.best, excluded.best)
+        set company_id = excluded.company_id, others = excluded.others, scores = excluded.scores, rules = excluded.rules,
+            best = case when edges.rules = excluded.rules then greatest(edges.best, excluded.best) else excluded.best end
         """,
         [
-            (company_id, end_id, [each.id for each in found[end_id]], [each.score for each in found[end_id]])
+            (company_id, end_id, [each.id for each in found[end_id]], [each.score for each in found[end_id]], rules)
             for company_id, theirs in ends.items()
             for end_id in theirs.all
         ],
     )
+
+
+async def put_in_force(tx: Transaction, rules: str) -> bool:
+    """From now on edges are to be scored by these rules; False if they are already."""
+    return bool(
+        await tx.connection.fetchval(
+            """
+            insert into rules (in_force) values ($1)
+            on conflict ((true)) do update set in_force = excluded.in_force where rules.in_force <> excluded.in_force
+            returning true
+            """,
+            rules,
+        )
+    )
+
+
+async def in_force(tx: Transaction, rules: str) -> bool:
+    """Whether edges are to be scored by these rules."""
+    return bool(await tx.connection.fetchval("select exists (select from rules where in_force = $1)", rules))
+
+
+async def scored_otherwise(tx: Transaction, rules: str, after: UUID, limit: int) -> list[UUID]:
+    """Companies with edges that were not scored by these rules, in the order of ids, beginning after one."""
+    rows = await tx.connection.fetch(
+        """
+        select distinct company_id from edges where company_id > $2 and rules is distinct from $1
+        order by company_id limit $3
+        """,
+        rules,
+        after,
+        limit,
+    )
+    return [row["company_id"] for row in rows]
 
 
 EDGES = 20
@@ -402,7 +439,7 @@ async def open_market(connection: Connection, now: datetime) -> OpenMarket:
     }
     met = {
         (row["placement_id"], row["offer_id"])
-        for row in await connection.fetch("select placement_id, offer_id from matches where not live")
+        for row in await connection.fetch("select placement_id, offer_id from met")
     }
     edges, aspirations, exhausted = dict[tuple[UUID, UUID], int](), dict[UUID, int](), set[UUID]()
     for row in await connection.fetch(
@@ -491,17 +528,12 @@ async def keep_interest(tx: Transaction, placement_id: UUID, offer_id: UUID, sid
 
 
 async def interests_in(tx: Transaction, end_ids: Sequence[UUID]) -> list[Interest]:
-    """The pairs wanted that one of these ends is part of, in the order in which they were asked for.
-
-    A pair that came to be, or came to nothing, is wanted no more.
-    """
+    """The pairs wanted that one of these ends is part of, in the order in which they were asked for."""
     rows = await tx.connection.fetch(
         """
         select placement_id, offer_id, side, placements.company_id as sender_id
         from interests join placements using (placement_id) join offers using (offer_id)
-        where (placement_id = any ($1) or offer_id = any ($1))
-          and not exists (select from matches where matches.placement_id = interests.placement_id
-                          and matches.offer_id = interests.offer_id)
+        where placement_id = any ($1) or offer_id = any ($1)
         order by at, placement_id, offer_id
         """,
         end_ids,
@@ -530,16 +562,26 @@ async def known_matches(tx: Transaction, match_ids: Sequence[UUID]) -> set[UUID]
 
 
 async def reserve(tx: Transaction, proposals: Sequence[MatchProposed]) -> set[UUID]:
-    """Makes matches, which from now on hold places of their offers; not those about which the table knows better."""
+    """Makes matches, which from now on hold places of their offers; not those about which the table knows better.
+
+    A pair that came to be is wanted no more.
+    """
     rows = await tx.connection.fetch(
         """
-        insert into matches (match_id, state, made_here, placement_id, offer_id, sender_id, host_id,
-                             proposed_at, proposal)
-        select match_id, 'proposed', true, placement_id, offer_id, sender_id, host_id, $6, proposal::jsonb
-        from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $7::text[])
-            as told(match_id, placement_id, offer_id, sender_id, host_id, proposal)
-        on conflict do nothing
-        returning match_id
+        with made as (
+            insert into matches (match_id, state, made_here, placement_id, offer_id, sender_id, host_id,
+                                 proposed_at, proposal, offered)
+            select match_id, 'proposed', true, placement_id, offer_id, sender_id, host_id, $6, proposal::jsonb,
+                   (select offered(terms) from offers where offers.offer_id = told.offer_id)
+            from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $7::text[])
+                as told(match_id, placement_id, offer_id, sender_id, host_id, proposal)
+            on conflict do nothing
+            returning match_id, placement_id, offer_id
+        ), fulfilled as (
+            delete from interests using made
+            where interests.placement_id = made.placement_id and interests.offer_id = made.offer_id
+        )
+        select match_id from made
         """,
         [each.match_id for each in proposals],
         [each.placement_id for each in proposals],
@@ -599,7 +641,7 @@ async def erase_match(tx: Transaction, match: Match) -> None:
         """
         update matches
         set state = $2, made_here = false, revision = 0, placement_id = null, offer_id = null, sender_id = null,
-            host_id = null, proposed_at = null, proposal = null, kind = null, payload = null
+            host_id = null, proposed_at = null, proposal = null, offered = null, kind = null, payload = null
         where match_id = $1
         """,
         match.match_id,
@@ -661,8 +703,8 @@ _OBSTACLE = """
                      and (live or state = 'completed')) then 'taken'
         when offer.capacity <= (select count(*) from matches where matches.offer_id = offer.offer_id and live)
             then 'capacity'
-        when exists (select from matches where matches.placement_id = placement.placement_id
-                     and matches.offer_id = offer.offer_id) then 'met'
+        when exists (select from met where met.placement_id = placement.placement_id
+                     and met.offer_id = offer.offer_id) then 'met'
     end
 """
 """The name of the first hard constraint that a pair breaks, in the order of ``domain.Obstacle``; null if it breaks none."""

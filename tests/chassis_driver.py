@@ -105,9 +105,15 @@ class Driver:
         async with self.process.pool.acquire() as connection:
             return await connection.fetch(query, *arguments)
 
-    def token(self, role: Role | str, company_id: UUID | None = None, person_id: UUID | None = None) -> dict[str, str]:
+    def token(
+        self,
+        role: Role | str,
+        company_id: UUID | None = None,
+        person_id: UUID | None = None,
+        country: str | None = None,
+    ) -> dict[str, str]:
         """The header that says who is calling."""
-        caller = Caller(Role(role), str(person_id or company_id or role), company_id, person_id)
+        caller = Caller(Role(role), str(person_id or company_id or role), company_id, person_id, country)
         return {"Authorization": f"Bearer {identity.issue(self._key, caller, timedelta(hours=1))}"}
 
 

@@ -39,6 +39,9 @@ logger = structlog.get_logger(__name__)
 
 class Role(StrEnum):
     COMPANY = "company"
+    """Somebody who speaks for a company."""
+    COMPANY_ADMIN = "company_admin"
+    """The same, who also says who else does; whatever is for a company is for its admin."""
     TRAVELLER = "traveller"
     CONTACT_POINT = "contact_point"
     OPERATOR = "operator"
@@ -53,6 +56,8 @@ class Caller:
     subject: str
     company_id: UUID | None = None
     person_id: UUID | None = None
+    country: str | None = None
+    """ISO 3166-1 alpha-2, of a contact point: that of the companies which it decides about."""
 
 
 def issue(key: OKPKey, caller: Caller, lifetime: timedelta) -> str:
@@ -67,6 +72,7 @@ def issue(key: OKPKey, caller: Caller, lifetime: timedelta) -> str:
         "exp": now + int(lifetime.total_seconds()),
         "company_id": str(caller.company_id) if caller.company_id else None,
         "person_id": str(caller.person_id) if caller.person_id else None,
+        "country": caller.country,
     }
     said = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, said, key, algorithms=[ALGORITHM])
@@ -183,11 +189,14 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
     def id_of(name: str) -> UUID | None:
         return UUID(str(claims[name])) if claims.get(name) is not None else None
 
-    caller = Caller(Role(claims["role"]), claims["sub"], id_of("company_id"), id_of("person_id"))
-    if (caller.role is Role.COMPANY and caller.company_id is None) or (
-        caller.role is Role.TRAVELLER and caller.person_id is None
+    role, country = Role(claims["role"]), claims.get("country")
+    caller = Caller(role, claims["sub"], id_of("company_id"), id_of("person_id"), country and str(country))
+    if (
+        (role in (Role.COMPANY, Role.COMPANY_ADMIN) and caller.company_id is None)
+        or (role is Role.TRAVELLER and caller.person_id is None)
+        or (role is Role.CONTACT_POINT and caller.country is None)
     ):
-        raise ValueError("the token does not say which company or person it is for")
+        raise ValueError("the token does not say which company, person or country it is for")
     return caller
 
 
@@ -213,10 +222,12 @@ MaybeCaller = Annotated[Caller | None, Depends(_presented)]
 def requires(*roles: Role) -> Callable[[Caller | None], Awaitable[Caller]]:
     """A dependency that gives the caller: without a token 401, in another role 403."""
 
+    permitted_roles = {*roles, *((Role.COMPANY_ADMIN,) if Role.COMPANY in roles else ())}
+
     async def permitted(caller: MaybeCaller) -> Caller:
         if caller is None:
             raise _unauthenticated("token_missing", "A bearer token is needed")
-        if caller.role not in roles:
+        if caller.role not in permitted_roles:
             raise NotYours("wrong_role", f"This is for {', '.join(roles)}; the token is for {caller.role}")
         return caller
 

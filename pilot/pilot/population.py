@@ -76,6 +76,7 @@ def _company(index: int, seed: int) -> Company:
         key=str(uuid5(NAMESPACE, f"{seed}/company/{index}")),
         form={
             "name": f"{country} {nace} Company {index}",
+            "contact": _person(f"Contact {index}", country),
             "country": country,
             "region": by.choice(COUNTRIES[country].regions),
             "nace": nace,
@@ -94,11 +95,17 @@ def _company(index: int, seed: int) -> Company:
     )
 
 
+def _person(what: str, country: str) -> Form:
+    """Somebody with an address that nobody can have, written to in a language that the programme writes."""
+    reads = country.lower() if country in ("DE", "FR", "IT") else "de" if country == "AT" else "en"
+    return {"name": what, "email": f"{what.lower().replace(' ', '.')}@sme.example", "reads": reads}
+
+
 def _placement(index: int, number: int, country: str, nace: str, since: datetime, by: Random) -> Form:
     others = {code: land.weight for code, land in COUNTRIES.items() if code != country}
     skills = skill_weights(nace)
     return {
-        "traveller_name": f"Traveller {index}.{number}",
+        "traveller": _person(f"Traveller {index}.{number}", country),
         "languages": _languages(country, by),
         "destinations": sorted(several(others, by.randint(5, 12), by)),
         "skills_brought": several(skills, by.randint(3, 5), by),
@@ -170,4 +177,5 @@ def changed(form: Form, ids: Mapping[str, Any], by: Random) -> Form:
         placements[0]["destinations"] = sorted(set(COUNTRIES) - {form["country"]})
     else:
         offers[0]["capacity"] += 1
-    return form | {"placements": placements, "offers": offers}
+    said = {name: value for name, value in form.items() if name != "contact"}
+    return said | {"placements": placements, "offers": offers}

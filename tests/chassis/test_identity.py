@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -98,7 +98,8 @@ def signed(key: Any, algorithm: str = "Ed25519", kid: str = "k1", **claims: obje
 async def test_a_valid_token_says_who_is_calling(http: httpx.AsyncClient, key: OKPKey):
     answer = await http.get("/any", headers=bearer(issue(key, COMPANY, HOUR)))
     assert answer.json() == {
-        "role": "company", "subject": COMPANY.subject, "company_id": str(COMPANY.company_id), "person_id": None
+        "role": "company", "subject": COMPANY.subject, "company_id": str(COMPANY.company_id), "person_id": None,
+        "country": None,
     }  # fmt: skip
 
 
@@ -255,3 +256,14 @@ async def test_a_token_is_not_in_what_is_logged(
 
 def test_the_algorithm_has_the_name_of_rfc_9864():
     assert identity.ALGORITHM == "Ed25519"
+
+
+async def test_an_admin_may_do_what_is_for_a_company_and_a_contact_point_has_a_country(
+    http: httpx.AsyncClient, key: OKPKey
+):
+    admin = Caller(Role.COMPANY_ADMIN, "a", company_id=uuid4())
+    assert (await http.get("/any", headers=bearer(issue(key, admin, HOUR)))).json()["role"] == "company_admin"
+    nowhere = await http.get("/any", headers=bearer(issue(key, Caller(Role.CONTACT_POINT, "c"), HOUR)))
+    assert (nowhere.status_code, nowhere.json()["rule"]) == (401, "token_invalid")
+    german = Caller(Role.CONTACT_POINT, "c", country="DE")
+    assert (await http.get("/any", headers=bearer(issue(key, german, HOUR)))).json()["country"] == "DE"

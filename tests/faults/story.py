@@ -114,7 +114,7 @@ def competitors(story: Story, number: int) -> list["Company"]:
         found.append(_company(story, f"Host {group} of round {number}", "DE", offers=[offer]))
         for sender in range(3):
             placement = {
-                "traveller_name": "Ana",
+                "traveller": {"name": "Ana", "email": "ana@example.org", "reads": "de"},
                 "destinations": ["DE"],
                 "skills_brought": [],
                 "skills_sought": [skill],
@@ -145,6 +145,7 @@ def _company(story: Story, name: str, country: str, **stays: list[Form]) -> "Com
         "region": country,
         "nace": "62.10",
         "size_class": "small",
+        "contact": {"name": "Uwe", "email": "uwe@example.org", "reads": "en"},
         "languages": languages,
         "placements": [],
         "offers": [],

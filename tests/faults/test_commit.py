@@ -25,7 +25,7 @@ from sojourn_contracts.company import CompanyRegistered
 from tests.chassis_driver import NOON, Driver, driving
 from tests.faults.commits import COMMITTING, Wire, commits_held
 from tests.faults.embedded import embedded
-from tests.registration.forms import company_form
+from tests.registration.forms import registration_form
 
 PROCESSES = ("registration", "matching")
 SETTINGS = {"LEASE_SECONDS": "1", "GROUP_SESSION_TIMEOUT_MS": "1000"}
@@ -80,7 +80,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 async def register(http: httpx.AsyncClient, url: str, name: str) -> httpx.Response:
     """With a key that is the name's own."""
     headers = {"Idempotency-Key": f"the-registration-of-{name}".replace(" ", "-")}
-    return await http.post(url + "/companies", json=company_form(name=name, placements=[]), headers=headers)
+    return await http.post(url + "/companies", json=registration_form(name=name, placements=[]), headers=headers)
 
 
 async def soon(holds: Callable[[], Awaitable[Any]]) -> bool:

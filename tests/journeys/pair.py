@@ -41,6 +41,7 @@ def a_company(index: int, country: str, region: str, nace: str, **stays: object)
             "region": region,
             "nace": nace,
             "size_class": "small",
+            "contact": {"name": "Uwe", "email": "uwe@example.org", "reads": "en"},
             "languages": ENGLISH,
             "placements": [],
             "offers": [],
@@ -59,7 +60,7 @@ SENDER = a_company(
     placements=[
         STAY
         | {
-            "traveller_name": "Ana",
+            "traveller": {"name": "Ana", "email": "ana@example.org", "reads": "de"},
             "destinations": ["DE", "FR"],
             "skills_brought": ["web-development"],
             "skills_sought": ["welding"],

@@ -5,8 +5,8 @@ from typing import Any
 
 from chassis.problems import FieldError
 from fastapi.exceptions import RequestValidationError
-from registration.domain import Profile
-from registration.form import read
+from registration.companies.domain import Profile
+from registration.companies.form import CompanyForm, read
 from sojourn_contracts.taxonomy import starter
 
 TODAY = date(2026, 3, 2)
@@ -14,9 +14,13 @@ SKILLS = starter().skills
 Form = dict[str, Any]
 
 
+def person_form(name: str = "Ana Kovač", **changes: Any) -> Form:
+    return {"name": name, "email": f"{name.split()[0].lower()}@zahnrad.example", "reads": "de", **changes}
+
+
 def placement_form(**changes: Any) -> Form:
     return {
-        "traveller_name": "Ana Kovač",
+        "traveller": person_form(),
         "languages": [{"language": "en", "level": "B2"}],
         "window": {"first": "2026-05-01", "last": "2026-08-31"},
         "min_days": 14,
@@ -57,10 +61,14 @@ def company_form(**changes: Any) -> Form:
     }
 
 
+def registration_form(**changes: Any) -> Form:
+    return {**company_form(), "contact": person_form("Uwe Müller"), **changes}
+
+
 def wrongs(form: Any, held: Profile | None = None, today: date = TODAY) -> dict[str, tuple[str, str | None]]:
     """Path to detail and what is allowed, for all that is wrong with a form; empty if nothing is."""
     try:
-        read(form, today, SKILLS, held)
+        read(CompanyForm, form, today, SKILLS, held)
     except RequestValidationError as error:
         return {
             ".".join(map(str, one["loc"][1:])): (one["msg"], one.get("ctx", {}).get("allowed"))

@@ -9,13 +9,21 @@ import httpx
 import pytest
 from chassis.identity import Role
 from fastapi import FastAPI
-from registration import api
+from registration.companies import api
 from registration.main import service
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 
 from tests.chassis_driver import NOON, Driver
 from tests.conftest import Driving
-from tests.registration.forms import Form, company_form, named, offer_form, placement_form
+from tests.registration.forms import (
+    Form,
+    company_form,
+    named,
+    offer_form,
+    person_form,
+    placement_form,
+    registration_form,
+)
 
 KEY = "a-key-of-sixteen-or-more"
 
@@ -30,7 +38,7 @@ async def post(driver: Driver, form: Any, key: str = KEY) -> httpx.Response:
 
 
 async def registered(driver: Driver, form: Form | None = None, key: str = KEY) -> dict[str, Any]:
-    answer = await post(driver, form or company_form(), key)
+    answer = await post(driver, form or registration_form(), key)
     assert answer.status_code == 201, answer.text
     return answer.json()
 
@@ -40,7 +48,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def rows_left(driver: Driver) -> int:
-    tables = ("company", "traveller", "outbox", "answer")
+    tables = ("company", "person", "outbox", "answer")
     [row] = await driver.rows(
         "select " + " + ".join(f"(select count(*) from {table})" for table in tables) + " as count"
     )
@@ -48,7 +56,7 @@ async def rows_left(driver: Driver) -> int:
 
 
 async def test_a_company_registers_and_everybody_is_told(driver: Driver):
-    form = company_form(placements=[placement_form(), placement_form(traveller_name="Jan Novák")])
+    form = registration_form(placements=[placement_form(), placement_form(traveller=person_form("Jan Novák"))])
     made = await registered(driver, form)
     [event] = await driver.emitted()
     assert isinstance(event, CompanyRegistered)
@@ -64,14 +72,14 @@ async def test_a_company_registers_and_everybody_is_told(driver: Driver):
 
 
 async def test_a_company_sees_what_it_said(driver: Driver):
-    form = company_form()
+    form = registration_form()
     made = await registered(driver, form)
     answer = await driver.http.get(f"/companies/{made['company_id']}", headers=bearer(made["token"]))
     seen = answer.json()
     assert answer.status_code == 200
     assert (seen["status"], seen["revision"], seen["withdrawn"]) == ("admitted", 1, None)
-    assert {name: seen[name] for name in form if name not in ("placements", "offers")} == {
-        name: said for name, said in form.items() if name not in ("placements", "offers")
+    assert {name: seen[name] for name in form if name not in ("placements", "offers", "contact")} == {
+        name: said for name, said in form.items() if name not in ("placements", "offers", "contact")
     }
     [placement], [offer] = seen["placements"], seen["offers"]
     given = {name: made["placements"][0][name] for name in ("placement_id", "traveller_id")}
@@ -88,7 +96,7 @@ async def test_a_repeated_registration_gives_the_same_ids_and_happens_once(drive
 
 
 async def test_two_registrations_at_once_under_one_key_are_one(driver: Driver):
-    answers = await asyncio.gather(*(post(driver, company_form()) for _ in range(5)))
+    answers = await asyncio.gather(*(post(driver, registration_form()) for _ in range(5)))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["company_id"] for answer in answers}) == 1
     assert len(await driver.emitted()) == 1
@@ -98,18 +106,18 @@ async def test_a_repeat_is_answered_even_when_the_windows_have_passed(driver: Dr
     first = await registered(driver)
     driver.clock.now_is(NOON + timedelta(days=600))
     assert (await registered(driver))["company_id"] == first["company_id"]
-    assert (await post(driver, company_form(), "another-key-of-sixteen")).status_code == 422
+    assert (await post(driver, registration_form(), "another-key-of-sixteen")).status_code == 422
 
 
 async def test_another_form_under_the_same_key_is_refused(driver: Driver):
     await registered(driver)
-    answer = await post(driver, company_form(name="Another one"))
+    answer = await post(driver, registration_form(name="Another one"))
     assert (answer.status_code, answer.json()["rule"]) == (422, "idempotency_key_reused")
     assert len(await driver.emitted()) == 1
 
 
 async def test_a_registration_needs_a_key(driver: Driver):
-    answer = await driver.http.post("/companies", json=company_form())
+    answer = await driver.http.post("/companies", json=registration_form())
     assert (answer.status_code, answer.json()["rule"]) == (400, "idempotency_key_missing")
 
 
@@ -121,7 +129,7 @@ async def test_no_token_and_no_name_is_in_a_stored_answer(driver: Driver):
 
 
 async def test_everything_that_is_wrong_is_in_one_answer_and_nothing_is_stored(driver: Driver):
-    form = company_form(
+    form = registration_form(
         name="A\x00",
         nace="99.99",
         placements=[placement_form(destinations=["DE"], min_days=5, skills_brought=["alchemy"])],
@@ -141,7 +149,7 @@ async def test_everything_that_is_wrong_is_in_one_answer_and_nothing_is_stored(d
     }
     assert found["placements.0.min_days"].allowed == "14 to 62 days"
     assert await rows_left(driver) == 0
-    assert (await post(driver, company_form())).status_code == 201, "the key is still free"
+    assert (await post(driver, registration_form())).status_code == 201, "the key is still free"
 
 
 async def test_a_body_that_is_no_form_is_the_clients_mistake(driver: Driver):
@@ -166,7 +174,7 @@ async def test_a_body_that_is_no_form_is_the_clients_mistake(driver: Driver):
 async def test_an_update_is_told_at_the_next_revision(driver: Driver):
     made = await registered(driver)
     keep = placement_form(placement_id=made["placements"][0]["placement_id"], max_days=60)
-    form = company_form(placements=[placement_form(traveller_name="Jan Novák"), keep], offers=[])
+    form = company_form(placements=[placement_form(traveller=person_form("Jan Novák")), keep], offers=[])
     answer = await driver.http.put(f"/companies/{made['company_id']}", json=form, headers=bearer(made["token"]))
     assert answer.status_code == 200, answer.text
     updated = answer.json()
@@ -183,7 +191,7 @@ async def test_an_update_is_told_at_the_next_revision(driver: Driver):
 
 async def test_an_update_sent_twice_changes_nothing_the_second_time(driver: Driver):
     made = await registered(driver)
-    form = company_form(placements=[placement_form(), placement_form(traveller_name="Jan Novák")])
+    form = company_form(placements=[placement_form(), placement_form(traveller=person_form("Jan Novák"))])
 
     async def put() -> dict[str, Any]:
         path = f"/companies/{made['company_id']}"
@@ -224,11 +232,11 @@ async def test_a_wrong_update_changes_nothing(driver: Driver):
 
 async def test_a_name_is_corrected(driver: Driver):
     made = await registered(driver)
-    changed = placement_form(placement_id=made["placements"][0]["placement_id"], traveller_name="Ana Horvat")
+    changed = placement_form(placement_id=made["placements"][0]["placement_id"], traveller=person_form("Ana Horvat"))
     path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
     await driver.http.put(path, json=company_form(name="Zahnrad SE", placements=[changed]), headers=headers)
     seen = (await driver.http.get(path, headers=headers)).json()
-    assert (seen["name"], seen["placements"][0]["traveller_name"]) == ("Zahnrad SE", "Ana Horvat")
+    assert (seen["name"], seen["placements"][0]["traveller"]["name"]) == ("Zahnrad SE", "Ana Horvat")
 
 
 async def test_a_company_leaves_once_and_is_not_updated_any_more(driver: Driver):

@@ -9,18 +9,26 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registration.domain import Profile, register
-from registration.fields import MAX_LANGUAGES, MAX_SKILLS, MAX_STAYS
-from registration.form import read
-from registration.profile import profile
+from registration.companies.domain import Profile, register
+from registration.companies.fields import MAX_LANGUAGES, MAX_SKILLS, MAX_STAYS
+from registration.companies.form import CompanyForm, read
+from registration.companies.profile import profile
 
-from tests.registration.forms import SKILLS, TODAY, company_form, offer_form, placement_form, wrongs
+from tests.registration.forms import (
+    SKILLS,
+    TODAY,
+    company_form,
+    offer_form,
+    person_form,
+    placement_form,
+    wrongs,
+)
 
 SOMEBODY = UUID("00000000-0000-4000-8000-000000000001")
 
 
 def held(today: date = TODAY) -> Profile:
-    return profile(read(company_form(), today, SKILLS), lambda name: uuid5(SOMEBODY, name))
+    return profile(read(CompanyForm, company_form(), today, SKILLS), lambda name: uuid5(SOMEBODY, name))
 
 
 def test_a_form_as_it_should_be_has_nothing_wrong():
@@ -93,7 +101,9 @@ def test_a_wrong_field_is_told_with_what_is_allowed(changes: dict[str, Any], pat
 @pytest.mark.parametrize(
     ("changes", "path", "allowed"),
     [
-        ({"traveller_name": ""}, "traveller_name", "1 to 120 characters"),
+        ({"traveller": person_form() | {"name": ""}}, "traveller.name", "1 to 120 characters"),
+        ({"traveller": person_form(email="ana")}, "traveller.email", "an address as in ana@example.org"),
+        ({"traveller": person_form(reads="es")}, "traveller.reads", "en, it, de, fr"),
         ({"min_days": 13}, "min_days", "14 to 62 days"),
         ({"max_days": 63}, "max_days", "14 to 62 days"),
         ({"max_days": "30"}, "max_days", "14 to 62 days"),
@@ -206,7 +216,7 @@ def test_whatever_stands_in_a_field_is_valid_or_told(place: tuple[Any, ...], any
         part = part[name]
     part[last] = anything
     try:
-        form = read(whole["form"], TODAY, SKILLS)
+        form = read(CompanyForm, whole["form"], TODAY, SKILLS)
     except RequestValidationError as refused:
         assert refused.errors()
     else:

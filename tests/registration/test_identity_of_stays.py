@@ -2,18 +2,26 @@
 
 from uuid import UUID, uuid5
 
-from registration.domain import Profile
-from registration.form import read
-from registration.profile import profile
+from registration.companies.domain import Profile
+from registration.companies.form import CompanyForm, read
+from registration.companies.profile import profile
 
-from tests.registration.forms import SKILLS, TODAY, Form, company_form, offer_form, placement_form
+from tests.registration.forms import (
+    SKILLS,
+    TODAY,
+    Form,
+    company_form,
+    offer_form,
+    person_form,
+    placement_form,
+)
 
 BEFORE = UUID("00000000-0000-4000-8000-00000000000a")
 AFTER = UUID("00000000-0000-4000-8000-00000000000b")
 
 
 def said(form: Form, by: UUID = BEFORE, held: Profile | None = None) -> Profile:
-    return profile(read(form, TODAY, SKILLS, held), lambda name: uuid5(by, name), held)
+    return profile(read(CompanyForm, form, TODAY, SKILLS, held), lambda name: uuid5(by, name), held)
 
 
 def test_the_same_key_gives_the_same_ids():
@@ -38,20 +46,20 @@ def test_what_is_said_again_without_an_id_keeps_its_own():
 def test_a_placement_with_its_id_may_change_in_every_other_way():
     held = said(company_form())
     [known] = held.placements
-    changed = placement_form(placement_id=str(known.placement_id), traveller_name="Ana Horvat", max_days=60)
+    changed = placement_form(placement_id=str(known.placement_id), traveller=person_form("Ana Horvat"), max_days=60)
     then = said(company_form(placements=[changed]), AFTER, held)
     [placement] = then.placements
     assert (placement.placement_id, placement.traveller_id) == (known.placement_id, known.traveller_id)
     assert placement.max_days == 60
-    assert then.travellers == {known.traveller_id: "Ana Horvat"}
+    assert {id_: said.name for id_, said in then.travellers.items()} == {known.traveller_id: "Ana Horvat"}
 
 
 def test_another_traveller_without_an_id_is_a_new_placement():
     held = said(company_form())
-    then = said(company_form(placements=[placement_form(traveller_name="Jan Novák")]), AFTER, held)
+    then = said(company_form(placements=[placement_form(traveller=person_form("Jan Novák"))]), AFTER, held)
     assert then.placements[0].placement_id != held.placements[0].placement_id
     assert then.placements[0].traveller_id != held.placements[0].traveller_id
-    assert set(then.travellers.values()) == {"Jan Novák"}
+    assert [said.name for said in then.travellers.values()] == ["Jan Novák"]
 
 
 def test_an_offer_that_is_named_by_its_id_is_not_taken_for_another_one():

@@ -4,9 +4,9 @@ from dataclasses import replace
 from uuid import UUID, uuid5
 
 import pytest
-from registration.domain import Company, Profile, Reason, Status, register, update, withdraw
-from registration.form import read
-from registration.profile import profile
+from registration.companies.domain import Company, Profile, Reason, Status, register, update, withdraw
+from registration.companies.form import CompanyForm, read
+from registration.companies.profile import profile
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.refusal import Refused
 
@@ -16,7 +16,7 @@ COMPANY_ID = UUID("00000000-0000-4000-8000-000000000001")
 
 
 def a_profile() -> Profile:
-    return profile(read(company_form(), TODAY, SKILLS), lambda name: uuid5(COMPANY_ID, name))
+    return profile(read(CompanyForm, company_form(), TODAY, SKILLS), lambda name: uuid5(COMPANY_ID, name))
 
 
 def a_company() -> Company:

@@ -12,7 +12,7 @@ from sojourn_contracts.taxonomy import starter
 
 from tests.chassis_driver import Driver
 from tests.conftest import Driving
-from tests.registration.forms import company_form, named, offer_form, placement_form
+from tests.registration.forms import named, offer_form, placement_form, registration_form
 
 TRADES = {
     "taxonomy": "title,version,attribution\nTrades,3,By the guilds\n",
@@ -139,7 +139,7 @@ async def test_the_taxonomy_in_force_and_what_is_owed_to_its_source_are_told(dri
 async def test_a_form_may_name_the_skills_in_force_and_no_others(driver: Driver):
     async def post(skill: str, key: str) -> Any:
         stays = [placement_form(skills_brought=["welding"], skills_sought=[skill])]
-        form = company_form(placements=stays, offers=[offer_form(skills_taught=["tables"])])
+        form = registration_form(placements=stays, offers=[offer_form(skills_taught=["tables"])])
         return await driver.http.post("/companies", json=form, headers={"Idempotency-Key": key})
 
     assert (await post("chairs", "a" * 20)).status_code == 201

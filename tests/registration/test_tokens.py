@@ -18,7 +18,7 @@ from registration.settings import SigningSettings
 from typer.testing import CliRunner
 
 from tests.conftest import Driving
-from tests.registration.forms import company_form
+from tests.registration.forms import registration_form
 
 SOMEBODY = UUID("00000000-0000-4000-8000-000000000001")
 
@@ -44,7 +44,7 @@ def published(settings: SigningSettings) -> KeySource:
 async def test_a_company_and_a_traveller_are_known_by_their_tokens(key_file: Path):
     by = settings(key_file)
     company = await verify(signing.token(signing.company(SOMEBODY), by), published(by))
-    assert company == Caller(Role.COMPANY, str(SOMEBODY), company_id=SOMEBODY)
+    assert company == Caller(Role.COMPANY_ADMIN, str(SOMEBODY), company_id=SOMEBODY)
     traveller = await verify(signing.token(signing.traveller(SOMEBODY), by), published(by))
     assert traveller == Caller(Role.TRAVELLER, str(SOMEBODY), person_id=SOMEBODY)
 
@@ -103,7 +103,7 @@ def test_a_key_that_cannot_sign_is_found_at_the_start(
 
 async def test_the_tokens_of_a_registration_are_good_at_every_service(driving: Driving):
     driver = await driving(service)
-    answer = await driver.http.post("/companies", json=company_form(), headers={"Idempotency-Key": str(uuid4())})
+    answer = await driver.http.post("/companies", json=registration_form(), headers={"Idempotency-Key": str(uuid4())})
     made = answer.json()
     document = (await driver.http.get("/.well-known/jwks.json")).content
 
@@ -111,7 +111,7 @@ async def test_the_tokens_of_a_registration_are_good_at_every_service(driving: D
         return document
 
     caller = await verify(made["token"], KeySource("https://registration", read))
-    assert (caller.role, str(caller.company_id)) == (Role.COMPANY, made["company_id"])
+    assert (caller.role, str(caller.company_id)) == (Role.COMPANY_ADMIN, made["company_id"])
     [placement] = made["placements"]
     caller = await verify(placement["traveller_token"], KeySource("https://registration", read))
     assert (caller.role, str(caller.person_id)) == (Role.TRAVELLER, placement["traveller_id"])

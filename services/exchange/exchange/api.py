@@ -8,6 +8,7 @@ from chassis.identity import Caller, Role, requires
 from chassis.problems import FieldError, InvalidFields
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sojourn_contracts.exchange import Stage
+from sojourn_contracts.vocabulary import Party
 
 from exchange import domain, store
 from exchange.agreement import WrongTerms
@@ -57,7 +58,7 @@ async def exchange(exchange_id: UUID, caller: ReadingCaller, tx: Tx) -> View:
     """The whole state, for its three parties and for operators."""
     found = await store.read(tx, exchange_id)
     if caller.role is not Role.OPERATOR:
-        found.party_of(caller.company_id, caller.person_id)
+        _party(found, caller)
     return View.of(found)
 
 
@@ -93,8 +94,7 @@ async def draft(exchange_id: UUID, body: AgreementForm, caller: CompanyCaller, t
 async def sign(exchange_id: UUID, body: Signature, caller: SigningCaller, tx: Tx) -> View:
     """Signs the version in force for the caller; the third signature makes the agreement."""
     before = await store.locked(tx, exchange_id)
-    party = before.party_of(caller.company_id, caller.person_id)
-    return View.of(await store.save(tx, before, domain.sign(before, party, body.version, tx.now)))
+    return View.of(await store.save(tx, before, domain.sign(before, _party(before, caller), body.version, tx.now)))
 
 
 @routes.post("/exchanges/{exchange_id}/completion")
@@ -111,3 +111,8 @@ async def cancel(exchange_id: UUID, body: Cancellation, caller: CompanyCaller, t
     before = await store.locked(tx, exchange_id)
     decision = domain.cancel(before, before.side_of(caller.company_id), body.reason, tx.now)
     return View.of(await store.save(tx, before, decision))
+
+
+def _party(exchange: Exchange, caller: Caller) -> Party:
+    """Who speaks for a company is a person as well, who signs for it and not for the traveller."""
+    return exchange.party_of(caller.company_id, caller.person_id if caller.role is Role.TRAVELLER else None)

@@ -78,7 +78,7 @@ def only_for(owner: UUID | None, caller: Caller) -> None:
     """
     if owner is None:
         raise Unknown("unknown", "Nothing is known under this id")
-    if caller.role is Role.COMPANY and caller.company_id != owner:
+    if caller.role is not Role.OPERATOR and caller.company_id != owner:
         raise NotYours("not_yours", "This belongs to another company")
 
 

@@ -10,7 +10,8 @@ from chassis.identity import Caller, Role
 from chassis.service import Service
 from fastapi import APIRouter
 
-from registration import api, signing, skills, taxonomy_files
+from registration import programme, signing, skills, taxonomy_files
+from registration.companies import api
 from registration.settings import RegistrationSettings, SigningSettings
 
 routes = APIRouter()
@@ -31,14 +32,19 @@ command.add_typer(taxonomy_files.command, name="taxonomy")
 def token(
     role: Annotated[Role, typer.Option(help="who is to call with it")],
     company: Annotated[UUID | None, typer.Option(metavar="ID", help="the company, for the role company")] = None,
-    person: Annotated[
-        UUID | None, typer.Option(metavar="ID", help="the person, for the role traveller or contact_point")
+    person: Annotated[UUID | None, typer.Option(metavar="ID", help="the person, for the role traveller")] = None,
+    country: Annotated[
+        str | None, typer.Option(metavar="CODE", help="ISO 3166-1 alpha-2, for the role contact_point")
     ] = None,
 ) -> None:
     """Prints a token, signed with the key in SIGNING_KEY."""
-    if (company is not None) is not (role is Role.COMPANY):
-        raise typer.BadParameter("--company belongs to the role company, and to no other")
+    if (company is not None) is not (role in (Role.COMPANY, Role.COMPANY_ADMIN)):
+        raise typer.BadParameter("--company belongs to the roles company and company_admin, and to no other")
     if role is Role.TRAVELLER and person is None:
         raise typer.BadParameter("the role traveller needs --person")
-    caller = Caller(role, str(person or company or role), company, person)
+    if (country is not None) is not (role is Role.CONTACT_POINT):
+        raise typer.BadParameter("--country belongs to the role contact_point, and to no other")
+    if country is not None and country not in programme.COUNTRIES:
+        raise typer.BadParameter(f"--country {country} is not a country of the programme")
+    caller = Caller(role, str(person or company or country or role), company, person, country)
     typer.echo(signing.token(caller, read(SigningSettings, service.name)))

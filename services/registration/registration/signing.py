@@ -29,8 +29,8 @@ def token(caller: Caller, settings: "SigningSettings") -> str:
 
 
 def company(company_id: UUID) -> Caller:
-    """A company, as its tokens name it."""
-    return Caller(Role.COMPANY, str(company_id), company_id=company_id)
+    """Who registered a company, as the tokens name them."""
+    return Caller(Role.COMPANY_ADMIN, str(company_id), company_id=company_id)
 
 
 def traveller(traveller_id: UUID) -> Caller:

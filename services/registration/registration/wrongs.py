@@ -1,5 +1,6 @@
 """How a form says what is wrong with it: everything at once, each with its path and what would be right."""
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -46,6 +47,19 @@ def _kept(details: Any, allowed: str | None = None) -> InitErrorDetails:
     bounds = details.get("ctx", {}) if allowed is None else {"allowed": allowed}
     kind = PydanticCustomError(details["type"], "{message}", {**bounds, "message": details["msg"]})
     return InitErrorDetails(type=kind, loc=details["loc"], input=None)
+
+
+NO_CONTROLS = "none of them a control character"
+
+
+def plain(text: Any) -> Any:
+    """Before white space is stripped, which would let a line break at the end pass."""
+    if isinstance(text, str) and any(unicodedata.category(character) in _INVISIBLE for character in text):
+        raise wrong("has control or invisible characters")
+    return unicodedata.normalize("NFC", text) if isinstance(text, str) else text
+
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 class Allowed:

@@ -8,7 +8,9 @@ from chassis.transaction import Transaction
 from pydantic import TypeAdapter
 from sojourn_contracts.refusal import Unknown
 
-from registration.domain import Company, Profile, Reason
+from registration.companies.domain import Company, Profile, Reason
+from registration.people import store as people
+from registration.people.domain import Part, Person
 
 _PROFILE = TypeAdapter(Profile)
 _NAMES = {"name", "travellers"}
@@ -67,17 +69,12 @@ async def save(tx: Transaction, company: Company) -> None:
 
 async def _save_travellers(tx: Transaction, company: Company) -> None:
     """Nobody is removed: who is no longer in a placement may be abroad, and has to be reached."""
-    if not company.profile.travellers:
-        return
-    await tx.connection.execute(
-        """
-        insert into traveller (traveller_id, company_id, name)
-        select traveller_id, $1, name from unnest($2::uuid[], $3::text[]) as said(traveller_id, name)
-        on conflict (traveller_id) do update set name = excluded.name
-        """,
-        company.company_id,
-        list(company.profile.travellers),
-        list(company.profile.travellers.values()),
+    await people.save(
+        tx,
+        [
+            Person(person_id, company.company_id, Part.TRAVELLER, traveller)
+            for person_id, traveller in company.profile.travellers.items()
+        ],
     )
 
 
@@ -89,14 +86,11 @@ async def _company(tx: Transaction, row: Any) -> Company:
     if row is None:
         raise Unknown("unknown_company", "There is no company under this id")
     profile = json.loads(row["profile"])
-    travellers = await tx.connection.fetch(
-        "select traveller_id, name from traveller where traveller_id = any($1::uuid[])",
-        [placement["traveller_id"] for placement in profile["placements"]],
-    )
-    names = {traveller["traveller_id"]: traveller["name"] for traveller in travellers}
+    travelling = await people.those(tx, [UUID(placement["traveller_id"]) for placement in profile["placements"]])
+    travellers = {person_id: person.addressee for person_id, person in travelling.items()}
     return Company(
         row["company_id"],
         row["revision"],
-        _PROFILE.validate_python({**profile, "name": row["name"], "travellers": names}),
+        _PROFILE.validate_python({**profile, "name": row["name"], "travellers": travellers}),
         row["withdrawn"] and Reason(row["withdrawn"]),
     )

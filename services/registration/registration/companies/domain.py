@@ -11,6 +11,8 @@ from sojourn_contracts.event import Event
 from sojourn_contracts.refusal import Refused
 from sojourn_contracts.vocabulary import Country, Region, SizeClass, Spoken
 
+from registration.people.domain import Addressee
+
 
 class Status(StrEnum):
     """Where a company stands in the programme."""
@@ -28,7 +30,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Profile:
-    """What a company says about itself. The names are for registration alone, the rest is told to everybody."""
+    """What a company says about itself. Names and addresses are for registration alone, the rest is told to everybody."""
 
     name: str
     country: Country
@@ -39,8 +41,8 @@ class Profile:
     languages: tuple[Spoken, ...]
     placements: tuple[Placement, ...]
     offers: tuple[HostingOffer, ...]
-    travellers: Mapping[UUID, str]
-    """Names of the placements' travellers, by their ids."""
+    travellers: Mapping[UUID, Addressee]
+    """Who travels, by the ids in the placements."""
 
 
 @dataclass(frozen=True)

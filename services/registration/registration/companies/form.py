@@ -7,7 +7,7 @@ form to be valid, and what a rule needs from outside the form is handed in with 
 import json
 from collections.abc import Container
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
@@ -22,8 +22,8 @@ from pydantic import (
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS, Level, SizeClass
 
 from registration import programme
-from registration.domain import Profile
-from registration.fields import (
+from registration.companies.domain import Profile
+from registration.companies.fields import (
     MAX_AHEAD,
     MAX_LANGUAGES,
     MAX_STAYS,
@@ -35,7 +35,6 @@ from registration.fields import (
     Destination,
     Language,
     Nace,
-    PersonName,
     Sectors,
     Skills,
     StayDays,
@@ -43,7 +42,10 @@ from registration.fields import (
     held_offer,
     held_placement,
 )
+from registration.people.form import PersonForm
 from registration.wrongs import Allowed, Entries, all_wrongs, refusal, wrong, wrong_at
+
+F = TypeVar("F", bound="CompanyForm")
 
 
 class _Said(BaseModel):
@@ -119,7 +121,7 @@ class PlacementForm(_StayForm):
     """An employee whom the company would send abroad; without an id, a new one."""
 
     placement_id: Annotated[str | None, AfterValidator(held_placement)] = None
-    traveller_name: PersonName
+    traveller: PersonForm
     destinations: Annotated[list[Destination], Entries(1, len(programme.COUNTRIES) - 1)]
     skills_brought: Skills
     skills_sought: Skills
@@ -177,6 +179,12 @@ class CompanyForm(_Said):
         return all_wrongs(value, inner, [wrong_at((), "a large company may only host", "none")] if large else [])
 
 
+class RegistrationForm(CompanyForm):
+    """What a company says to join: about itself, and who speaks for it first."""
+
+    contact: PersonForm
+
+
 def require_json(said: Any) -> None:
     """A body of another content type comes as bytes.
 
@@ -192,7 +200,7 @@ def require_json(said: Any) -> None:
         raise RequestValidationError([wrong])
 
 
-def read(said: Any, today: date, skills: Container[str], held: Profile | None = None) -> CompanyForm:
+def read(form: type[F], said: Any, today: date, skills: Container[str], held: Profile | None = None) -> F:
     """The form that a client sent, as JSON brought it; ``skills`` are those of the taxonomy in force.
 
     Raises:
@@ -201,7 +209,7 @@ def read(said: Any, today: date, skills: Container[str], held: Profile | None = 
     require_json(said)
     country = said.get("country") if isinstance(said, dict) else None
     try:
-        return CompanyForm.model_validate_json(json.dumps(said), context=Circumstances(today, skills, country, held))
+        return form.model_validate_json(json.dumps(said), context=Circumstances(today, skills, country, held))
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None

@@ -1,7 +1,6 @@
 """The fields of a form: each with its bounds, and with what is told when it is wrong."""
 
 import re
-import unicodedata
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS
 
 from registration import programme
-from registration.domain import Profile
-from registration.wrongs import Allowed, Entries, wrong
+from registration.companies.domain import Profile
+from registration.wrongs import NO_CONTROLS, Allowed, Entries, plain, wrong
 
 MAX_STAYS = 20
 """Placements, and hosting offers, that one company can have at a time."""
@@ -59,16 +58,6 @@ class Circumstances:
 
 def circumstances(info: ValidationInfo) -> Circumstances:
     return cast(Circumstances, info.context)
-
-
-def _plain(text: Any) -> Any:
-    """Before white space is stripped, which would let a line break at the end pass."""
-    if isinstance(text, str) and any(unicodedata.category(character) in _INVISIBLE for character in text):
-        raise wrong("has control or invisible characters")
-    return unicodedata.normalize("NFC", text) if isinstance(text, str) else text
-
-
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 _ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -140,19 +129,11 @@ def held_offer(text: str | None, info: ValidationInfo) -> str | None:
     return text
 
 
-_NO_CONTROLS = "none of them a control character"
-
 CompanyName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    BeforeValidator(_plain),
-    Allowed(f"1 to 200 characters, {_NO_CONTROLS}"),
-]
-PersonName = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=120),
-    BeforeValidator(_plain),
-    Allowed(f"1 to 120 characters, {_NO_CONTROLS}"),
+    BeforeValidator(plain),
+    Allowed(f"1 to 200 characters, {NO_CONTROLS}"),
 ]
 Country = Annotated[
     str,

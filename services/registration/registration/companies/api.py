@@ -13,22 +13,26 @@ from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.refusal import NotYours
 from sojourn_contracts.vocabulary import SizeClass, Spoken
 
-from registration import domain, signing, store
-from registration.domain import Company, Reason, Status
-from registration.form import CompanyForm, read, require_json
-from registration.profile import profile
+from registration import signing
+from registration.companies import domain, store
+from registration.companies.domain import Company, Reason, Status
+from registration.companies.form import CompanyForm, RegistrationForm, read, require_json
+from registration.companies.profile import profile
+from registration.people import store as people
+from registration.people.domain import Addressee, Part, Person
 from registration.settings import SigningSettings
 
 routes = APIRouter()
 
 Said = Annotated[CompanyForm, SkipValidation]
+Joining = Annotated[RegistrationForm, SkipValidation]
 """The body as JSON brought it, documented as the form that it is to be; ``form.read`` validates it with all it takes."""
 
 
 async def _its_own(
     company_id: UUID, caller: Annotated[Caller, Depends(requires(Role.COMPANY, Role.OPERATOR))]
 ) -> Caller:
-    if caller.role is Role.COMPANY and caller.company_id != company_id:
+    if caller.role is not Role.OPERATOR and caller.company_id != company_id:
         raise NotYours("not_your_company", "The token is for another company")
     return caller
 
@@ -70,7 +74,7 @@ class Registered(Updated):
 
 
 class NamedPlacement(Placement):
-    traveller_name: str
+    traveller: Addressee
 
 
 class CompanyView(BaseModel):
@@ -95,11 +99,12 @@ class WithdrawalForm(BaseModel):
 
 
 @routes.post("/companies", status_code=201)
-async def register(body: Said, tx: Tx, once: Once) -> Registered:
+async def register(body: Joining, tx: Tx, once: Once) -> Registered:
     async def admit() -> Made:
-        form = read(body, tx.now.date(), tx.settings.taxonomy.skills)
+        form = read(RegistrationForm, body, tx.now.date(), tx.settings.taxonomy.skills)
         company, events = domain.register(once.id("company"), profile(form, once.id))
         await store.add(tx, company)
+        await people.save(tx, [Person(once.id("contact"), company.company_id, Part.ADMIN, form.contact.addressee)])
         tx.emit(*events)
         return made(company)
 
@@ -117,7 +122,7 @@ async def show(company_id: UUID, _owner: Owner, tx: Tx) -> CompanyView:
 @routes.put("/companies/{company_id}")
 async def update(company_id: UUID, body: Said, owner: Owner, tx: Tx) -> Updated:
     company = await store.locked(tx, company_id)
-    form = read(body, tx.now.date(), tx.settings.taxonomy.skills, company.profile)
+    form = read(CompanyForm, body, tx.now.date(), tx.settings.taxonomy.skills, company.profile)
     said = profile(form, lambda name: uuid5(company_id, f"{company.revision + 1}/{name}"), company.profile)
     company, events = domain.update(company, said)
     await store.save(tx, company)
@@ -168,7 +173,7 @@ def signed(given: Made, settings: SigningSettings) -> dict[str, Any]:
 def view(company: Company) -> CompanyView:
     said = company.profile
     placements = [
-        NamedPlacement(**placement.model_dump(), traveller_name=said.travellers[placement.traveller_id])
+        NamedPlacement(**placement.model_dump(), traveller=said.travellers[placement.traveller_id])
         for placement in said.placements
     ]
     return CompanyView(

@@ -9,14 +9,15 @@ from uuid import UUID
 from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.vocabulary import Spoken
 
-from registration.domain import Profile
-from registration.form import CompanyForm, OfferForm, PlacementForm
+from registration.companies.domain import Profile
+from registration.companies.form import CompanyForm, OfferForm, PlacementForm
+from registration.people.domain import Addressee
 
 NewId = Callable[[str], UUID]
 """Gives the id for a name such as ``placement/0``, the same one on every repeat."""
 
-Named = tuple[Placement, str]
-"""A placement and the name of its traveller."""
+Travelling = tuple[Placement, Addressee]
+"""A placement and its traveller."""
 
 
 def profile(form: CompanyForm, new_id: NewId, held: Profile | None = None) -> Profile:
@@ -31,25 +32,25 @@ def profile(form: CompanyForm, new_id: NewId, held: Profile | None = None) -> Pr
         languages=tuple(Spoken(language=said.language, level=said.level) for said in form.languages),
         placements=tuple(placement for placement, _ in placements),
         offers=tuple(_offers(form.offers, new_id, held)),
-        travellers={placement.traveller_id: name for placement, name in placements},
+        travellers={placement.traveller_id: traveller for placement, traveller in placements},
     )
 
 
-def _placements(forms: list[PlacementForm], new_id: NewId, held: Profile | None) -> list[Named]:
+def _placements(forms: list[PlacementForm], new_id: NewId, held: Profile | None) -> list[Travelling]:
     left = {str(placement.placement_id): placement for placement in held.placements} if held else {}
-    names = held.travellers if held else {}
+    travellers = held.travellers if held else {}
     named = {form.placement_id: left.pop(form.placement_id) for form in forms if form.placement_id}
 
-    def settled(place: int, form: PlacementForm) -> Named:
+    def settled(place: int, form: PlacementForm) -> Travelling:
         if form.placement_id:
             known = named[form.placement_id]
-            return _placement(form, known.placement_id, known.traveller_id), form.traveller_name
+            return _placement(form, known.placement_id, known.traveller_id), form.traveller.addressee
         for key, known in left.items():
             again = _placement(form, known.placement_id, known.traveller_id)
-            if again == known and names[known.traveller_id] == form.traveller_name:
+            if again == known and travellers[known.traveller_id] == form.traveller.addressee:
                 del left[key]
-                return again, form.traveller_name
-        return _placement(form, new_id(f"placement/{place}"), new_id(f"traveller/{place}")), form.traveller_name
+                return again, form.traveller.addressee
+        return _placement(form, new_id(f"placement/{place}"), new_id(f"traveller/{place}")), form.traveller.addressee
 
     return [settled(place, form) for place, form in enumerate(forms)]
 
@@ -71,7 +72,7 @@ def _offers(forms: list[OfferForm], new_id: NewId, held: Profile | None) -> list
 
 
 def _placement(form: PlacementForm, placement_id: UUID, traveller_id: UUID) -> Placement:
-    said = form.model_dump(exclude={"placement_id", "traveller_name"})
+    said = form.model_dump(exclude={"placement_id", "traveller"})
     return Placement(placement_id=placement_id, traveller_id=traveller_id, **said)
 
 

@@ -1,0 +1,38 @@
+"""All the SQL about people. Names and addresses stand in columns of their own, so that they can be erased."""
+
+from collections.abc import Collection, Iterable
+from uuid import UUID
+
+import asyncpg
+from chassis.transaction import Transaction
+
+from registration.people.domain import Addressee, Part, Person, Reads
+
+
+async def save(tx: Transaction, people: Iterable[Person]) -> None:
+    """Adds them, or replaces what is known of them; their company and their part in it stay."""
+    rows = [
+        (each.person_id, each.company_id, each.part, each.addressee.name, each.addressee.email, each.addressee.reads)
+        for each in people
+    ]
+    await tx.connection.executemany(
+        """
+        insert into person (person_id, company_id, part, name, email, reads) values ($1, $2, $3, $4, $5, $6)
+        on conflict (person_id) do update set name = excluded.name, email = excluded.email, reads = excluded.reads
+        """,
+        rows,
+    )
+
+
+async def those(tx: Transaction, person_ids: Collection[UUID]) -> dict[UUID, Person]:
+    """The known ones of them."""
+    rows = await tx.connection.fetch(
+        "select person_id, company_id, part, name, email, reads from person where person_id = any ($1)",
+        list(person_ids),
+    )
+    return {row["person_id"]: _person(row) for row in rows}
+
+
+def _person(row: asyncpg.Record) -> Person:
+    addressee = Addressee(row["name"], row["email"], Reads(row["reads"]))
+    return Person(row["person_id"], row["company_id"], Part(row["part"]), addressee)

@@ -53,7 +53,7 @@ class OneCreation:
         """Runs ``create`` if nobody has under this key, else gives what it made then.
 
         Raises:
-            Problem: 422, the key was used with another body.
+            Problem: 422, the key was used with another body; 410, who was created then has been erased.
         """
         digest = _digest(self.key, body)
         taken = await self.tx.connection.fetchval(
@@ -79,6 +79,8 @@ class OneCreation:
         )
         if earlier["digest"] != digest:
             raise Problem(422, "idempotency_key_reused", "This Idempotency-Key was used with another body")
+        if earlier["body"] is None:
+            raise Problem(410, "erased", "What was created under this Idempotency-Key has been erased")
         return kind.model_validate_json(earlier["body"])
 
 

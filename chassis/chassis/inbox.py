@@ -2,8 +2,9 @@
 
 Guarantee 8: an event has its effect once, however often its record comes: its id goes into the inbox in the transaction of its
 effect. Repeats older than the inbox's 30 days meet the revision or the natural key in the store.
-Guarantee 9: a tombstone is final. The bare id is kept, and no event about this subject has an effect afterwards, whatever order
-they come in and whichever members they meet.
+Guarantee 9: a tombstone is final, and so is a request to forget somebody. The bare id is kept, and no event about it has an
+effect afterwards, neither as its subject nor as one of those whom it names, whatever order they come in and whichever members
+they meet.
 """
 
 from collections import defaultdict
@@ -17,7 +18,7 @@ import structlog
 from sojourn_contracts.envelope import Envelope, Malformed, decode
 from sojourn_contracts.event import Event
 
-from chassis import dead_letters, log, spans
+from chassis import dead_letters, erased, log, spans
 from chassis.dead_letters import Record
 from chassis.doors import BatchHandler, Door, OnErasure, OnEvent, OnEvents, Received
 from chassis.metrics import Metrics
@@ -103,8 +104,7 @@ class Inbox:
         """Handles a batch in one transaction; raises what a handler raises, and Malformed for what cannot be read."""
         envelopes = [each.envelope for each in arrivals if each.envelope is not None]
         async with self._open(Cause()) as tx:
-            erasing = any(envelope.data is None for envelope in envelopes)
-            await _hold_erasures(tx, "exclusive" if erasing else "row share")
+            await _hold_erasures(tx, envelopes)
             new = await _mark_handled(tx, [each.event_id for each in arrivals])
             for each in arrivals:
                 if each.malformed is not None and each.event_id in new:  # else it is a dead letter already
@@ -148,8 +148,7 @@ class Inbox:
             again = arrival(record)
             if again.envelope is None:
                 raise again.malformed or Malformed("record", "cannot be read")
-            erasing = again.envelope.data is None
-            await _hold_erasures(tx, "exclusive" if erasing else "row share")
+            await _hold_erasures(tx, [again.envelope])
             if again.event_id:
                 await _mark_handled(tx, [again.event_id])
             await self._effects(tx, [again.envelope])
@@ -157,31 +156,32 @@ class Inbox:
         return True
 
     async def _effects(self, tx: Transaction, envelopes: list[Envelope]) -> None:
-        """Tombstones first: an event of the same batch that they erase then finds its subject gone."""
+        """Erasures first: an event of the same batch that names who is erased then finds them gone."""
+        erasing = [whom for envelope in envelopes if (whom := _erased_by(envelope))]
+        if erasing:
+            await erased.keep(tx.connection, erasing)
         for envelope in envelopes:
-            if envelope.data is None:
-                await tx.connection.execute(
-                    "insert into erased (subject) values ($1) on conflict do nothing", envelope.subject
-                )
-                erasure = self._erasures.get(envelope.event)
-                if erasure is not None:
-                    with _working_for(envelope) as cause:
-                        await erasure.handle(envelope.subject, tx.caused_by(cause))
-        gone = await _erased(tx, [envelope.subject for envelope in envelopes]) if envelopes else set[UUID]()
+            erasure = self._erasures.get(envelope.event)
+            if envelope.data is None and erasure is not None:
+                with _working_for(envelope) as cause:
+                    await erasure.handle(envelope.subject, tx.caused_by(cause))
+        named = {id_ for envelope in envelopes if envelope.data is not None for id_ in envelope.data.named()}
+        gone = await erased.among(tx.connection, named) if named else set[UUID]()
         together: dict[BatchHandler, list[Received[Any]]] = defaultdict(list)
         for envelope in envelopes:
-            if envelope.data is None or envelope.subject in gone:
+            data = None if envelope.data is None else envelope.data.without(gone)
+            if data is None:
                 continue
             all_at_once = self._together.get(envelope.event)
             if all_at_once is not None:
                 work = tx.caused_by(_cause(envelope, envelope.traceparent))
-                together[all_at_once.handle].append(Received(envelope.data, envelope, work))
+                together[all_at_once.handle].append(Received(data, envelope, work))
                 continue
             door = self._each.get(envelope.event)
             if door is None:
                 raise Malformed("ce_type", f"{envelope.event.type()} is not consumed by {self._service}")
             with _working_for(envelope) as cause, self._metrics.handling(envelope.event.__name__):
-                await door.handle(envelope.data, tx.caused_by(cause))
+                await door.handle(data, tx.caused_by(cause))
         for handle, received in together.items():
             with ExitStack() as observed:
                 for event in sorted({each.envelope.event for each in received}, key=lambda event: event.__name__):
@@ -212,9 +212,19 @@ def _working_for(envelope: Envelope) -> Generator[Cause]:
             yield cause
 
 
-async def _hold_erasures(tx: Transaction, mode: str) -> None:
-    """Batches run side by side; one with a tombstone runs alone, so that no event slips past it on another member."""
-    await tx.connection.execute(f"lock table erased in {mode} mode")
+def _erased_by(envelope: Envelope) -> UUID | None:
+    """Who is erased by this: a tombstone's subject, or whom a request names."""
+    if envelope.data is None:
+        return envelope.subject
+    return getattr(envelope.data, envelope.event.erases) if envelope.event.erases else None
+
+
+async def _hold_erasures(tx: Transaction, envelopes: Sequence[Envelope]) -> None:
+    """Batches run side by side; one that erases runs alone, so that no event slips past it on another member."""
+    if any(_erased_by(envelope) for envelope in envelopes):
+        await erased.alone(tx.connection)
+    else:
+        await erased.side_by_side(tx.connection)
 
 
 async def _mark_handled(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
@@ -225,8 +235,3 @@ async def _mark_handled(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
         ids,
     )
     return {row["event_id"] for row in rows}
-
-
-async def _erased(tx: Transaction, subjects: Sequence[UUID]) -> set[UUID]:
-    rows = await tx.connection.fetch("select subject from erased where subject = any($1::uuid[])", subjects)
-    return {row["subject"] for row in rows}

@@ -30,6 +30,7 @@ from chassis.consumer import Consumer
 from chassis.database import Connection, Pool, pool
 from chassis.doors import Door
 from chassis.due import DueWork
+from chassis.erasure import empty_log, search_log
 from chassis.failures import backoff
 from chassis.identity import KeySource
 from chassis.inbox import Inbox
@@ -97,7 +98,9 @@ class Process:
             self.metrics,
             settings.group_session_timeout_ms,
         )
-        self.due = DueWork(service.doors, self.pool, self.clock, self.open_transaction, self.metrics)
+        self.due = DueWork(
+            (*service.doors, empty_log, search_log), self.pool, self.clock, self.open_transaction, self.metrics
+        )
         self.relay = Relay(
             service.name, self.pool, settings.kafka_bootstrap_servers, settings.lease_seconds, settings.relay_batch
         )

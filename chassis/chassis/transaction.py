@@ -30,6 +30,8 @@ class Cause:
 
 
 UNLINKED = Cause()
+EMPTY_LOG = "empty_log"
+"""Due work that every service does: see ``erasure.py``."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ class Transaction:
         self.effects.events.extend(outbox.entry(self.service, event, uuid4(), day, UNLINKED) for event in events)
 
     def erase(self, event: type[Event], subject: UUID) -> None:
-        """Puts a tombstone into the outbox: on this topic, ``subject`` is erased for good."""
+        """Puts a tombstone into the outbox: ``subject`` is erased for good, and its rows in the log are emptied soon after."""
         self.effects.events.append(outbox.tombstone(self.service, event, subject, uuid7(), self.now, self.cause))
+        self.caused_by(UNLINKED).schedule(EMPTY_LOG, subject, self.now)
 
     def schedule(
         self,

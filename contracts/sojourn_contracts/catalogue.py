@@ -94,7 +94,6 @@ TABLE: tuple[Topic, ...] = (
         ("matching", "exchange", "survey"),
         Visibility.INTERNAL,
         Cleanup.DELETE,
-        planned=True,
     ),
     Topic(
         ErasureDone,
@@ -102,7 +101,6 @@ TABLE: tuple[Topic, ...] = (
         ("registration",),
         Visibility.INTERNAL,
         Cleanup.DELETE,
-        planned=True,
     ),
 )
 """All that the contract has; most code wants ``TOPICS``."""

@@ -1,5 +1,6 @@
 """Events about a company: registration tells everybody who takes part, and with what."""
 
+from collections.abc import Set
 from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
@@ -72,6 +73,16 @@ class _Company(Event):
     """Working languages of the company."""
     placements: tuple[Placement, ...]
     offers: tuple[HostingOffer, ...]
+
+    def named(self) -> set[UUID]:
+        return {self.company_id, *(placement.traveller_id for placement in self.placements)}
+
+    def without(self, erased: Set[UUID]) -> Self | None:
+        """A traveller's erasure takes their placement out; the company's leaves nothing."""
+        if erased.isdisjoint(self.named()):
+            return self
+        left = tuple(placement for placement in self.placements if placement.traveller_id not in erased)
+        return None if self.company_id in erased else self.model_copy(update={"placements": left})
 
 
 class CompanyRegistered(_Company):

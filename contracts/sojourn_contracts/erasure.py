@@ -16,6 +16,7 @@ class ErasureRequested(Event):
     """A person or a company is erased: whoever keeps anything about it forgets it, and says so by ErasureDone."""
 
     key: ClassVar[str] = "erasure_id"
+    erases: ClassVar[str | None] = "erased_id"
 
     erasure_id: UUID
     erased_id: UUID
@@ -26,7 +27,11 @@ class ErasureRequested(Event):
 
 
 class ErasureDone(Event):
-    """One service has forgotten a person or a company: in its state, in its log, and by tombstones on its topics."""
+    """One service has forgotten a person or a company: in its state, in its log, and by tombstones on its topics.
+
+    Said once it was looked up that no table of the service holds the id any more but where it stands bare, so that an older event
+    cannot bring back what it is about.
+    """
 
     key: ClassVar[str] = "erasure_id"
 

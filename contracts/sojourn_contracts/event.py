@@ -1,6 +1,7 @@
 """What every event is: a subject's full state at a moment, validated, with unknown fields kept."""
 
-from typing import ClassVar
+from collections.abc import Set
+from typing import ClassVar, Self
 from uuid import UUID
 
 from sojourn_contracts.vocabulary import Part
@@ -16,6 +17,10 @@ class Event(Part):
     minor: ClassVar[int] = 0
     key: ClassVar[str]
     """Name of the field that holds the subject's id, which is the record's key."""
+    parties: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields with ids of people and companies who are at it, beside the subject."""
+    erases: ClassVar[str | None] = None
+    """Name of the field with the id of who is to be forgotten by this event; None in all others."""
 
     @classmethod
     def topic(cls) -> str:
@@ -36,3 +41,11 @@ class Event(Part):
     def subject(self) -> UUID:
         """The id of what the event is about."""
         return getattr(self, self.key)
+
+    def named(self) -> set[UUID]:
+        """The ids of all that the event is about: its subject, and the people and companies that it names."""
+        return {self.subject, *(getattr(self, party) for party in self.parties)}
+
+    def without(self, erased: Set[UUID]) -> Self | None:
+        """What may still be known of it when these are erased: None if it is about one of them."""
+        return self if erased.isdisjoint(self.named()) else None

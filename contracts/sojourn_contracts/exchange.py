@@ -38,6 +38,7 @@ class Stage(StrEnum):
 
 class _Exchange(Event):
     key: ClassVar[str] = "exchange_id"
+    parties: ClassVar[tuple[str, ...]] = ("sender_id", "host_id", "traveller_id")
 
     exchange_id: UUID
     """The id of the match that it grew from."""

@@ -44,6 +44,7 @@ class MatchProposed(Event):
     """A placement and a hosting offer fit. It ranks below every stage of the exchange that takes its id."""
 
     key: ClassVar[str] = "match_id"
+    parties: ClassVar[tuple[str, ...]] = ("sender_id", "host_id", "traveller_id")
 
     match_id: UUID
     revision: Revision
@@ -81,6 +82,7 @@ class MatchDeclined(Event):
     """A match will not become an exchange: declined by a side, expired, or withdrawn because an end of it went."""
 
     key: ClassVar[str] = "match_id"
+    parties: ClassVar[tuple[str, ...]] = ("sender_id", "host_id")
 
     match_id: UUID
     revision: Revision

@@ -19,6 +19,7 @@ class NoticeDue(Event):
     """Somebody is to be told something: who, by an opaque id, and what, by a template and what fills it in."""
 
     key: ClassVar[str] = "notice_id"
+    parties: ClassVar[tuple[str, ...]] = ("recipient_id",)
 
     notice_id: UUID
     """Given by the service that asks. Under one id, one notice is sent, however often it is asked for."""
@@ -34,6 +35,7 @@ class NoticeSent(Event):
     """The mail server accepted a notice or refused it. That it was accepted does not say that it arrived."""
 
     key: ClassVar[str] = "notice_id"
+    parties: ClassVar[tuple[str, ...]] = ("recipient_id",)
 
     notice_id: UUID
     revision: Revision

@@ -39,8 +39,10 @@ async def stage_of(driver: Driver, exchange_id: UUID = MATCH) -> Stage | None:
 
 
 async def due_work(driver: Driver) -> dict[str, str]:
-    """Kind of work by exchange."""
-    return {row["subject"]: row["kind"] for row in await driver.rows("select subject, kind from due")}
+    """Kind of work by exchange, as long as there is one."""
+    kinds = ["expire", "start", "close"]
+    rows = await driver.rows("select subject, kind from due where kind = any($1)", kinds)
+    return {row["subject"]: row["kind"] for row in rows}
 
 
 async def companies_gone(driver: Driver) -> set[UUID]:

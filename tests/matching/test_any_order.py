@@ -23,9 +23,9 @@ KNOWN = {
     "companies": "company_id, revision, kind, payload, withdrawn",
     "placements": "placement_id, company_id, country, sector, terms",
     "offers": "offer_id, company_id, country, sector, capacity, terms",
-    "matches": "match_id, state, revision, placement_id, offer_id, sender_id, host_id, kind, payload",
+    "matches where state <> 'erased'": "match_id, state, revision, placement_id, offer_id, sender_id, host_id, kind, payload",
 }
-"""What is replicated: all but what matching decides itself."""
+"""What is replicated: all but what matching decides itself, and the bare ids of what is erased."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Who may see which matches, and what is shown of them."""
 
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from chassis.identity import Role
@@ -70,15 +70,14 @@ async def test_a_placement_without_a_match_has_an_empty_list(matching: Driver):
     assert (answer.status_code, answer.json()) == (200, [])
 
 
-async def test_of_an_erased_company_the_score_and_the_reasons_are_shown_no_more(
-    matching: Driver, proposal: MatchProposed
+@pytest.mark.parametrize("end", ["company", "match"])
+async def test_a_match_that_was_erased_by_itself_or_with_a_company_is_shown_no_more(
+    matching: Driver, proposal: MatchProposed, end: str
 ):
-    await matching.erase(CompanyRegistered, named("sender"))
-    answer = await matching.http.get(OF_OFFER, headers=matching.token(Role.COMPANY, named("host")))
-    [shown] = answer.json()
-    assert UUID(shown["match_id"]) == proposal.match_id
-    assert (shown["score"], shown["explanation"], shown["expires_at"]) == (None, None, None)
-    await matching.erase(MatchDeclined, proposal.match_id)
+    if end == "company":
+        await matching.erase(CompanyRegistered, named("sender"))
+    else:
+        await matching.erase(MatchDeclined, proposal.match_id)
     answer = await matching.http.get(OF_OFFER, headers=matching.token(Role.COMPANY, named("host")))
     assert answer.json() == []
 

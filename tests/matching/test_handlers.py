@@ -241,8 +241,12 @@ async def test_of_an_erased_company_only_the_bare_id_stays(matching: Driver, top
     )
     assert tuple(row) == (0, None, None, True)
     assert await matching.rows("select placement_id from placements") == []
-    [match] = await matching.rows("select state, proposal from matches where match_id = $1", proposal.match_id)
-    assert tuple(match) == ("proposed", None)
+    [match] = await matching.rows(
+        "select state, sender_id, proposal from matches where match_id = $1", proposal.match_id
+    )
+    assert tuple(match) == ("erased", None, None)
+    [tombstone] = await matching.rows("select topic, subject from outbox where data is null")
+    assert tuple(tombstone) == ("MatchProposed", proposal.match_id)
 
 
 @pytest.mark.parametrize("topic", [MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted])

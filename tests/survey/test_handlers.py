@@ -148,16 +148,17 @@ async def test_an_erased_company_leaves_its_bare_id_and_takes_its_invitations_al
     await survey.rows("insert into waiting select invitation_id, '{}' from invitation")
     await survey.erase(CompanyRegistered, SENDER)
     assert await company(survey) == (None, None, False, True)
-    assert await invitations(survey) == INVITED[:1]
-    assert len(await to_close(survey)) == 1
-    assert len(await survey.rows("select invitation_id from waiting")) == 1
+    assert await invitations(survey) == []
+    assert await to_close(survey) == []
+    assert await survey.rows("select invitation_id from waiting") == []
+    assert await survey.rows("select exchange_id from exchange") == []
 
 
 async def test_nothing_resurrects_an_erased_company(survey):
     await survey.erase(CompanyUpdated, SENDER)
     await survey.handle(SENDER_REGISTERED, SENDER_UPDATED, SENDER_LEFT, COMPLETED)
     assert await company(survey) == (None, None, False, True)
-    assert await invitations(survey) == INVITED[:1]
+    assert await invitations(survey) == []
 
 
 async def test_an_erased_exchange_takes_its_invitations_along(survey):

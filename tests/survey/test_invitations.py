@@ -12,11 +12,11 @@ from tests.survey.story import COMPLETED, HOST, NOON, SENDER, TRAVELLER
 
 
 def invitation(party: Party = Party.HOST) -> Invitation:
-    return {made.party: made for made in invite(COMPLETED, 1, "2026.1", [])}[party]
+    return {made.party: made for made in invite(COMPLETED, 1, "2026.1")}[party]
 
 
 def test_sender_host_and_traveller_are_invited_when_an_exchange_completed():
-    invited = invite(COMPLETED, 1, "2026.1", [])
+    invited = invite(COMPLETED, 1, "2026.1")
     assert [(made.party, made.company_id, made.respondent_id) for made in invited] == [
         (Party.SENDER, SENDER, SENDER),
         (Party.HOST, HOST, HOST),
@@ -26,13 +26,9 @@ def test_sender_host_and_traveller_are_invited_when_an_exchange_completed():
 
 
 def test_invitations_have_the_same_ids_every_time_and_others_in_another_wave():
-    first, again, later = (invite(COMPLETED, wave, "2026.1", []) for wave in (1, 1, 2))
+    first, again, later = (invite(COMPLETED, wave, "2026.1") for wave in (1, 1, 2))
     assert first == again
     assert len({made.invitation_id for made in [*first, *later]}) == 6
-
-
-def test_nobody_is_invited_for_an_erased_company():
-    assert [made.party for made in invite(COMPLETED, 1, "2026.1", {SENDER})] == [Party.HOST]
 
 
 def test_the_invited_party_answers_once():

@@ -11,10 +11,9 @@ from uuid import UUID
 from chassis.doors import Door, Work, consumes, erases, on_due
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
-from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
-from sojourn_contracts.match import MatchDeclined, MatchProposed
+from sojourn_contracts.match import MatchProposed
 
-from exchange import companies, domain, store
+from exchange import companies, domain, erasure, store
 from exchange.domain import Decision
 from exchange.state import Exchange
 
@@ -43,14 +42,10 @@ async def hear(profile: companies.Profile, tx: Transaction) -> None:
 
 @consumes(CompanyWithdrawn)
 async def let_go(event: CompanyWithdrawn, tx: Transaction) -> None:
-    await forget_company(event.company_id, tx)
-
-
-async def forget_company(company_id: UUID, tx: Transaction) -> None:
     """Ends what the company takes part in, and keeps no more of it than its id and that it is gone."""
-    (company,) = await store.companies_locked_or_blank(tx, company_id)
+    (company,) = await store.companies_locked_or_blank(tx, event.company_id)
     await store.save_company(tx, companies.left(company))
-    for exchange in await store.live_and_locked(tx, company_id):
+    for exchange in await store.live_and_locked(tx, company.id):
         await store.save(tx, exchange, domain.company_gone(exchange, tx.now))
 
 
@@ -58,11 +53,8 @@ async def forget_company(company_id: UUID, tx: Transaction) -> None:
 async def forget_exchange(match_id: UUID, tx: Transaction) -> None:
     """An exchange is erased with its match, here and on every topic that it was told on."""
     exchange = await store.locked_if_held(tx, match_id)
-    if exchange is None:
-        return
-    await store.forget(tx, exchange)
-    for told in (MatchDeclined, ExchangeUpdated, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted):
-        tx.erase(told, match_id)
+    if exchange is not None:
+        await erasure.forget(exchange, tx)
 
 
 @on_due("expire")
@@ -98,11 +90,12 @@ DOORS: tuple[Door, ...] = (
     consumes(CompanyRegistered)(hear),
     consumes(CompanyUpdated)(hear),
     let_go,
-    erases(CompanyRegistered)(forget_company),
-    erases(CompanyUpdated)(forget_company),
-    erases(CompanyWithdrawn)(forget_company),
+    erases(CompanyRegistered)(erasure.forget_company),
+    erases(CompanyUpdated)(erasure.forget_company),
+    erases(CompanyWithdrawn)(erasure.forget_company),
     forget_exchange,
     expire,
     start,
     close,
+    *erasure.DOORS,
 )

@@ -109,6 +109,16 @@ async def live_and_locked(tx: Transaction, company_id: UUID) -> list[Exchange]:
     return [_exchange(row) for row in rows]
 
 
+async def all_of_party_locked(tx: Transaction, party_id: UUID) -> list[Exchange]:
+    """All that a company or a person is at, ended or not, locked in the order of their ids."""
+    rows = await tx.connection.fetch(
+        f"select {_COLUMNS} from exchange where (sender_id = $1 or host_id = $1 or traveller_id = $1) and revision > 0"  # noqa: S608
+        " order by exchange_id for update",
+        party_id,
+    )
+    return [_exchange(row) for row in rows]
+
+
 async def of_company(tx: Transaction, company_id: UUID | None, page: Page) -> list[Exchange]:
     """Those that a company is the sender or the host of."""
     return await _page(tx, "(sender_id = $1 or host_id = $1)", company_id, page)
@@ -187,6 +197,39 @@ async def forget(tx: Transaction, exchange: Exchange) -> None:
     await tx.connection.execute("delete from exchange where exchange_id = $1", exchange.id)
     if due := domain.due(exchange):
         tx.unschedule(due.kind, exchange.id)
+
+
+async def keep_grant(tx: Transaction, exchange: Exchange, agreement: Agreement) -> None:
+    """What the accounts of public money need of an exchange that is forgotten."""
+    await tx.connection.execute(
+        """
+        insert into grant_kept (exchange_id, host_country, days, allowance_cents, stage, last_year)
+        values ($1, $2, $3, $4, $5, $6) on conflict do nothing
+        """,
+        exchange.id,
+        exchange.match.host_country,
+        agreement.terms.days,
+        agreement.allowance_cents,
+        exchange.stage,
+        agreement.terms.last_day.year,
+    )
+
+
+async def forget_grant(tx: Transaction, exchange_id: UUID) -> None:
+    await tx.connection.execute("delete from grant_kept where exchange_id = $1", exchange_id)
+
+
+async def forget_traveller(tx: Transaction, traveller_id: UUID) -> None:
+    """What companies said of a person's placement goes; that a placement was there is remembered by its bare id."""
+    rows = await tx.connection.fetch(
+        "select company_id, profile from company where position($1 in profile::text) > 0 order by company_id for update",
+        str(traveller_id),
+    )
+    for row in rows:
+        left = CompanyUpdated.model_validate_json(row["profile"]).without({traveller_id})
+        await tx.connection.execute(
+            "update company set profile = $2 where company_id = $1", row["company_id"], left and left.model_dump_json()
+        )
 
 
 async def companies_locked_or_blank(tx: Transaction, *company_ids: UUID) -> list[Company]:

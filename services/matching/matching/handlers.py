@@ -9,8 +9,8 @@ from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, Company
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted
 from sojourn_contracts.match import MatchDeclined
 
-from matching import heard, store
-from matching.heard import CompanyEvent, Match, MatchEvent
+from matching import erasure, heard, store
+from matching.heard import CompanyEvent, MatchEvent
 from matching.planned import plan, propose_planned
 from matching.searching import rescore, search, search_for
 from matching.settings import taxonomy
@@ -38,12 +38,6 @@ async def take_in(received: Sequence[Received[CompanyEvent]]) -> None:
         search_for(each.tx, company_id)
 
 
-async def forget_company(company_id: UUID, tx: Transaction) -> None:
-    await store.locked_or_blank_companies(tx, [company_id])
-    await store.erase_company(tx, company_id)
-    tx.unschedule("search", company_id)
-
-
 async def hear(event: MatchEvent, tx: Transaction) -> None:
     """What exchange says of a match decides whether its slot is held; only an end frees it.
 
@@ -53,25 +47,22 @@ async def hear(event: MatchEvent, tx: Transaction) -> None:
     after = heard.hear(before, event)
     if after != before:
         await store.save_match(tx, after, event)
-        _search_after_end(tx, before, after)
-
-
-async def forget_match(match_id: UUID, tx: Transaction) -> None:
-    before = await store.locked_or_blank_match(tx, match_id)
-    after = heard.erase(before)
-    await store.erase_match(tx, after)
-    _search_after_end(tx, before, after)
+        erasure.search_after_end(tx, before, after)
 
 
 DOORS: tuple[Door, ...] = (
     *(consumes_all(event)(take_in) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
-    *(erases(event)(forget_company) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
+    *(erases(event)(erasure.forget_company) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
     *(consumes(event)(hear) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
-    *(erases(event)(forget_match) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),
+    *(
+        erases(event)(erasure.forget_match)
+        for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)
+    ),
     search,
     rescore,
     plan,
     propose_planned,
+    *erasure.DOORS,
 )
 
 
@@ -81,10 +72,3 @@ def _count_unknown_skills(tx: Transaction, events: Iterable[CompanyEvent]) -> No
     for event in events:
         if not isinstance(event, CompanyWithdrawn):
             tx.count(UNKNOWN_SKILLS, sum(skill not in known for skill in heard.skills_of(event)))
-
-
-def _search_after_end(tx: Transaction, before: Match, after: Match) -> None:
-    """A slot became free: both ends look for somebody else."""
-    if after.state.ended and not before.state.ended:
-        for company_id in {*before.companies, *after.companies}:
-            search_for(tx, company_id)

@@ -8,13 +8,14 @@ from chassis.commands import on_process
 from chassis.service import Service
 from fastapi import APIRouter
 
-from matching import api, candidates, handlers, planned, replica, report
+from matching import api, candidates, erasure, handlers, planned, replica, report
 from matching.settings import MatchingSettings
 
 routes = APIRouter()
 routes.include_router(api.routes)
 routes.include_router(candidates.routes)
 routes.include_router(report.routes)
+routes.include_router(erasure.HELD.routes())
 
 service = Service(
     name="matching",

@@ -72,22 +72,13 @@ async def save_companies(tx: Transaction, events: Sequence[CompanyEvent]) -> Non
 
 
 async def erase_company(tx: Transaction, company_id: UUID) -> None:
-    """Keeps the bare id. Slots stay held: exchange hears of it as well, and tells what becomes of the matches."""
+    """Keeps the bare id, and takes its ends off the market."""
     await tx.connection.execute(
         "update companies set revision = 0, kind = null, payload = null, withdrawn = true where company_id = $1",
         company_id,
     )
     await _withdraw_interests(tx, (await _clear(tx, [company_id])).keys())
     await tx.connection.execute("delete from edges where company_id = $1", company_id)
-    await tx.connection.execute(
-        """
-        update matches set proposal = null
-        where match_id in (
-            select match_id from matches where sender_id = $1 or host_id = $1 order by match_id for update
-        )
-        """,
-        company_id,
-    )
 
 
 async def _clear(tx: Transaction, company_ids: Sequence[UUID]) -> dict[UUID, datetime]:
@@ -647,6 +638,50 @@ async def erase_match(tx: Transaction, match: Match) -> None:
         match.match_id,
         match.state,
     )
+
+
+async def take_off(tx: Transaction, traveller_id: UUID) -> list[UUID]:
+    """Takes a person's placement off the market and out of what their company said, and gives its id."""
+    rows = await tx.connection.fetch(
+        "select company_id, kind, payload from companies where position($1 in payload::text) > 0 order by company_id for update",
+        str(traveller_id),
+    )
+    for row in rows:
+        left = CompanyUpdated.model_validate_json(row["payload"]).without({traveller_id})
+        await tx.connection.execute(
+            "update companies set payload = $2 where company_id = $1",
+            row["company_id"],
+            left and left.model_dump_json(),
+        )
+    taken = await tx.connection.fetch(
+        "delete from placements where terms->>'traveller_id' = $1 returning placement_id", str(traveller_id)
+    )
+    return [row["placement_id"] for row in taken]
+
+
+async def forget_ends(tx: Transaction, end_ids: Collection[UUID]) -> list[UUID]:
+    """What was found for these ends goes, and for others what names one of them; gives those companies, which search anew."""
+    ids = list(end_ids)
+    await _withdraw_interests(tx, ids)
+    await tx.connection.execute("delete from edges where end_id = any ($1)", ids)
+    rows = await tx.connection.fetch("delete from edges where others && $1::uuid[] returning company_id", ids)
+    return sorted({row["company_id"] for row in rows})
+
+
+async def matches_of(tx: Transaction, party_id: UUID, placement_ids: Sequence[UUID]) -> list[UUID]:
+    """The matches that a company or a traveller is or was at, as far as it is told of one, in the order of their ids."""
+    rows = await tx.connection.fetch(
+        """
+        select match_id from matches
+        where sender_id = $1 or host_id = $1 or placement_id = any ($2)
+           or proposal->>'traveller_id' = $3 or payload->>'traveller_id' = $3
+        order by match_id
+        """,
+        party_id,
+        placement_ids,
+        str(party_id),
+    )
+    return [row["match_id"] for row in rows]
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,26 @@ from fastapi import APIRouter
 
 from registration import programme, signing, skills, taxonomy_files
 from registration.companies import api
+from registration.erasure import api as erasures
+from registration.erasure import command as erasure_command
+from registration.erasure import forgetting, metrics
+from registration.erasure.holdings import HELD
 from registration.settings import RegistrationSettings, SigningSettings
 
 routes = APIRouter()
-for router in (api.routes, skills.routes):
+for router in (api.routes, skills.routes, erasures.routes, HELD.routes()):
     routes.include_router(router)
 
 service = Service(
     name="registration",
     routes=routes,
+    doors=forgetting.DOORS,
+    observed=metrics.observed,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,
 )
 command = service.command()
+erasure_command.add_to(command, service)
 command.add_typer(taxonomy_files.command, name="taxonomy")
 
 

@@ -1,6 +1,6 @@
 """The survey's rules: what counts of what others tell, who is invited, what a submission must be, what it comes to."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -124,8 +124,8 @@ class Invitation:
         return self.invited_at.astimezone(UTC).year
 
 
-def invite(event: ExchangeCompleted, wave: int, questionnaire: str, erased: Collection[UUID]) -> list[Invitation]:
-    """Sender, host and traveller are asked; nobody is asked for a company that was erased."""
+def invite(event: ExchangeCompleted, wave: int, questionnaire: str) -> list[Invitation]:
+    """Sender, host and traveller are asked."""
     asked = {
         Party.SENDER: (event.sender_id, event.sender_id),
         Party.HOST: (event.host_id, event.host_id),
@@ -146,7 +146,6 @@ def invite(event: ExchangeCompleted, wave: int, questionnaire: str, erased: Coll
             closes_at=event.changed_at + TIME_TO_ANSWER,
         )
         for party, (company_id, respondent_id) in asked.items()
-        if company_id not in erased
     ]
 
 

@@ -9,7 +9,7 @@ from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, Company
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
 from sojourn_contracts.match import MatchDeclined, MatchProposed
 
-from survey import domain, questionnaire, release, store
+from survey import domain, erasure, questionnaire, release, store
 from survey.settings import SurveySettings
 
 
@@ -31,23 +31,11 @@ async def follow_exchange(event: MatchProposed | domain.ExchangeEvent, tx: Trans
 async def invite(event: ExchangeCompleted, tx: Transaction) -> None:
     """Sender, host and traveller are asked; a repeat finds the invitations there and changes none."""
     await follow_exchange(event, tx)
-    erased = await store.erased_companies(tx, event.sender_id, event.host_id)
-    invitations = domain.invite(event, questionnaire.END_OF_STAY, questionnaire.VERSION, erased)
+    invitations = domain.invite(event, questionnaire.END_OF_STAY, questionnaire.VERSION)
     new = await store.add_invitations(tx, invitations)
     for invitation in invitations:
         if invitation.invitation_id in new:
             tx.schedule("close", invitation.invitation_id, invitation.closes_at)
-
-
-async def forget_company(company_id: UUID, tx: Transaction) -> None:
-    """What was released stays: nothing in it leads back to the company once the year's key is gone."""
-    for invitation_id in await store.erase_company(tx, company_id):
-        tx.unschedule("close", invitation_id)
-
-
-async def forget_exchange(exchange_id: UUID, tx: Transaction) -> None:
-    for invitation_id in await store.erase_exchange(tx, exchange_id):
-        tx.unschedule("close", invitation_id)
 
 
 @on_due("close")
@@ -97,11 +85,11 @@ DOORS = (
     consumes(ExchangeAgreed)(follow_exchange),
     consumes(ExchangeCancelled)(follow_exchange),
     consumes(ExchangeCompleted)(invite),
-    erases(CompanyRegistered)(forget_company),
-    erases(CompanyUpdated)(forget_company),
-    erases(CompanyWithdrawn)(forget_company),
+    erases(CompanyRegistered)(erasure.forget_company),
+    erases(CompanyUpdated)(erasure.forget_company),
+    erases(CompanyWithdrawn)(erasure.forget_company),
     *(
-        erases(event)(forget_exchange)
+        erases(event)(erasure.forget_exchange)
         for event in (
             MatchProposed,
             MatchDeclined,
@@ -113,5 +101,6 @@ DOORS = (
     ),
     close,
     release_submissions,
+    *erasure.DOORS,
 )
 """What this service listens to, as data."""

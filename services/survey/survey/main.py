@@ -3,13 +3,18 @@
 from pathlib import Path
 
 from chassis.service import Service
+from fastapi import APIRouter
 
-from survey import api, handlers
+from survey import api, erasure, handlers
 from survey.settings import SurveySettings
+
+routes = APIRouter()
+for router in (api.routes, erasure.HELD.routes()):
+    routes.include_router(router)
 
 service = Service(
     name="survey",
-    routes=api.routes,
+    routes=routes,
     doors=handlers.DOORS,
     migrations=Path(__file__).parent / "migrations",
     settings=SurveySettings,

@@ -37,8 +37,8 @@ async def save_company(tx: Transaction, company: Company) -> None:
     )
 
 
-async def erase_company(tx: Transaction, company_id: UUID) -> list[UUID]:
-    """Leaves the bare id. Its invitations go, with answers that wait for release; the invitations' ids are returned."""
+async def erase_company(tx: Transaction, company_id: UUID) -> None:
+    """Leaves the bare id."""
     await tx.connection.execute(
         """
         insert into company (company_id, erased) values ($1, true)
@@ -46,15 +46,58 @@ async def erase_company(tx: Transaction, company_id: UUID) -> list[UUID]:
         """,
         company_id,
     )
-    rows = await tx.connection.fetch("delete from invitation where company_id = $1 returning invitation_id", company_id)
-    return [row["invitation_id"] for row in rows]
 
 
-async def erased_companies(tx: Transaction, *company_ids: UUID) -> set[UUID]:
+async def forget_traveller(tx: Transaction, traveller_id: UUID) -> None:
+    """Takes a person's placement out of what their company said."""
     rows = await tx.connection.fetch(
-        "select company_id from company where company_id = any($1::uuid[]) and erased", company_ids
+        "select company_id, profile from company where position($1 in profile::text) > 0 order by company_id for update",
+        str(traveller_id),
     )
-    return {row["company_id"] for row in rows}
+    for row in rows:
+        left = CompanyUpdated.model_validate_json(row["profile"]).without({traveller_id})
+        await tx.connection.execute(
+            "update company set profile = $2 where company_id = $1", row["company_id"], left and left.model_dump_json()
+        )
+
+
+async def exchanges_of(tx: Transaction, party_id: UUID) -> list[UUID]:
+    """Those that a company or a traveller is known to be at, locked in the order of their ids."""
+    rows = await tx.connection.fetch(
+        "select exchange_id from exchange"
+        " where array[payload->>'sender_id', payload->>'host_id', payload->>'traveller_id'] && array[$1::text]"
+        " order by exchange_id for update",
+        str(party_id),
+    )
+    return [row["exchange_id"] for row in rows]
+
+
+async def unlink_of_party(tx: Transaction, party_id: UUID) -> list[UUID]:
+    """The same as for an exchange, for all that a company, its travellers or a person were asked."""
+    return await _unlink(tx, "company_id = $1 or respondent_id = $1", party_id)
+
+
+async def _unlink(tx: Transaction, which: str, id_: UUID) -> list[UUID]:
+    """Invitations go, with answers that wait for their release; how many they were stays. Gives their ids."""
+    rows = await tx.connection.fetch(
+        f"select invitation_id from invitation where {which} order by invitation_id for update",  # noqa: S608
+        id_,
+    )
+    invitation_ids = [row["invitation_id"] for row in rows]
+    await tx.connection.execute(
+        """
+        insert into unlinked (party, wave, invited, submitted, never_released)
+        select party, wave, count(*), count(*) filter (where state = 'submitted'), count(waiting.invitation_id)
+        from invitation left join waiting using (invitation_id)
+        where invitation_id = any($1::uuid[]) group by party, wave order by party, wave
+        on conflict (party, wave) do update
+        set invited = unlinked.invited + excluded.invited, submitted = unlinked.submitted + excluded.submitted,
+            never_released = unlinked.never_released + excluded.never_released
+        """,
+        invitation_ids,
+    )
+    await tx.connection.execute("delete from invitation where invitation_id = any($1::uuid[])", invitation_ids)
+    return invitation_ids
 
 
 async def exchange_locked_or_blank(tx: Transaction, exchange_id: UUID) -> Exchange:
@@ -78,12 +121,9 @@ async def save_exchange(tx: Transaction, exchange: Exchange) -> None:
 
 
 async def erase_exchange(tx: Transaction, exchange_id: UUID) -> list[UUID]:
-    """Its invitations go, with answers that wait for their release; those invitations' ids are returned."""
+    """With its invitations, whose ids are returned."""
     await tx.connection.execute("delete from exchange where exchange_id = $1", exchange_id)
-    rows = await tx.connection.fetch(
-        "delete from invitation where exchange_id = $1 returning invitation_id", exchange_id
-    )
-    return [row["invitation_id"] for row in rows]
+    return await _unlink(tx, "exchange_id = $1", exchange_id)
 
 
 async def add_invitations(tx: Transaction, invitations: Sequence[Invitation]) -> set[UUID]:
@@ -197,11 +237,16 @@ async def answer_counts(tx: Transaction, wave: int) -> dict[str, dict[str, int]]
 
 
 async def responses(tx: Transaction) -> list[tuple[Party, int, int, int]]:
-    """Party, wave, invited, submitted; of what has been erased, nothing is counted."""
+    """Party, wave, invited, submitted; those whose invitations are erased are counted."""
     rows = await tx.connection.fetch(
         """
-        select party, wave, count(*) as invited, count(*) filter (where state = 'submitted') as submitted
-        from invitation group by party, wave order by wave, party
+        select party, wave, sum(invited)::bigint as invited, sum(submitted)::bigint as submitted
+        from (
+            select party, wave, 1 as invited, (state = 'submitted')::int as submitted from invitation
+            union all
+            select party, wave, invited, submitted from unlinked
+        ) as asked
+        group by party, wave order by wave, party
         """
     )
     return [(Party(row["party"]), row["wave"], row["invited"], row["submitted"]) for row in rows]

@@ -102,6 +102,21 @@ def update(company: Company, profile: Profile) -> tuple[Company, list[Event]]:
     return updated, [updated.as_updated()]
 
 
+def without_traveller(company: Company, person_id: UUID) -> tuple[Company, list[Event]]:
+    """A traveller is forgotten: their placement goes, and what was told of the company is told again without it.
+
+    By both events, since each has a topic of its own, which keeps the newest of it. Also of a company that has left.
+    """
+    said = company.profile
+    placements = tuple(placement for placement in said.placements if placement.traveller_id != person_id)
+    if placements == said.placements:
+        return company, []
+    travellers = {id_: each for id_, each in said.travellers.items() if id_ != person_id}
+    left = replace(said, placements=placements, travellers=travellers)
+    updated = replace(company, revision=company.revision + 1, profile=left)
+    return updated, [updated.as_registered(), updated.as_updated()]
+
+
 def withdraw(company: Company, reason: Reason) -> tuple[Company, list[Event]]:
     """The company leaves or is excluded, for good. Only the first time counts, whatever the reason of a second one."""
     if company.withdrawn:

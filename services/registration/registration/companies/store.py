@@ -67,6 +67,11 @@ async def save(tx: Transaction, company: Company) -> None:
     await _save_travellers(tx, company)
 
 
+async def forget(tx: Transaction, company_id: UUID) -> None:
+    """Deletes all that is held of a company; its people are gone already."""
+    await tx.connection.execute("delete from company where company_id = $1", company_id)
+
+
 async def _save_travellers(tx: Transaction, company: Company) -> None:
     """Nobody is removed: who is no longer in a placement may be abroad, and has to be reached."""
     await people.save(

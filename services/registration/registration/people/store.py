@@ -33,6 +33,28 @@ async def those(tx: Transaction, person_ids: Collection[UUID]) -> dict[UUID, Per
     return {row["person_id"]: _person(row) for row in rows}
 
 
+async def ids_of(tx: Transaction, company_id: UUID) -> list[UUID]:
+    """All who ever spoke or travelled for a company, in the order of their ids."""
+    rows = await tx.connection.fetch(
+        "select person_id from person where company_id = $1 order by person_id", company_id
+    )
+    return [row["person_id"] for row in rows]
+
+
+async def admins_besides(tx: Transaction, person: Person) -> int:
+    """How many others can say who speaks for their company."""
+    return await tx.connection.fetchval(
+        "select count(*) from person where company_id = $1 and part = 'admin' and person_id <> $2",
+        person.company_id,
+        person.person_id,
+    )
+
+
+async def forget(tx: Transaction, person_ids: Collection[UUID]) -> None:
+    """Deletes all that is held of these people."""
+    await tx.connection.execute("delete from person where person_id = any ($1)", list(person_ids))
+
+
 def _person(row: asyncpg.Record) -> Person:
     addressee = Addressee(row["name"], row["email"], Reads(row["reads"]))
     return Person(row["person_id"], row["company_id"], Part(row["part"]), addressee)

@@ -1,0 +1,75 @@
+"""What the survey holds on people and companies, and how it forgets them.
+
+What was released stays: nothing in it leads back to anybody, once the year's key is gone. What waits for its release could
+still be joined to who gave it, and goes; that somebody was asked and answered stays as a number.
+"""
+
+# ruff: noqa: S608 - what is put into SQL stands here
+from uuid import UUID
+
+from chassis.holdings import Holding, Holdings, about
+from chassis.transaction import Transaction
+
+from chassis import erasure
+from survey import store
+
+_PARTIES = "array[payload->>'sender_id', payload->>'host_id', payload->>'traveller_id'] && array[{id}::text]"
+_AT_IT = f"select exchange_id from exchange where {_PARTIES}"
+_ASKED = "(company_id = {id} or respondent_id = {id})"
+HELD = Holdings(
+    (
+        Holding(
+            "company",
+            "company_id, profile, withdrawn, erased",
+            "position({id}::text in profile::text) > 0",
+            "company_id = {id} and not erased",
+        ),
+        about("exchange", "exchange_id, event, payload, stage, furthest", _PARTIES),
+        about(
+            "invitation",
+            "invitation_id, exchange_id, party, wave, questionnaire, company_id, respondent_id, days, training_direction,"
+            " invited_at, closes_at, state",
+            _ASKED,
+        ),
+        about(
+            "waiting",
+            "invitation_id, answers",
+            f"invitation_id in (select invitation_id from invitation where {_ASKED})",
+        ),
+    ),
+    subjects=f"{_AT_IT} union select invitation_id from invitation where {_ASKED}",
+)
+NOBODY = {
+    "released": "answers without anything that leads to who gave them",
+    "unlinked": "how many invitations were erased",
+    "cluster_key": "a key a year, and nobody's id",
+}
+
+
+async def forget_company(company_id: UUID, tx: Transaction) -> None:
+    await store.erase_company(tx, company_id)
+    await _forget_party(company_id, tx)
+
+
+async def forget_person(person_id: UUID, tx: Transaction) -> None:
+    await store.forget_traveller(tx, person_id)
+    await _forget_party(person_id, tx)
+
+
+async def _forget_party(party_id: UUID, tx: Transaction) -> None:
+    for exchange_id in await store.exchanges_of(tx, party_id):
+        await forget_exchange(exchange_id, tx)
+    _take_back(tx, await store.unlink_of_party(tx, party_id))
+
+
+async def forget_exchange(exchange_id: UUID, tx: Transaction) -> None:
+    """With all that its parties were asked about it."""
+    _take_back(tx, await store.erase_exchange(tx, exchange_id))
+
+
+def _take_back(tx: Transaction, invitation_ids: list[UUID]) -> None:
+    for invitation_id in invitation_ids:
+        tx.unschedule("close", invitation_id)
+
+
+DOORS = erasure.doors({"person": forget_person, "company": forget_company}, HELD)

@@ -26,7 +26,7 @@ from chassis.database import Connection, Pool
 from chassis.doors import Door, Errand, OnAllDue, OnDue, Work
 from chassis.failures import backoff, cause_of, is_trouble
 from chassis.metrics import Metrics
-from chassis.transaction import Cause, OpenTransaction, Transaction
+from chassis.transaction import RETENTION, Cause, OpenTransaction, Transaction
 
 logger = structlog.get_logger(__name__)
 
@@ -260,16 +260,20 @@ async def park(connection: Connection, work: Work, error: Exception) -> bool:
 
 
 async def figures(connection: Connection, now: datetime) -> dict[str, Any]:
-    """How much is ready, how much backs off, how late the oldest is (seconds of programme time), and when the next is due."""
+    """How much is ready, how much backs off, how late the oldest is (seconds of programme time), and when the next is due.
+
+    What is forgotten by the wall clock is no part of it.
+    """
     row = await connection.fetchrow(
         f"""
         select count(*) filter (where {_READY}) as ready,
                count(*) filter (where parked_at is null and at <= $1 and not ({_READY})) as backing_off,
                coalesce(extract(epoch from $1 - min(at) filter (where {_READY})), 0)::float as late,
                (select min(at) from due where parked_at is null and at > $1) as next_at
-        from due where parked_at is null and at <= $1
+        from due where parked_at is null and at <= $1 and kind <> $2
         """,  # noqa: S608
         now,
+        RETENTION,
     )
     return dict(row) if row else {}
 

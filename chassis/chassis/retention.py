@@ -1,45 +1,97 @@
-"""What is forgotten after a while: handled event ids and answers to idempotency keys. Wall time, and one process at a time."""
+"""What is forgotten after a while. Each service says of its tables how long it keeps what: days, in its settings.
+
+One piece of due work a service looks once a day by the wall clock, and goes on at once while it finds a whole chunk. It is no
+part of a replay's story: no step of the programme's clock waits for it.
+"""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import structlog
+from uuid_utils.compat import uuid7
 
-from chassis.database import Pool
-from chassis.lease import Lease
-from chassis.settings import Settings
+from chassis.database import Connection, Pool
+from chassis.doors import OnDue, Work
+from chassis.failures import backoff
+from chassis.transaction import RETENTION, Transaction
 
 logger = structlog.get_logger(__name__)
 
-EVERY = 3600.0
-CHUNK = 10_000
-"""Rows per statement, so that none holds its locks for long."""
+EVERY = timedelta(days=1)
+CHUNK = 1_000
+"""Rows that are forgotten in one transaction at most, so that none holds its locks for long."""
 
-_OLD = {
-    "inbox": "delete from inbox where event_id in (select event_id from inbox where handled_at < {since} limit {chunk})",
-    "answer": "delete from answer where (scope, key) in (select scope, key from answer where made_at < {since} limit {chunk})",
-}
+Forget = Callable[[Transaction, timedelta, int], Awaitable[int]]
+"""Forgets what is older than that, at most so many; tells how many they were."""
 
 
-async def forget_old(pool: Pool, settings: Settings) -> None:
-    """Deletes once an hour what is older than ``RETENTION_DAYS``, until cancelled."""
-    lease = Lease(pool, "retention", EVERY)
+@dataclass(frozen=True)
+class Kept:
+    """One thing that is kept for as many days as a setting says."""
+
+    setting: str
+    """Name of the field in the service's settings."""
+    forget: Forget
+
+
+def rows(table: str, key: str, since: str) -> Forget:
+    """Deletes rows by age, on the wall clock: of ``table`` by its primary ``key``, old by the instant ``since``, both SQL."""
+    return deletes(f"delete from {table} where ({key}) in (select {key} from {table} where {since} < $1 limit $2)")  # noqa: S608
+
+
+def deletes(statement: str) -> Forget:
+    """The same by a statement of its own, which takes the instant before which all is old, and how many rows."""
+
+    async def forget(tx: Transaction, age: timedelta, limit: int) -> int:
+        return _count(await tx.connection.execute(statement, datetime.now(UTC) - age, limit))
+
+    return forget
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])
+
+
+OF_EVERY_SERVICE: tuple[Kept, ...] = (
+    Kept("retention_days", rows("inbox", "event_id", "handled_at")),
+    Kept("retention_days", rows("answer", "scope, key", "made_at")),
+    Kept("dead_letter_days", rows("dead_letter", "id", "dead_at")),
+)
+
+
+def door(kept: Sequence[Kept]) -> OnDue:
+    """The due work that forgets what is old, of these and of what every service has."""
+
+    async def forget_old(work: Work, tx: Transaction) -> None:
+        more = False
+        for each in (*OF_EVERY_SERVICE, *kept):
+            gone = await each.forget(tx, timedelta(days=getattr(tx.settings, each.setting)), CHUNK)
+            more = more or gone >= CHUNK
+        again = None if more else datetime.now(UTC) + EVERY
+        tx.schedule(RETENTION, work.subject, work.at, not_before=again)
+
+    return OnDue(RETENTION, forget_old)
+
+
+async def begin(connection: Connection) -> None:
+    """The first look, if none is planned yet; each look plans the next."""
+    await connection.execute(
+        "insert into due (id, kind, subject, at, data) values ($1, $2, 'tables', 'epoch', '{}') on conflict do nothing",
+        uuid7(),
+        RETENTION,
+    )
+
+
+async def begin_when_possible(pool: Pool) -> None:
+    """The same, for as long as it takes PostgreSQL to be there."""
+    attempt = 0
     while True:
         try:
-            if await lease.acquire():
-                for table in _OLD:
-                    await forget(pool, table, settings.retention_days)
+            async with pool.acquire() as connection:
+                return await begin(connection)
         except Exception as error:
-            logger.warning("retention waits", error=repr(error)[:300])
-        await asyncio.sleep(EVERY)
-
-
-async def forget(pool: Pool, table: str, days: int) -> int:
-    """Deletes what is older than that many days, chunk by chunk; returns how many rows went."""
-    statement = _OLD[table].format(since="clock_timestamp() - $1 * interval '1 day'", chunk=CHUNK)
-    gone = 0
-    while True:
-        async with pool.acquire() as connection:
-            done = int((await connection.execute(statement, days)).rpartition(" ")[2])
-        gone += done
-        if done < CHUNK:
-            return gone
+            attempt += 1
+            logger.warning("retention is not planned yet", error=repr(error)[:300])
+            await asyncio.sleep(backoff(attempt))

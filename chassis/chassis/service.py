@@ -24,7 +24,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from sojourn_contracts import catalogue
 
-from chassis import due, health, http, migrations, spans, telemetry
+from chassis import due, health, http, migrations, retention, spans, telemetry
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, Pool, pool
@@ -36,7 +36,7 @@ from chassis.identity import KeySource
 from chassis.inbox import Inbox
 from chassis.metrics import Metrics, Observed
 from chassis.relay import Relay, channel
-from chassis.retention import forget_old
+from chassis.retention import Kept
 from chassis.settings import Settings
 from chassis.transaction import Cause, Transaction
 
@@ -54,6 +54,8 @@ class Service:
     settings: type[Settings] = Settings
     counters: Mapping[str, str] = field(default_factory=dict[str, str])
     """Metrics of its own that ``tx.count`` raises, each with what it counts."""
+    kept: Sequence[Kept] = ()
+    """What it forgets after a while, beside what every service does."""
     observed: Callable[[Connection, datetime], Awaitable[Iterable[Observed]]] | None = None
     """Gauges of its own, asked for when somebody reads the metrics, with the programme's time."""
     prepare: Callable[["Process"], AbstractAsyncContextManager[Any]] | None = None
@@ -98,9 +100,8 @@ class Process:
             self.metrics,
             settings.group_session_timeout_ms,
         )
-        self.due = DueWork(
-            (*service.doors, empty_log, search_log), self.pool, self.clock, self.open_transaction, self.metrics
-        )
+        doors = (*service.doors, empty_log, search_log, retention.door(service.kept))
+        self.due = DueWork(doors, self.pool, self.clock, self.open_transaction, self.metrics)
         self.relay = Relay(
             service.name, self.pool, settings.kafka_bootstrap_servers, settings.lease_seconds, settings.relay_batch
         )
@@ -184,7 +185,7 @@ class Process:
                 ("due", self._work(kept)),
                 ("relay", self.relay.run()),
                 ("nudges", self._pass_on_nudges()),
-                ("retention", forget_old(self.pool, self.settings)),
+                ("retention", retention.begin_when_possible(self.pool)),
             )
         ]
         for task in tasks:

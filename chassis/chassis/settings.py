@@ -186,6 +186,13 @@ class Settings(TraceSettings):
         default=30, ge=30, le=365, description="how long handled event ids and answers to idempotency keys are kept"
     )
 
+    dead_letter_days: int = Field(
+        default=90,
+        ge=1,
+        le=3_653,
+        description="how long dead letters are kept, whether an operator has settled them or not",
+    )
+
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
     http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
     jwks: Annotated[str, AfterValidator(_keys)] = Field(

@@ -31,7 +31,8 @@ class Cause:
 
 UNLINKED = Cause()
 EMPTY_LOG = "empty_log"
-"""Due work that every service does: see ``erasure.py``."""
+RETENTION = "retention"
+"""Due work that every service does: see ``erasure.py`` and ``retention.py``."""
 
 
 @dataclass(frozen=True)

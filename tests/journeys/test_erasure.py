@@ -133,7 +133,8 @@ async def found_in_tables(system: System, needles: Iterable[str]) -> dict[str, l
         schema, table, name = column
         if name in BARE.get(table, ()):
             continue
-        query = f'select exists (select from {schema}.{table} where "{name}"::text like any ($1))'
+        others = " and type not like 'Erasure%'" if table == "event_log" else ""
+        query = f'select exists (select from {schema}.{table} where "{name}"::text like any ($1){others})'
         if (await rows(system, query, [f"%{pattern}%" for pattern in wanted]))[0][0]:
             found.setdefault(f"{schema}.{table}", []).append(name)
     return found

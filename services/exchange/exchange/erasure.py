@@ -8,8 +8,8 @@ anybody's.
 from datetime import timedelta
 from uuid import UUID
 
-from chassis.doors import Work, on_due
 from chassis.holdings import Holding, Holdings, about
+from chassis.retention import Kept
 from chassis.transaction import Transaction
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
 from sojourn_contracts.match import MatchDeclined
@@ -60,18 +60,23 @@ async def forget(exchange: Exchange, tx: Transaction) -> None:
     agreement = exchange.agreement
     if agreement is not None and agreement.signed_by_all:
         await store.keep_grant(tx, exchange, agreement)
-        tx.schedule("forget_grant", exchange.id, tx.now + timedelta(days=tx.settings.grant_retention_days))
     await store.forget(tx, exchange)
     for told in (MatchDeclined, ExchangeUpdated, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted):
         tx.erase(told, exchange.id)
 
 
-@on_due("forget_grant")
-async def forget_grant(work: Work, tx: Transaction) -> None:
-    await store.forget_grant(tx, UUID(work.subject))
+async def forget_ended(tx: Transaction, age: timedelta, limit: int) -> int:
+    """Exchanges that ended so long ago, by the programme's time."""
+    ended = await store.ended_before_locked(tx, tx.now - age, limit)
+    for exchange in ended:
+        await forget(exchange, tx)
+    return len(ended)
 
 
-DOORS = (
-    *erasure.doors({"person": forget_person, "company": forget_company}, HELD),
-    forget_grant,
-)
+async def forget_grants(tx: Transaction, age: timedelta, limit: int) -> int:
+    """What was granted for stays whose last day was so long ago."""
+    return await store.forget_grants(tx, (tx.now - age).date(), limit)
+
+
+DOORS = erasure.doors({"person": forget_person, "company": forget_company}, HELD)
+KEPT = (Kept("exchange_days", forget_ended), Kept("grant_days", forget_grants))

@@ -12,9 +12,12 @@ class ExchangeSettings(Settings):
     taxonomy: Annotated[InFolder, NoDecode] = Field(
         default_factory=starter, description="folder of the skills taxonomy in force; unset, the starter set"
     )
-    grant_retention_days: int = Field(
+    exchange_days: int = Field(
+        1_095, ge=30, le=3_653, description="days after its end for which an exchange is kept: three years"
+    )
+    grant_days: int = Field(
         1_826,
         ge=0,
         le=3_653,
-        description="days for which the amount granted for a stay is kept after its parties were erased: five years",
+        description="days after a stay for which the amount granted for it is kept, whoever was erased: five years",
     )

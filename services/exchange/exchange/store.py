@@ -6,6 +6,7 @@ both companies, and whoever lets a company go holds its row before it looks for 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
@@ -119,6 +120,18 @@ async def all_of_party_locked(tx: Transaction, party_id: UUID) -> list[Exchange]
     return [_exchange(row) for row in rows]
 
 
+async def ended_before_locked(tx: Transaction, before: datetime, limit: int) -> list[Exchange]:
+    """At most so many that ended by then, locked; those that somebody has are left for the next time."""
+    rows = await tx.connection.fetch(
+        f"select {_COLUMNS} from exchange where stage <> all($1) and changed_at < $2"  # noqa: S608
+        " order by exchange_id limit $3 for update skip locked",
+        _LIVE,
+        before,
+        limit,
+    )
+    return [_exchange(row) for row in rows]
+
+
 async def of_company(tx: Transaction, company_id: UUID | None, page: Page) -> list[Exchange]:
     """Those that a company is the sender or the host of."""
     return await _page(tx, "(sender_id = $1 or host_id = $1)", company_id, page)
@@ -203,7 +216,7 @@ async def keep_grant(tx: Transaction, exchange: Exchange, agreement: Agreement) 
     """What the accounts of public money need of an exchange that is forgotten."""
     await tx.connection.execute(
         """
-        insert into grant_kept (exchange_id, host_country, days, allowance_cents, stage, last_year)
+        insert into grant_kept (exchange_id, host_country, days, allowance_cents, stage, last_day)
         values ($1, $2, $3, $4, $5, $6) on conflict do nothing
         """,
         exchange.id,
@@ -211,12 +224,18 @@ async def keep_grant(tx: Transaction, exchange: Exchange, agreement: Agreement) 
         agreement.terms.days,
         agreement.allowance_cents,
         exchange.stage,
-        agreement.terms.last_day.year,
+        agreement.terms.last_day,
     )
 
 
-async def forget_grant(tx: Transaction, exchange_id: UUID) -> None:
-    await tx.connection.execute("delete from grant_kept where exchange_id = $1", exchange_id)
+async def forget_grants(tx: Transaction, before: date, limit: int) -> int:
+    """At most so many, of stays that were over by then."""
+    gone = await tx.connection.execute(
+        "delete from grant_kept where exchange_id in (select exchange_id from grant_kept where last_day < $1 limit $2)",
+        before,
+        limit,
+    )
+    return int(gone.rpartition(" ")[2])
 
 
 async def forget_traveller(tx: Transaction, traveller_id: UUID) -> None:

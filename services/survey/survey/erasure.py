@@ -5,9 +5,11 @@ still be joined to who gave it, and goes; that somebody was asked and answered s
 """
 
 # ruff: noqa: S608 - what is put into SQL stands here
+from datetime import timedelta
 from uuid import UUID
 
 from chassis.holdings import Holding, Holdings, about
+from chassis.retention import Kept
 from chassis.transaction import Transaction
 
 from chassis import erasure
@@ -72,4 +74,15 @@ def _take_back(tx: Transaction, invitation_ids: list[UUID]) -> None:
         tx.unschedule("close", invitation_id)
 
 
+async def unlink_closed(tx: Transaction, age: timedelta, limit: int) -> int:
+    """Invitations that closed so long ago, by the programme's time; how many they were stays."""
+    return len(await store.unlink_closed(tx, tx.now - age, limit))
+
+
+async def destroy_keys(tx: Transaction, age: timedelta, limit: int) -> int:
+    """Keys of years that ended so long ago: from then on nobody can tell which exchange or company a cluster was."""
+    return await store.destroy_keys(tx, (tx.now - age).year, limit)
+
+
 DOORS = erasure.doors({"person": forget_person, "company": forget_company}, HELD)
+KEPT = (Kept("invitation_days", unlink_closed), Kept("cluster_key_days", destroy_keys))

@@ -18,5 +18,6 @@ service = Service(
     doors=handlers.DOORS,
     migrations=Path(__file__).parent / "migrations",
     settings=SurveySettings,
+    kept=erasure.KEPT,
 )
 command = service.command()

@@ -8,3 +8,15 @@ class SurveySettings(Settings):
     release_minimum: int = Field(
         3, ge=2, le=1000, description="submissions that are released at once at least; fewer wait for the next day"
     )
+    invitation_days: int = Field(
+        180,
+        ge=1,
+        le=3_653,
+        description="days for which an invitation, with an answer that waits, is kept after it closed",
+    )
+    cluster_key_days: int = Field(
+        365,
+        ge=90,
+        le=3_653,
+        description="days after the end of a programme year for which the key is kept that its clusters were made with",
+    )

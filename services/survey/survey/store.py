@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -77,11 +78,27 @@ async def unlink_of_party(tx: Transaction, party_id: UUID) -> list[UUID]:
     return await _unlink(tx, "company_id = $1 or respondent_id = $1", party_id)
 
 
-async def _unlink(tx: Transaction, which: str, id_: UUID) -> list[UUID]:
+async def unlink_closed(tx: Transaction, before: datetime, limit: int) -> list[UUID]:
+    """The same for invitations that closed by then, at most so many."""
+    return await _unlink(tx, "closes_at < $1", before, limit)
+
+
+async def destroy_keys(tx: Transaction, before_year: int, limit: int) -> int:
+    gone = await tx.connection.execute(
+        "delete from cluster_key where programme_year in"
+        " (select programme_year from cluster_key where programme_year < $1 limit $2)",
+        before_year,
+        limit,
+    )
+    return int(gone.rpartition(" ")[2])
+
+
+async def _unlink(tx: Transaction, which: str, by: UUID | datetime, limit: int | None = None) -> list[UUID]:
     """Invitations go, with answers that wait for their release; how many they were stays. Gives their ids."""
     rows = await tx.connection.fetch(
-        f"select invitation_id from invitation where {which} order by invitation_id for update",  # noqa: S608
-        id_,
+        f"select invitation_id from invitation where {which} order by invitation_id limit $2 for update",  # noqa: S608
+        by,
+        limit,
     )
     invitation_ids = [row["invitation_id"] for row in rows]
     await tx.connection.execute(

@@ -10,7 +10,7 @@ create table grant_kept (
     days int not null,
     allowance_cents bigint not null,
     stage text not null,
-    last_year int not null
+    last_day date not null
 );
 
 -- migrate: rollback

@@ -18,7 +18,21 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
-_SECRET_NAMES = frozenset({"authorization", "token", "password", "secret", "private_key", "traveller_token"})
+_SECRET_NAMES = frozenset(
+    {
+        "authorization",
+        "token",
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "traveller_token",
+        "password",
+        "secret",
+        "client_secret",
+        "code_verifier",
+        "private_key",
+    }
+)
 
 QUIET = ("aiokafka", "asyncio", "httpcore", "httpx")
 """Libraries whose lines below a warning say nothing to an operator."""

@@ -13,13 +13,16 @@ from fastapi import APIRouter
 from registration import programme, signing, skills, taxonomy_files
 from registration.companies import api
 from registration.settings import RegistrationSettings, SigningSettings
+from registration.sign_in import api as sign_in
+from registration.sign_in import handlers as sign_in_handlers
 
 routes = APIRouter()
-for router in (api.routes, skills.routes):
+for router in (api.routes, sign_in.routes, skills.routes):
     routes.include_router(router)
 
 service = Service(
     name="registration",
+    doors=sign_in_handlers.doors,
     routes=routes,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,

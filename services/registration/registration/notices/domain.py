@@ -12,6 +12,7 @@ from sojourn_contracts.refusal import Refused
 TEMPLATES: Mapping[str, frozenset[str]] = {
     "sign_in": frozenset({"link"}),
     "invited": frozenset({"link"}),
+    "new_address": frozenset({"link"}),
     "admitted": frozenset(),
     "needs_changes": frozenset(),
     "rejected": frozenset(),

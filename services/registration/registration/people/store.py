@@ -33,6 +33,21 @@ async def those(tx: Transaction, person_ids: Collection[UUID]) -> dict[UUID, Per
     return {row["person_id"]: _person(row) for row in rows}
 
 
+async def with_address(tx: Transaction, email: str) -> list[Person]:
+    """Everybody who is written to there."""
+    rows = await tx.connection.fetch(
+        "select person_id, company_id, part, name, email, reads from person where email = $1 order by person_id", email
+    )
+    return [_person(row) for row in rows]
+
+
+async def locked(tx: Transaction, person_id: UUID) -> Person | None:
+    row = await tx.connection.fetchrow(
+        "select person_id, company_id, part, name, email, reads from person where person_id = $1 for update", person_id
+    )
+    return _person(row) if row else None
+
+
 def _person(row: asyncpg.Record) -> Person:
     addressee = Addressee(row["name"], row["email"], Reads(row["reads"]))
     return Person(row["person_id"], row["company_id"], Part(row["part"]), addressee)

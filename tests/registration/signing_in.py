@@ -50,3 +50,13 @@ async def signed_in(driver: Driver, email: str) -> dict[str, Any]:
     answer = await opened(driver, said)
     assert answer.status_code == 201, answer.text
     return answer.json()
+
+
+async def sent(driver: Driver, email: str, template: str) -> list[dict[str, str]]:
+    """What the links say that went to an address with this template."""
+    rows = await driver.rows(
+        "select link_id from link join notice on notice_id = link_id where email = $1 and template = $2 order by link_id",
+        email,
+        template,
+    )
+    return [opening(driver, row["link_id"]) for row in rows]

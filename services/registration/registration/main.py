@@ -12,12 +12,13 @@ from fastapi import APIRouter
 
 from registration import programme, signing, skills, taxonomy_files
 from registration.companies import api
+from registration.people import api as people
 from registration.settings import RegistrationSettings, SigningSettings
 from registration.sign_in import api as sign_in
 from registration.sign_in import handlers as sign_in_handlers
 
 routes = APIRouter()
-for router in (api.routes, sign_in.routes, skills.routes):
+for router in (api.routes, people.routes, sign_in.routes, skills.routes):
     routes.include_router(router)
 
 service = Service(

@@ -61,18 +61,9 @@ class RefreshForm(_Said):
 async def ask_for_links(body: SignInForm, client: Client, tx: Tx) -> LinksAskedFor:
     """Whether anybody has the address is looked up later, by due work: neither answer nor time tells."""
     await limits.spend(tx, Limit("sign-ins of a client", tx.settings.sign_ins_per_client), client)
-    await limit_mails(tx, body.email)
+    await limits.spend_link(tx, body.email)
     tx.schedule(handlers.SEND_LINKS, uuid7(), tx.now, data={"email": body.email})
     return LinksAskedFor()
-
-
-async def limit_mails(tx: Tx, email: str) -> None:
-    """Before a link goes to an address that anybody may have said.
-
-    Raises:
-        Problem: 429, too many have.
-    """
-    await limits.spend(tx, Limit("links to an address", tx.settings.sign_ins_per_address), email)
 
 
 @routes.post("/sessions", status_code=201, dependencies=[NOT_KEPT])

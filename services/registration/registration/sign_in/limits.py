@@ -60,6 +60,15 @@ async def spend(tx: Transaction, limit: Limit, whose: str) -> None:
         )
 
 
+async def spend_link(tx: Transaction, email: str) -> None:
+    """Counts a link to an address that anybody may have said.
+
+    Raises:
+        Problem: 429, there have been too many.
+    """
+    await spend(tx, Limit("links to an address", tx.settings.sign_ins_per_address), email)
+
+
 async def _client(request: Request) -> str:
     """Whoever has one IPv6 address has its network of 64 bits. Behind a proxy, FORWARDED_ALLOW_IPS lets uvicorn believe it."""
     if request.client is None:

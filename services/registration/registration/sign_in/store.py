@@ -44,17 +44,14 @@ async def link_address(tx: Transaction, link_id: UUID) -> str | None:
     )
 
 
-async def awaits(tx: Transaction, person_id: UUID, email: str) -> bool:
-    """Whether a link is on its way with which this becomes the person's address."""
+async def awaited_address(tx: Transaction, person_id: UUID) -> str | None:
+    """The address that becomes the person's with a link that is on its way."""
     return await tx.connection.fetchval(
         """
-        select exists (
-            select from link where person_id = $1 and purpose = 'address' and email = $2
-            and used_at is null and expires_at > clock_timestamp()
-        )
+        select email from link where person_id = $1 and purpose = 'address'
+        and used_at is null and expires_at > clock_timestamp()
         """,
         person_id,
-        email,
     )
 
 

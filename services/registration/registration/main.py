@@ -10,7 +10,7 @@ from chassis.identity import Caller, Role
 from chassis.service import Service
 from fastapi import APIRouter
 
-from registration import programme, signing, skills, taxonomy_files
+from registration import keys, programme, signing, skills, taxonomy_files
 from registration.companies import api
 from registration.people import api as people
 from registration.settings import RegistrationSettings, SigningSettings
@@ -29,6 +29,7 @@ service = Service(
     settings=RegistrationSettings,
 )
 command = service.command()
+command.add_typer(keys.command, name="keys")
 command.add_typer(taxonomy_files.command, name="taxonomy")
 
 

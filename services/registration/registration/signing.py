@@ -9,6 +9,7 @@ The private keys never leave this service, and no token is ever stored.
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -58,7 +59,7 @@ class Keys:
     def __init__(self, path: Path) -> None:
         """Raises: UnusableKey."""
         self._path = path
-        self._held = _read(path)
+        self._held = read(path)
         self._next_read = time.monotonic() + REREAD
 
     @property
@@ -67,7 +68,7 @@ class Keys:
         if time.monotonic() >= self._next_read:
             self._next_read = time.monotonic() + REREAD
             try:
-                self._held = _read(self._path)
+                self._held = read(self._path)
             except UnusableKey as error:
                 logger.warning("signing keys not read again", reason=str(error), known=len(self._held))
         return self._held
@@ -118,10 +119,20 @@ def traveller(traveller_id: UUID) -> Caller:
 
 def key_set(settings: "SigningSettings") -> dict[str, Any]:
     """The public halves as a JWKS document: those that will sign, the one that does, and those that did."""
-    return {"keys": [{**key.jwk.as_dict(private=False), "use": "sig"} for key in keys(settings.signing_key).held]}
+    return document(keys(settings.signing_key).held)
 
 
-def _read(path: Path) -> tuple[Key, ...]:
+def document(held: Sequence[Key]) -> dict[str, Any]:
+    """The public halves of these keys, and nothing else."""
+    return {"keys": [{**key.jwk.as_dict(private=False), "use": "sig"} for key in held]}
+
+
+def read(path: Path) -> tuple[Key, ...]:
+    """The keys in a file or folder, in the order in which they begin to sign.
+
+    Raises:
+        UnusableKey: they cannot be read, or none of them signs yet.
+    """
     try:
         # Kubernetes mounts a secret's files as links into a folder whose name begins with two dots.
         files = sorted(path.glob("[!.]*.json")) if path.is_dir() else [path]
@@ -144,11 +155,11 @@ def read_key(file: Path) -> Key:
     try:
         jwk = json.loads(file.read_text())
         # Only these: what else a key's maker wrote, such as "alg" with EdDSA's former name, may contradict our use of it.
-        read = OKPKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "d", "kid") if name in jwk})
+        imported = OKPKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "d", "kid") if name in jwk})
         signs_from = float(jwk.get("nbf", 0))
     except (JoseError, ValueError, TypeError, AttributeError):
         raise UnusableKey("should be a JWK in a file of its own") from None
-    if read.curve_name != ALGORITHM:
+    if imported.curve_name != ALGORITHM:
         raise UnusableKey(f"should be a private key for {ALGORITHM}")
-    read.ensure_kid()
-    return Key(read, signs_from, file)
+    imported.ensure_kid()
+    return Key(imported, signs_from, file)

@@ -1,11 +1,6 @@
 """Whatever people do to sign in, no line of the log has an address, a name, a secret or a token, however talkative the log is."""
 
-import io
-import logging
-from collections.abc import Iterator
-
 import pytest
-import structlog
 from chassis.log import configure
 from registration.main import service
 
@@ -14,20 +9,10 @@ from tests.registration.forms import person_form
 from tests.registration.signing_in import asked_for, bearer, opened, registered, sent
 
 
-@pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    said = io.StringIO()
-    root = logging.getLogger()
-    before, level = root.handlers, root.level
-    monkeypatch.setattr("sys.stderr", said)
+async def test_no_address_secret_or_token_is_in_any_line(
+    driving: Driving, logging_as_before: None, capsys: pytest.CaptureFixture[str]
+):
     configure("registration", "json", "debug")
-    yield said
-    root.handlers = before
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
-async def test_no_address_secret_or_token_is_in_any_line(driving: Driving, logged: io.StringIO):
     driver = await driving(service, sign_ins_per_address=2)
     made = await registered(driver)
     [said] = await asked_for(driver, "uwe@zahnrad.example")
@@ -49,7 +34,7 @@ async def test_no_address_secret_or_token_is_in_any_line(driving: Driving, logge
     for _ in range(3):
         await driver.http.post("/sign-in", json={"email": "Uwe@zahnrad.example"})
     await driver.run_due()
-    lines = logged.getvalue()
+    lines = capsys.readouterr().err
     assert '"route": "/sessions"' in lines
     tokens = [session, again, mia]
     secrets = [said["secret"], invitation["secret"]]

@@ -16,9 +16,10 @@ from registration.people import api as people
 from registration.settings import RegistrationSettings, SigningSettings
 from registration.sign_in import api as sign_in
 from registration.sign_in import handlers as sign_in_handlers
+from registration.sign_in import oidc_api
 
 routes = APIRouter()
-for router in (api.routes, people.routes, sign_in.routes, skills.routes):
+for router in (api.routes, people.routes, sign_in.routes, oidc_api.routes, skills.routes):
     routes.include_router(router)
 
 service = Service(

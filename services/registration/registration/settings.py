@@ -1,15 +1,18 @@
 """What registration takes from the environment beside what every service does: the key that signs tokens."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from chassis.settings import LogSettings, Settings
-from pydantic import AfterValidator, Field, HttpUrl
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 from sojourn_contracts.taxonomy import InFolder, Taxonomy, starter
 
 from registration import signing
 from registration.skill_search import search_in
+
+_SECURE = re.compile(r"https://[^/\s]|http://(127\.0\.0\.1|localhost|\[::1\])[:/]")
 
 
 def _signs(path: Path) -> Path:
@@ -51,12 +54,41 @@ class RegistrationSettings(Settings, SigningSettings):
     sign_ins_per_client: int = Field(
         default=30, ge=1, le=1_000_000, description="the same for one IPv4 address, or IPv6 network of 64 bits"
     )
-    oidc_session_hours: int = Field(
-        default=12,
-        ge=1,
-        le=720,
-        description="hours after which who signed in by the OpenID provider has to do so again",
-    )
     session_days: int = Field(
         default=30, ge=1, le=365, description="days after which who signed in by a link has to sign in again"
     )
+    oidc_client_id: str | None = Field(default=None, description="what the OpenID provider calls this service")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="what it knows the service by; unset, the service is a public client"
+    )
+    oidc_redirect_url: HttpUrl | None = Field(
+        default=None, description="where the provider sends people back: /sign-in/oidc/callback here, as they see it"
+    )
+    oidc_roles: dict[str, Literal["contact_point", "operator", "analyst"]] = Field(
+        default_factory=dict[str, Literal["contact_point", "operator", "analyst"]],
+        description="the provider's roles or groups to ours, as JSON; who has several gets the first",
+    )
+    oidc_role_claim: str = Field(
+        default="roles", description="the claim of the id token with roles or groups; dots lead into it"
+    )
+    oidc_country_claim: str = Field(default="country", description="the claim with a contact point's country")
+    oidc_scopes: str = Field(default="openid", description="scopes that are asked for, separated by spaces")
+    oidc_session_hours: int = Field(
+        default=12, ge=1, le=720, description="hours after which who signed in by the provider has to do so again"
+    )
+    # After all that it needs.
+    oidc_issuer: str | None = Field(
+        default=None, description="the OpenID provider of operators, analysts and contact points; unset, there is none"
+    )
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _complete(cls, issuer: str | None, info: ValidationInfo) -> str | None:
+        if issuer is None:
+            return None
+        if not _SECURE.match(issuer):
+            raise ValueError("should begin with https://, or http:// on this machine")
+        needed = ("oidc_client_id", "oidc_redirect_url", "oidc_roles")
+        if missing := [name.upper() for name in needed if not info.data.get(name)]:
+            raise ValueError(f"should have with it {', '.join(missing)}")
+        return issuer

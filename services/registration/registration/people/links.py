@@ -32,15 +32,15 @@ def secret(link_id: UUID, settings: "SigningSettings") -> str:
 
 
 def proves(said: str, link_id: UUID, settings: "SigningSettings") -> bool:
-    """Whether this is the link's secret, by any key that is held; how long that takes does not depend on what was said."""
-    return is_derived(said, "link", link_id, settings)
+    """Whether this is the link's secret, by any key that is held."""
+    return deriving(said, "link", link_id, settings) is not None
 
 
-def is_derived(said: str, purpose: str, subject: UUID, settings: "SigningSettings") -> bool:
-    """Whether some key that is held derives this."""
+def deriving(said: str, purpose: str, subject: UUID, settings: "SigningSettings") -> OKPKey | None:
+    """The key, of those held, that derives this; how long that takes does not depend on what was said."""
     private = [key.jwk for key in signing.keys(settings.signing_key).held if key.jwk.is_private]
-    found = [hmac.compare_digest(derived(key, purpose, subject).encode(), said.encode()) for key in private]
-    return any(found)
+    found = [key for key in private if hmac.compare_digest(derived(key, purpose, subject).encode(), said.encode())]
+    return found[0] if found else None
 
 
 def derived(key: OKPKey, purpose: str, subject: UUID | str) -> str:

@@ -1,9 +1,12 @@
 """What a link in an e-mail is good for, and whose session it opens."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
+
+from sojourn_contracts.refusal import NotYours
 
 from registration.people.domain import Addressee, Person
 
@@ -53,6 +56,29 @@ class StaffPart:
     role: str
     country: str | None
     """ISO 3166-1 alpha-2, of a contact point."""
+
+
+CONTACT_POINT = "contact_point"
+
+
+def staff_part(
+    said: Collection[str], country: str | None, roles: Mapping[str, str], countries: Collection[str]
+) -> StaffPart:
+    """What somebody does, by what their provider says of them; of several roles, the first in the order of the settings.
+
+    ``roles``: the provider's name to ours. ``countries``: those of the programme.
+
+    Raises:
+        NotYours: ``no_role``, nothing that was said is a role here; ``no_country``, a contact point without one.
+    """
+    role = next((ours for theirs, ours in roles.items() if theirs in said), None)
+    if role is None:
+        raise NotYours("no_role", "Your organisation's sign-in gives you no role in the programme")
+    if role != CONTACT_POINT:
+        return StaffPart(role, None)
+    if country not in countries:
+        raise NotYours("no_country", "Your organisation's sign-in names no country of the programme for you")
+    return StaffPart(role, country)
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,24 @@ async def revoke_all(tx: Transaction, subject: UUID) -> None:
     )
 
 
+async def add_oidc_sign_in(tx: Transaction, sign_in_id: UUID) -> None:
+    """Somebody was sent to the OpenID provider, and has ten minutes to come back."""
+    await tx.connection.execute(
+        "insert into oidc_sign_in (sign_in_id, expires_at) values ($1, clock_timestamp() + interval '10 minutes')",
+        sign_in_id,
+    )
+
+
+async def taken_oidc_sign_in(tx: Transaction, sign_in_id: UUID) -> bool:
+    """Whether somebody came back in time, and for the first time."""
+    return bool(
+        await tx.connection.fetchval(
+            "delete from oidc_sign_in where sign_in_id = $1 and expires_at > clock_timestamp() returning true",
+            sign_in_id,
+        )
+    )
+
+
 async def forget_ended(tx: Transaction) -> None:
     """Removes, some at a time, what has ended and says nothing any more; what another transaction holds, a later one does."""
     for table, key, ended, kept in (

@@ -35,14 +35,18 @@ class SessionView(BaseModel):
 async def opened(tx: Transaction, person: Person) -> SessionView:
     """A new session of somebody in a company."""
     session = Session(uuid4(), person.person_id)
-    await store.add_session(tx, session, timedelta(days=tx.settings.session_days))
-    return await _tokens(tx, session, person_caller(person, session.session_id))
+    return await _opened(tx, session, timedelta(days=tx.settings.session_days), person)
 
 
 async def opened_for_staff(tx: Transaction, session: Session) -> SessionView:
     """A new session of somebody whom an OpenID provider knows; short, since the provider does not tell when they leave."""
-    await store.add_session(tx, session, timedelta(hours=tx.settings.oidc_session_hours))
-    return await _tokens(tx, session, _caller(session, None))
+    return await _opened(tx, session, timedelta(hours=tx.settings.oidc_session_hours), None)
+
+
+async def _opened(tx: Transaction, session: Session, life: timedelta, person: Person | None) -> SessionView:
+    refresh_token = _new_refresh_token()
+    await store.add_session(tx, session, life, _digest(refresh_token))
+    return _view(tx, _caller(session, person), refresh_token)
 
 
 async def refreshed(tx: Transaction, refresh_token: str) -> SessionView | None:
@@ -59,13 +63,17 @@ async def refreshed(tx: Transaction, refresh_token: str) -> SessionView | None:
     if session is None:
         return None
     person = None if session.staff else (await people.those(tx, [session.subject]))[session.subject]
-    return await _tokens(tx, session, _caller(session, person))
+    following = _new_refresh_token()
+    await store.add_refresh_token(tx, session_id, _digest(following))
+    return _view(tx, _caller(session, person), following)
 
 
-async def _tokens(tx: Transaction, session: Session, caller: Caller) -> SessionView:
-    refresh_token = secrets.token_urlsafe(32)
-    await store.add_refresh_token(tx, session.session_id, _digest(refresh_token))
+def _view(tx: Transaction, caller: Caller, refresh_token: str) -> SessionView:
     return SessionView(access_token=signing.token(caller, tx.settings, ACCESS), refresh_token=refresh_token)
+
+
+def _new_refresh_token() -> str:
+    return secrets.token_urlsafe(32)
 
 
 def _digest(refresh_token: str) -> bytes:

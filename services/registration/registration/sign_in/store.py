@@ -60,13 +60,17 @@ async def drop_address_links(tx: Transaction, person_id: UUID) -> None:
     await tx.connection.execute("delete from link where person_id = $1 and purpose = 'address'", person_id)
 
 
-async def add_session(tx: Transaction, session: Session, life: timedelta) -> None:
-    """A session from now on."""
+async def add_session(tx: Transaction, session: Session, life: timedelta, digest: bytes) -> None:
+    """A session from now on, with its first refresh token."""
     staff = session.staff
     await tx.connection.execute(
         """
-        insert into session (session_id, subject, person_id, role, country, expires_at)
-        values ($1, $2, $3, $4, $5, clock_timestamp() + $6::interval)
+        with opened as (
+            insert into session (session_id, subject, person_id, role, country, expires_at)
+            values ($1, $2, $3, $4, $5, clock_timestamp() + $6::interval)
+            returning session_id
+        )
+        insert into refresh_token (digest, session_id) select $7, session_id from opened
         """,
         session.session_id,
         session.subject,
@@ -74,6 +78,7 @@ async def add_session(tx: Transaction, session: Session, life: timedelta) -> Non
         staff and staff.role,
         staff and staff.country,
         life,
+        digest,
     )
 
 

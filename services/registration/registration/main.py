@@ -10,28 +10,41 @@ from chassis.identity import Caller, Role
 from chassis.service import Service
 from fastapi import APIRouter
 
-from registration import programme, signing, skills, taxonomy_files
+from registration import keys, programme, signing, skills, taxonomy_files
 from registration.companies import api
 from registration.erasure import api as erasures
 from registration.erasure import command as erasure_command
 from registration.erasure import forgetting, metrics
 from registration.erasure.holdings import HELD
+from registration.people import api as people
 from registration.settings import RegistrationSettings, SigningSettings
+from registration.sign_in import api as sign_in
+from registration.sign_in import handlers as sign_in_handlers
+from registration.sign_in import oidc_api
 
 routes = APIRouter()
-for router in (api.routes, skills.routes, erasures.routes, HELD.routes()):
+for router in (
+    api.routes,
+    people.routes,
+    sign_in.routes,
+    oidc_api.routes,
+    skills.routes,
+    erasures.routes,
+    HELD.routes(),
+):
     routes.include_router(router)
 
 service = Service(
     name="registration",
     routes=routes,
-    doors=forgetting.DOORS,
+    doors=(*sign_in_handlers.doors, *forgetting.DOORS),
     observed=metrics.observed,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,
 )
 command = service.command()
 erasure_command.add_to(command, service)
+command.add_typer(keys.command, name="keys")
 command.add_typer(taxonomy_files.command, name="taxonomy")
 
 

@@ -38,12 +38,12 @@ async def erase_person(tx: Transaction, person_id: UUID, *, admins_count: bool) 
         raise Unknown("unknown_person", "There is nobody under this id")
     company = await company_store.locked(tx, person.company_id)
     if admins_count and person.part is Part.ADMIN:
-        others = await people.admins_besides(tx, person)
+        others = await store.admins_besides(tx, person)
         domain.require_another_admin(others, company.withdrawn is None)
     left, events = companies.without_traveller(company, person_id)
     await company_store.save(tx, left)
     tx.emit(*events)
-    await people.forget(tx, [person_id])
+    await store.forget_people(tx, [person_id])
     return await _ask(tx, Kind.PERSON, person_id)
 
 
@@ -57,8 +57,8 @@ async def erase_company(tx: Transaction, company_id: UUID) -> Erasure:
     if before := await store.of(tx, company_id):
         return before
     await company_store.locked(tx, company_id)
-    person_ids = await people.ids_of(tx, company_id)
-    await people.forget(tx, person_ids)
+    person_ids = await store.people_of(tx, company_id)
+    await store.forget_people(tx, person_ids)
     await company_store.forget(tx, company_id)
     for told in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn):
         tx.erase(told, company_id)

@@ -10,6 +10,7 @@ from chassis.transaction import Transaction
 from sojourn_contracts.refusal import Unknown
 
 from registration.erasure.domain import SERVICES, Erasure, Kind
+from registration.people.domain import Person
 
 _ERASURES = """
     select erasure_id, kind, erased_id, requested_at,
@@ -62,6 +63,28 @@ async def how_late(connection: Connection, now: datetime, patience: timedelta) -
     """How many are open, how many of them for longer than ``patience``, and the age of the oldest in seconds."""
     ages = [erasure.age(now) for erasure in await open_ones(connection)]
     return len(ages), sum(age > patience for age in ages), max(ages, default=timedelta()).total_seconds()
+
+
+async def people_of(tx: Transaction, company_id: UUID) -> list[UUID]:
+    """All who ever spoke or travelled for a company, in the order of their ids."""
+    rows = await tx.connection.fetch(
+        "select person_id from person where company_id = $1 order by person_id", company_id
+    )
+    return [row["person_id"] for row in rows]
+
+
+async def admins_besides(tx: Transaction, person: Person) -> int:
+    """How many others can say who speaks for their company."""
+    return await tx.connection.fetchval(
+        "select count(*) from person where company_id = $1 and part = 'admin' and person_id <> $2",
+        person.company_id,
+        person.person_id,
+    )
+
+
+async def forget_people(tx: Transaction, person_ids: Sequence[UUID]) -> None:
+    """Deletes all that is held of these people; how they sign in goes with them."""
+    await tx.connection.execute("delete from person where person_id = any ($1)", person_ids)
 
 
 def _erasure(row: Any) -> Erasure:

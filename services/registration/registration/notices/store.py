@@ -1,0 +1,115 @@
+"""All the SQL about notices and their mails. No address, name or text is kept here: they are looked up for each attempt."""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from chassis.transaction import Transaction
+from sojourn_contracts.refusal import Unknown
+
+from registration.notices.domain import Mail, Notice, Reason, State
+
+_NOTICE = "notice_id, asked_by, recipient_id, template, parameters, asked_at, revision"
+
+
+async def add(tx: Transaction, notices: Sequence[Notice]) -> set[UUID]:
+    """Those that are there already stay as they are; the ids of the new ones are returned."""
+    rows = await tx.connection.fetch(
+        f"""
+        insert into notice ({_NOTICE})
+        select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[]::jsonb[], $6::timestamptz[], $7::int[])
+        on conflict do nothing
+        returning notice_id
+        """,  # noqa: S608
+        *zip(
+            *(
+                (
+                    notice.notice_id,
+                    notice.asked_by,
+                    notice.recipient_id,
+                    notice.template,
+                    json.dumps(dict(notice.parameters)),
+                    notice.asked_at,
+                    notice.revision,
+                )
+                for notice in sorted(notices, key=lambda notice: notice.notice_id)
+            ),
+            strict=True,
+        ),
+    )
+    return {row["notice_id"] for row in rows}
+
+
+async def save(tx: Transaction, notices: Iterable[Notice]) -> None:
+    """Of notices that are there: what became of their mails, and of the whole."""
+    noted = list(notices)
+    await tx.connection.executemany(
+        "update notice set revision = $2, outcome = $3, reason = $4, answered_at = $5 where notice_id = $1",
+        [
+            (
+                each.notice_id,
+                each.revision,
+                *((None, None, None) if each.waiting else (each.state, each.reason, tx.now)),
+            )
+            for each in noted
+        ],
+    )
+    await tx.connection.executemany(
+        """
+        insert into mail (notice_id, person_id, state, reason, answered_at) values ($1, $2, $3, $4, $5)
+        on conflict (notice_id, person_id) do update
+        set state = excluded.state, reason = excluded.reason, answered_at = excluded.answered_at,
+            tried_since = case when excluded.state = 'waiting' then excluded.tried_since else mail.tried_since end
+        where mail.state <> excluded.state
+        """,
+        [
+            (each.notice_id, person, mail.state, mail.reason, None if mail.state is State.WAITING else tx.now)
+            for each in noted
+            for person, mail in each.mails.items()
+        ],
+    )
+
+
+async def recipients(tx: Transaction, recipient_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    """Who is to be told: the person of this id, or all who speak for the company of this id; nobody for an unknown one."""
+    rows = await tx.connection.fetch(
+        """
+        select person_id as recipient_id, person_id from person where person_id = any ($1)
+        union all
+        select company_id, person_id from person where company_id = any ($1) and part in ('admin', 'member')
+        order by recipient_id, person_id
+        """,
+        list(recipient_ids),
+    )
+    told: dict[UUID, list[UUID]] = {recipient_id: [] for recipient_id in recipient_ids}
+    for row in rows:
+        told[row["recipient_id"]].append(row["person_id"])
+    return told
+
+
+async def locked(tx: Transaction, notice_id: UUID) -> Notice:
+    """Raises: Unknown."""
+    row = await tx.connection.fetchrow(f"select {_NOTICE} from notice where notice_id = $1 for update", notice_id)  # noqa: S608
+    if row is None:
+        raise Unknown("unknown_notice", "There is no notice under this id")
+    mails = await tx.connection.fetch(
+        "select person_id, state, reason from mail where notice_id = $1 order by person_id", notice_id
+    )
+    return _notice(row, mails)
+
+
+def _notice(row: asyncpg.Record, mails: Iterable[Any]) -> Notice:
+    return Notice(
+        notice_id=row["notice_id"],
+        asked_by=row["asked_by"],
+        recipient_id=row["recipient_id"],
+        template=row["template"],
+        parameters=json.loads(row["parameters"]),
+        asked_at=row["asked_at"],
+        revision=row["revision"],
+        mails={
+            mail["person_id"]: Mail(State(mail["state"]), mail["reason"] and Reason(mail["reason"])) for mail in mails
+        },
+    )

@@ -17,6 +17,9 @@ from registration.erasure import command as erasure_command
 from registration.erasure import forgetting, metrics
 from registration.erasure.holdings import HELD
 from registration.people import api as people
+from registration.notices import api as notices
+from registration.notices import commands as notice_commands
+from registration.notices import handlers as notice_handlers
 from registration.settings import RegistrationSettings, SigningSettings
 from registration.sign_in import api as sign_in
 from registration.sign_in import handlers as sign_in_handlers
@@ -30,6 +33,7 @@ for router in (
     oidc_api.routes,
     skills.routes,
     erasures.routes,
+    notices.routes,
     HELD.routes(),
 ):
     routes.include_router(router)
@@ -37,14 +41,17 @@ for router in (
 service = Service(
     name="registration",
     routes=routes,
-    doors=(*sign_in_handlers.doors, *forgetting.DOORS),
+    doors=(*sign_in_handlers.doors, *notice_handlers.DOORS, *forgetting.DOORS),
     observed=metrics.observed,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,
+    counters=notice_handlers.COUNTERS,
+    prepare=notice_handlers.posting,
 )
 command = service.command()
 erasure_command.add_to(command, service)
 command.add_typer(keys.command, name="keys")
+command.add_typer(notice_commands.command_line(service), name="notices")
 command.add_typer(taxonomy_files.command, name="taxonomy")
 
 

@@ -14,6 +14,7 @@ from chassis.transaction import Transaction
 
 from chassis import erasure
 from survey import store
+from survey.expected import expect_nothing
 
 _PARTIES = "array[payload->>'sender_id', payload->>'host_id', payload->>'traveller_id'] && array[{id}::text]"
 _AT_IT = f"select exchange_id from exchange where {_PARTIES}"
@@ -30,7 +31,7 @@ HELD = Holdings(
         about(
             "invitation",
             "invitation_id, exchange_id, party, wave, questionnaire, company_id, respondent_id, days, training_direction,"
-            " invited_at, closes_at, state",
+            " invited_at, closes_at, state, notice_id, sent_at, sent_revision",
             _ASKED,
         ),
         about(
@@ -71,7 +72,7 @@ async def forget_exchange(exchange_id: UUID, tx: Transaction) -> None:
 
 def _take_back(tx: Transaction, invitation_ids: list[UUID]) -> None:
     for invitation_id in invitation_ids:
-        tx.unschedule("close", invitation_id)
+        expect_nothing(tx, invitation_id)
 
 
 async def unlink_closed(tx: Transaction, age: timedelta, limit: int) -> int:

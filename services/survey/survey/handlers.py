@@ -8,6 +8,7 @@ from chassis.transaction import UNLINKED, Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
 from sojourn_contracts.match import MatchDeclined, MatchProposed
+from sojourn_contracts.notice import NoticeSent
 
 from survey import domain, erasure, questionnaire, release, store
 from survey.settings import SurveySettings
@@ -36,6 +37,15 @@ async def invite(event: ExchangeCompleted, tx: Transaction) -> None:
     for invitation in invitations:
         if invitation.invitation_id in new:
             tx.schedule("close", invitation.invitation_id, invitation.closes_at)
+            tx.schedule("remind", invitation.invitation_id, invitation.reminds_at)
+            tx.emit(invitation.notice(domain.OPEN))
+
+
+async def note_sending(event: NoticeSent, tx: Transaction) -> None:
+    """Keeps when an invitation was sent, by the latest answer of the mail server; that of other notices is none of ours."""
+    if event.template == domain.OPEN:
+        sent_at = event.answered_at if event.outcome == "accepted" else None
+        await store.note_sending(tx, event.notice_id, event.revision, sent_at)
 
 
 @on_due("close")
@@ -43,6 +53,13 @@ async def close(work: Work, tx: Transaction) -> None:
     invitation = await store.locked_or_none(tx, UUID(work.subject))
     if invitation is not None:
         await store.save_state(tx, domain.close(invitation))
+
+
+@on_due("remind")
+async def remind(work: Work, tx: Transaction) -> None:
+    invitation = await store.locked_or_none(tx, UUID(work.subject))
+    if invitation is not None:
+        tx.emit(*domain.remind(invitation, tx.now))
 
 
 @on_due("release")
@@ -88,6 +105,7 @@ DOORS = (
     erases(CompanyRegistered)(erasure.forget_company),
     erases(CompanyUpdated)(erasure.forget_company),
     erases(CompanyWithdrawn)(erasure.forget_company),
+    consumes(NoticeSent)(note_sending),
     *(
         erases(event)(erasure.forget_exchange)
         for event in (
@@ -100,6 +118,7 @@ DOORS = (
         )
     ),
     close,
+    remind,
     release_submissions,
     *erasure.DOORS,
 )

@@ -103,12 +103,13 @@ async def _unlink(tx: Transaction, which: str, by: UUID | datetime, limit: int |
     invitation_ids = [row["invitation_id"] for row in rows]
     await tx.connection.execute(
         """
-        insert into unlinked (party, wave, invited, submitted, never_released)
-        select party, wave, count(*), count(*) filter (where state = 'submitted'), count(waiting.invitation_id)
+        insert into unlinked (party, wave, invited, sent, submitted, never_released)
+        select party, wave, count(*), count(sent_at), count(*) filter (where state = 'submitted'), count(waiting.invitation_id)
         from invitation left join waiting using (invitation_id)
         where invitation_id = any($1::uuid[]) group by party, wave order by party, wave
         on conflict (party, wave) do update
-        set invited = unlinked.invited + excluded.invited, submitted = unlinked.submitted + excluded.submitted,
+        set invited = unlinked.invited + excluded.invited, sent = unlinked.sent + excluded.sent,
+            submitted = unlinked.submitted + excluded.submitted,
             never_released = unlinked.never_released + excluded.never_released
         """,
         invitation_ids,
@@ -147,12 +148,12 @@ async def add_invitations(tx: Transaction, invitations: Sequence[Invitation]) ->
     """Those that are there already stay as they are; the ids of the new ones are returned."""
     rows = await tx.connection.fetch(
         f"""
-        insert into invitation ({_INVITATION})
-        select {_INVITATION} from jsonb_populate_recordset(null::invitation, $1)
+        insert into invitation ({_INVITATION}, notice_id)
+        select {_INVITATION}, notice_id from jsonb_populate_recordset(null::invitation, $1)
         on conflict do nothing
         returning invitation_id
         """,  # noqa: S608
-        json.dumps([vars(invitation) for invitation in invitations], default=str),
+        json.dumps([vars(each) | {"notice_id": each.notice_id} for each in invitations], default=str),
     )
     return {row["invitation_id"] for row in rows}
 
@@ -253,20 +254,31 @@ async def answer_counts(tx: Transaction, wave: int) -> dict[str, dict[str, int]]
     return counts
 
 
-async def responses(tx: Transaction) -> list[tuple[Party, int, int, int]]:
-    """Party, wave, invited, submitted; those whose invitations are erased are counted."""
+async def note_sending(tx: Transaction, notice_id: UUID, revision: int, sent_at: datetime | None) -> None:
+    """What the mail server last said to an invitation; of one that is gone, nothing is kept."""
+    await tx.connection.execute(
+        "update invitation set sent_at = $3, sent_revision = $2 where notice_id = $1 and sent_revision < $2",
+        notice_id,
+        revision,
+        sent_at,
+    )
+
+
+async def responses(tx: Transaction) -> list[tuple[Party, int, int, int, int]]:
+    """Party, wave, invited, sent, submitted; those whose invitations are erased are counted."""
     rows = await tx.connection.fetch(
         """
-        select party, wave, sum(invited)::bigint as invited, sum(submitted)::bigint as submitted
+        select party, wave, sum(invited)::bigint as invited, sum(sent)::bigint as sent, sum(submitted)::bigint as submitted
         from (
-            select party, wave, 1 as invited, (state = 'submitted')::int as submitted from invitation
+            select party, wave, 1 as invited, (sent_at is not null)::int as sent, (state = 'submitted')::int as submitted
+            from invitation
             union all
-            select party, wave, invited, submitted from unlinked
+            select party, wave, invited, sent, submitted from unlinked
         ) as asked
         group by party, wave order by wave, party
         """
     )
-    return [(Party(row["party"]), row["wave"], row["invited"], row["submitted"]) for row in rows]
+    return [(Party(row["party"]), row["wave"], row["invited"], row["sent"], row["submitted"]) for row in rows]
 
 
 async def companies_registered_and_left(tx: Transaction) -> tuple[int, int]:

@@ -1,5 +1,5 @@
 -- How many were asked and answered whose invitations are erased: numbers that lead back to nobody
--- depends: 0001-survey
+-- depends: 0002-sent
 
 -- migrate: apply
 
@@ -7,6 +7,7 @@ create table unlinked (
     party text not null,
     wave int not null,
     invited int not null,
+    sent int not null,
     submitted int not null,
     never_released int not null,
     primary key (party, wave)

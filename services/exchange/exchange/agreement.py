@@ -18,7 +18,7 @@ from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.refusal import Refused
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS, Country, Party, Side, Training, TrainingDirection
 
-from exchange.allowances import allowance_cents
+from exchange.allowances import Rates
 
 MIN_PART_DAYS = 7
 """Of a stay that is split: Erasmus for Young Entrepreneurs asks for a week at least."""
@@ -95,6 +95,11 @@ class Terms:
     def days(self) -> int:
         """Calendar days of all parts."""
         return sum(part.days for part in self.parts)
+
+    @property
+    def each_day(self) -> tuple[date, ...]:
+        """The days of all parts."""
+        return tuple(part.first_day + timedelta(days=ahead) for part in self.parts for ahead in range(part.days))
 
     @property
     def directions(self) -> tuple[TrainingDirection, ...]:
@@ -215,6 +220,7 @@ class Rules:
     """What an agreement is held to besides its match: from the programme's settings, and the taxonomy in force."""
 
     skills: Container[str]
+    rates: Rates
     validating: Container[Country] = ()
     """Countries whose contact points validate the exchanges that they have a company in."""
 
@@ -225,7 +231,7 @@ def draft(match: MatchProposed, version: int, terms: Terms, rules: Rules, by: Si
         exchange_id=match.match_id,
         version=version,
         terms=terms,
-        allowance_cents=allowance_cents(match.host_country, terms.days),
+        allowance_cents=rules.rates.allowance_cents(match.host_country, terms.each_day),
         drafted_by=by,
         drafted_at=now,
         validated_by=tuple(one for one in (match.sender_country, match.host_country) if one in rules.validating),

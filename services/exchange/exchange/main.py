@@ -3,15 +3,25 @@
 from pathlib import Path
 
 from chassis.service import Service
+from fastapi import APIRouter
 
 from exchange import api, handlers
+from exchange.checklist import api as checklist
+from exchange.checklist import handlers as reminders
+from exchange.payments import api as payments
+from exchange.payments.command import commands
 from exchange.settings import ExchangeSettings
+
+routes = APIRouter()
+for router in (api.routes, checklist.routes, payments.routes):
+    routes.include_router(router)
 
 service = Service(
     name="exchange",
-    routes=api.routes,
-    doors=handlers.DOORS,
+    routes=routes,
+    doors=(*handlers.DOORS, *reminders.DOORS),
     migrations=Path(__file__).parent / "migrations",
     settings=ExchangeSettings,
 )
 command = service.command()
+command.add_typer(commands(service), name="payments")

@@ -20,9 +20,11 @@ from sojourn_contracts.vocabulary import Country, Side
 
 from exchange import domain, during
 from exchange.agreement import Agreement, Part
+from exchange.checklist import store as checklists
 from exchange.companies import Company
 from exchange.during import Alert
 from exchange.limits import Held
+from exchange.payments import store as payments
 from exchange.state import Ending, Exchange
 from exchange.stay import DAY, Stay
 
@@ -127,6 +129,23 @@ async def versions(tx: Transaction, exchange: Exchange) -> list[Agreement]:
     return sorted((*found, *_present(exchange)), key=lambda version: version.version)
 
 
+async def version(tx: Transaction, exchange: Exchange, number: int) -> Agreement:
+    """One version of its agreement, in force or not.
+
+    Raises:
+        Unknown: there is no such version.
+    """
+    for present in _present(exchange):
+        if present.version == number:
+            return present
+    former = await tx.connection.fetchval(
+        "select agreement from former_version where exchange_id = $1 and version = $2", exchange.id, number
+    )
+    if former is None:
+        raise Unknown("unknown_version", "the agreement has no such version")
+    return _AGREEMENT.validate_json(former)
+
+
 async def held_beside(tx: Transaction, exchange: Exchange) -> list[Held]:
     """The days of all other agreed exchanges of its sender or its offer; its companies are to be locked."""
     rows = await tx.connection.fetch(
@@ -225,6 +244,8 @@ async def save_all(changes: Sequence[Change]) -> None:
         await _keep_former(tx, before, after)
         await _hold_days(tx, before, after)
         await _raise_alerts(tx, before, after)
+        await payments.follow(tx, before, after)
+        await checklists.follow(tx, before, after)
         _set_due(tx, before, after)
         tx.emit(*events)
 
@@ -322,8 +343,8 @@ def _set_due(tx: Transaction, before: Exchange | None, after: Exchange) -> None:
 async def forget(tx: Transaction, exchange: Exchange) -> None:
     """Deletes all that is held of an exchange."""
     await tx.connection.execute("delete from exchange where exchange_id = $1", exchange.id)
-    for due in domain.due(exchange):
-        tx.unschedule(due.kind, exchange.id)
+    for kind in (*(due.kind for due in domain.due(exchange)), checklists.REMIND):
+        tx.unschedule(kind, exchange.id)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from fastapi import APIRouter
 from exchange import api, handlers
 from exchange.checklist import api as checklist
 from exchange.checklist import handlers as reminders
+from exchange.documents import api as documents
 from exchange.payments import api as payments
 from exchange.payments.command import commands
 from exchange.settings import ExchangeSettings
 
 routes = APIRouter()
-for router in (api.routes, checklist.routes, payments.routes):
+for router in (api.routes, checklist.routes, payments.routes, documents.routes):
     routes.include_router(router)
 
 service = Service(

@@ -22,6 +22,7 @@ from exchange import domain, during
 from exchange.agreement import Agreement, Part
 from exchange.checklist import store as checklists
 from exchange.companies import Company
+from exchange.documents import store as certificates
 from exchange.during import Alert
 from exchange.limits import Held
 from exchange.payments import store as payments
@@ -246,6 +247,7 @@ async def save_all(changes: Sequence[Change]) -> None:
         await _raise_alerts(tx, before, after)
         await payments.follow(tx, before, after)
         await checklists.follow(tx, before, after)
+        await certificates.follow(tx, after)
         _set_due(tx, before, after)
         tx.emit(*events)
 

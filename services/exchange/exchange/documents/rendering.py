@@ -17,7 +17,7 @@ import typst
 
 _TEMPLATE = str(Path(__file__).with_name("document.typ"))
 _AT_ONCE = ThreadPoolExecutor(max_workers=2, thread_name_prefix="pdf")
-"""Setting a document takes some hundredths of a second of one core; those that come together wait for each other."""
+"""Setting a document takes about a tenth of a second of one core; those that come together wait for each other."""
 
 
 @dataclass(frozen=True)

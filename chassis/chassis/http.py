@@ -48,6 +48,14 @@ Name the caller before it in an endpoint: dependencies run in order, and a reque
 """
 
 
+def _opening(request: Request) -> Callable[[], AbstractAsyncContextManager[Transaction]]:
+    return lambda: request.app.state.open_transaction(request.state.cause)
+
+
+OpenTx = Annotated[Callable[[], AbstractAsyncContextManager[Transaction]], Depends(_opening)]
+"""Opens the request's transaction for a block, ``async with open_tx() as tx``: where something slow comes before or after it."""
+
+
 def application(
     service: str,
     routers: tuple[APIRouter, ...],

@@ -60,14 +60,16 @@ def answer(
     detail: str,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    members: Mapping[str, int | str] | None = None,
 ) -> JSONResponse:
-    """The response for a problem."""
+    """The response for a problem; ``members`` are the RFC's extension members."""
     body: dict[str, Any] = {
         "type": f"urn:sojourn:problem:{rule}",
         "title": rule.replace("_", " ").capitalize(),
         "status": status,
         "detail": detail,
         "rule": rule,
+        **(members or {}),
     }
     if errors:
         body["errors"] = [error.model_dump(exclude_none=True) for error in errors[:MAX_ERRORS]]
@@ -101,7 +103,7 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     if isinstance(refused, Invalid):
         return _fields([FieldError(refused.path, refused.detail)], refused.rule)
     status = 403 if isinstance(refused, NotYours) else 404 if isinstance(refused, Unknown) else 409
-    return answer(status, refused.rule, refused.detail)
+    return answer(status, refused.rule, refused.detail, members=refused.members)
 
 
 async def _problem(_: Request, error: Exception) -> JSONResponse:

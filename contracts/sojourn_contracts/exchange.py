@@ -8,7 +8,19 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from sojourn_contracts.event import Event
-from sojourn_contracts.vocabulary import Country, Days, Party, Revision, Sector, Side, Training
+from sojourn_contracts.vocabulary import (
+    Country,
+    Days,
+    Part,
+    Party,
+    Revision,
+    Sector,
+    Side,
+    Skill,
+    Training,
+    TrainingDirection,
+    Window,
+)
 
 
 class Stage(StrEnum):
@@ -17,8 +29,12 @@ class Stage(StrEnum):
     PROPOSED = "proposed"
     ACCEPTED = "accepted"
     DRAFTED = "drafted"
+    IN_VALIDATION = "in_validation"
+    """Signed by all; contact points have not approved it yet. Only where the programme asks for it."""
     AGREED = "agreed"
     ONGOING = "ongoing"
+    INTERRUPTED = "interrupted"
+    """The days do not count until the stay is resumed."""
     COMPLETED = "completed"
     DECLINED = "declined"
     EXPIRED = "expired"
@@ -35,8 +51,24 @@ class Stage(StrEnum):
         """Nothing follows."""
         return self.rank == Stage.COMPLETED.rank
 
+    @property
+    def detour(self) -> bool:
+        """An exchange can be completed without it."""
+        return self in (Stage.IN_VALIDATION, Stage.INTERRUPTED)
+
+
+class TrainingItem(Part):
+    """One training of an agreement."""
+
+    learner: TrainingDirection
+    skills: tuple[Skill, ...]
+    hours: Annotated[int, Field(ge=1)]
+    given_by: str
+    """Known codes: ``host``, ``traveller``, ``outside``."""
+
 
 class _Exchange(Event):
+    minor: ClassVar[int] = 1
     key: ClassVar[str] = "exchange_id"
     parties: ClassVar[tuple[str, ...]] = ("sender_id", "host_id", "traveller_id")
 
@@ -54,12 +86,19 @@ class _Exchange(Event):
     sender_sector: Sector
     host_sector: Sector
     training: Training
+    """What most hours go to, where both learn."""
     accepted_by: tuple[Side, ...]
     agreement_version: Annotated[int, Field(ge=0)]
     """0 until an agreement is drafted."""
     signed_by: tuple[Party, ...]
     """Who signed the version in force."""
     changed_at: AwareDatetime
+    parts: tuple[Window, ...] | None = None
+    """Of the stay, in their order, as the version in force has them; there is one unless the stay is split."""
+    training_items: tuple[TrainingItem, ...] | None = None
+    """All of the training in the version in force; ``training`` has their skills, and the direction of most hours."""
+    interrupted_days: Annotated[int, Field(ge=0)] | None = None
+    """Days of the parts that do not count, as far as they are over; from the first day on."""
 
 
 class _Dated(_Exchange):
@@ -80,7 +119,10 @@ class ExchangeUpdated(_Exchange):
 
 
 class ExchangeAgreed(_Dated):
-    """Traveller, sender and host have signed the same version of the agreement."""
+    """Traveller, sender and host have signed the same version, and contact points approved it where that is asked for.
+
+    Said again, at whatever stage, when a later version follows the one in force: an extension, above all.
+    """
 
 
 class ExchangeCancelled(_Dated):
@@ -90,10 +132,11 @@ class ExchangeCancelled(_Dated):
     """None when a company left the programme."""
     cancelled_at_stage: Stage
     reason: str
-    """Known codes: ``illness``, ``dates``, ``business``, ``company_gone``, ``other``."""
+    """Known codes: ``illness``, ``dates``, ``business``, ``company_gone``, ``other``, ``too_short`` (ended before
+    14 days counted), ``unconfirmed`` (nobody confirmed that it took place)."""
 
 
 class ExchangeCompleted(_Dated):
-    """An exchange took place, with its training."""
+    """An exchange took place, with its training; last day and days are the actual ones."""
 
     training_hours: Annotated[int, Field(ge=1)]

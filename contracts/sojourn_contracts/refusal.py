@@ -1,5 +1,7 @@
 """How a domain says no: the name of a rule is part of the contract, it reaches clients in problem details."""
 
+from collections.abc import Mapping
+
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error of the program
     """A rule of the domain does not allow this; nothing was changed.
@@ -7,10 +9,12 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer, not an error o
     Over HTTP it is 409 with the rule's name; behind an event it is a dead letter with the rule as its cause.
     """
 
-    def __init__(self, rule: str, detail: str) -> None:
+    def __init__(self, rule: str, detail: str, members: Mapping[str, int | str] | None = None) -> None:
+        """``members``: what a program needs to go on; they stand beside the rule in the problem details."""
         super().__init__(f"{rule}: {detail}")
         self.rule = rule
         self.detail = detail
+        self.members = members or {}
 
 
 class NotYours(Refused):

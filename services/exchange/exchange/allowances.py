@@ -1,32 +1,55 @@
-"""What a stay is supported with: a monthly rate by host country, paid by the day.
+"""What a stay is supported with: a monthly rate by host country, paid by the day. Pure, as the domain is.
 
-The rates are a starter table in six steps, within the EUR 530 to 1,100 a month that MobiliseSME 2 granted by host
-country; a programme that pays sets its own.
+The rules, which the table's source leaves open:
+
+- A day is worth a thirtieth of the monthly rate that is valid on it, in every month, so that equal stays are worth the same
+  all year. A stay over the first day of new rates is paid by the old ones until then.
+- First and last day are paid, interruptions are not.
+- Amounts are whole EUR cents, reckoned exactly in thirtieths of a cent and rounded once, half a cent upwards.
 """
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
 
 from sojourn_contracts.vocabulary import Country
 
-_COUNTRIES_BY_MONTHLY_EUR = {
-    1_100: "CH DK LI NO",
-    1_000: "FI GB IE IS SE",
-    900: "AT BE DE FR IT LU NL",
-    800: "CY ES GR PT",
-    700: "EE HR HU MT SI TR",
-    600: "BG CZ LT LV PL RO SK",
-}
-
-MONTHLY_EUR: dict[Country, int] = {
-    country: rate for rate, countries in _COUNTRIES_BY_MONTHLY_EUR.items() for country in countries.split()
-}
-
-LOWEST_MONTHLY_EUR = 530
-"""For a host country that the table does not have."""
-
 DAYS_IN_A_MONTH = 30
-"""Whatever the calendar says, so that equal stays are worth the same all year."""
 
 
-def allowance_cents(host_country: Country, days: int) -> int:
-    """EUR cents for the whole stay: days times a thirtieth of the monthly rate, rounded once, half a cent upwards."""
-    monthly_cents = MONTHLY_EUR.get(host_country, LOWEST_MONTHLY_EUR) * 100
-    return (2 * monthly_cents * days + DAYS_IN_A_MONTH) // (2 * DAYS_IN_A_MONTH)
+@dataclass(frozen=True)
+class Period:
+    """The monthly rates, in EUR cents, from a day on until the next period begins."""
+
+    valid_from: date
+    monthly_cents: Mapping[Country, int]
+    elsewhere_cents: int
+    """For a host country that the table does not name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """A version of the table of rates."""
+
+    version: str
+    source: str
+    """Where the figures come from."""
+    periods: tuple[Period, ...]
+    """At least one, by their first days; the first one holds for the days before it too."""
+
+    def monthly_cents(self, host_country: Country, day: date) -> int:
+        """The rate that is valid on this day."""
+        valid = self.periods[0]
+        for period in self.periods[1:]:
+            if period.valid_from <= day:
+                valid = period
+        return valid.monthly_cents.get(host_country, valid.elsewhere_cents)
+
+    def allowance_cents(self, host_country: Country, days: Iterable[date]) -> int:
+        """EUR cents for these days, in all."""
+        return rounded(sum(self.monthly_cents(host_country, day) for day in days), DAYS_IN_A_MONTH)
+
+
+def rounded(dividend: int, divisor: int) -> int:
+    """The quotient of two numbers that are not negative, half upwards, without a detour over inexact numbers."""
+    return (2 * dividend + divisor) // (2 * divisor)

@@ -1,8 +1,8 @@
 """What exchange holds on people and companies, and how it forgets them.
 
-An exchange is about three: with one of them it goes as a whole, also while it lives, here and on every topic that it was told on.
-What was granted for a stay is kept, since public money has to be accounted for, under the exchange's bare id and without
-anybody's.
+An exchange is about three: with one of them it goes as a whole, here and on every topic that it was told on. One that lives is
+called off first, so that payments come out right. Those are kept, since public money has to be accounted for: under the
+exchange's bare id, and of a payee who is erased without the id.
 """
 
 from datetime import timedelta
@@ -15,17 +15,38 @@ from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, Exchan
 from sojourn_contracts.match import MatchDeclined
 
 from chassis import erasure
-from exchange import companies, store
+from exchange import companies, domain, store
+from exchange.payments import store as payments
 from exchange.state import Exchange
 
 _AT_IT = "(sender_id = {id} or host_id = {id} or traveller_id = {id})"
+_EXCHANGES = f"select exchange_id from exchange where {_AT_IT}"  # noqa: S608
+_OF_EXCHANGES = f"exchange_id in ({_EXCHANGES})"
 HELD = Holdings(
     (
         about(
             "exchange",
-            "exchange_id, revision, stage, sender_id, host_id, traveller_id, proposal, accepted_by, agreement,"
-            " training_hours, ending, changed_at",
+            "exchange_id, revision, stage, sender_id, host_id, traveller_id, proposal, accepted_by, agreement, amendment,"
+            " stay, sender_country, host_country, ending, changed_at",
             _AT_IT,
+        ),
+        about("former_version", "exchange_id, version, agreement", _OF_EXCHANGES),
+        about("held_days", "exchange_id, traveller_id, sender_id, offer_id, days", _OF_EXCHANGES),
+        about(
+            "alert",
+            "alert_id, exchange_id, raised_by, raised_at, sender_country, host_country, acknowledged_by",
+            _OF_EXCHANGES,
+        ),
+        about(
+            "checklist_item",
+            "exchange_id, item, deadline, sender_country, host_country, done_by, done_at, reminded_on, over",
+            _OF_EXCHANGES,
+        ),
+        about("certificate", "exchange_id, code", _OF_EXCHANGES),
+        about(
+            "payment",
+            "payment_id, exchange_id, payee_id, kind, amount_cents, due_day",
+            f"payee_id = {{id}} or {_OF_EXCHANGES}",
         ),
         Holding(
             "company",
@@ -34,15 +55,16 @@ HELD = Holdings(
             company="company_id = {id} and profile is not null",
         ),
     ),
-    subjects=f"select exchange_id from exchange where {_AT_IT}",  # noqa: S608
+    subjects=_EXCHANGES,
 )
-NOBODY = {"grant_kept": "what was granted for stays whose parties are erased, under the exchange's bare id"}
+NOBODY: dict[str, str] = {}
 
 
 async def forget_company(company_id: UUID, tx: Transaction) -> None:
     (company,) = await store.companies_locked_or_blank(tx, company_id)
     await store.save_company(tx, companies.left(company))
     await _forget_exchanges(company_id, tx)
+    await payments.forget_payee(tx, company_id)
 
 
 async def forget_person(person_id: UUID, tx: Transaction) -> None:
@@ -56,11 +78,11 @@ async def _forget_exchanges(party_id: UUID, tx: Transaction) -> None:
 
 
 async def forget(exchange: Exchange, tx: Transaction) -> None:
-    """All that is held of an exchange, but for what was granted if all had signed."""
-    agreement = exchange.agreement
-    if agreement is not None and agreement.signed_by_all:
-        await store.keep_grant(tx, exchange, agreement)
-    await store.forget(tx, exchange)
+    """All that is held of an exchange, but for its payments."""
+    ended = exchange
+    if not exchange.stage.ended:
+        ended = await store.save(tx, exchange, domain.company_gone(exchange, tx.now))
+    await store.forget(tx, ended)
     for told in (MatchDeclined, ExchangeUpdated, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted):
         tx.erase(told, exchange.id)
 
@@ -73,10 +95,10 @@ async def forget_ended(tx: Transaction, age: timedelta, limit: int) -> int:
     return len(ended)
 
 
-async def forget_grants(tx: Transaction, age: timedelta, limit: int) -> int:
-    """What was granted for stays whose last day was so long ago."""
-    return await store.forget_grants(tx, (tx.now - age).date(), limit)
+async def forget_payments(tx: Transaction, age: timedelta, limit: int) -> int:
+    """Payments that fell due so long ago, of exchanges that are forgotten."""
+    return await payments.forget_due_before(tx, (tx.now - age).date(), limit)
 
 
 DOORS = erasure.doors({"person": forget_person, "company": forget_company}, HELD)
-KEPT = (Kept("exchange_days", forget_ended), Kept("grant_days", forget_grants))
+KEPT = (Kept("exchange_days", forget_ended), Kept("payment_days", forget_payments))

@@ -4,18 +4,18 @@ Events may come in any order and more than once: what is decided on the way may 
 both of its ends does not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from chassis.doors import Door, Work, consumes, erases, on_due
+from chassis.doors import Door, OnAllDue, Work, consumes, erases, on_all_due, on_due
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.refusal import Unknown
 
-from exchange import companies, domain, erasure, notices, store
+from exchange import companies, domain, during, erasure, notices, store
 from exchange.domain import Decision
 from exchange.state import Exchange
 
@@ -59,19 +59,26 @@ async def forget_exchange(match_id: UUID, tx: Transaction) -> None:
         await erasure.forget(exchange, tx)
 
 
-@on_due("expire")
-async def expire(work: Work, tx: Transaction) -> None:
-    await _when_due(work, tx, domain.expire)
+def _brings(kind: str, decide: Callable[[Exchange, datetime], Decision]) -> OnAllDue:
+    """All that is due at once: a night may bring thousands."""
 
+    async def handle(works: Sequence[tuple[Work, Transaction]]) -> None:
+        """Does not wait for an exchange that somebody is acting on: they may be waiting to take this very work back.
 
-@on_due("start")
-async def start(work: Work, tx: Transaction) -> None:
-    await _when_due(work, tx, domain.start)
+        It comes back instead.
+        """
+        tx = works[0][1]
+        by_id = {UUID(work.subject): (work, tx) for work, tx in works}
+        free = await store.locked_if_free(tx, list(by_id))
+        await store.save_all(
+            [store.Change(by_id[id_][1], before, decide(before, tx.now)) for id_, before in free.items()]
+        )
+        busy = by_id.keys() - free.keys()
+        for exchange_id in sorted(await store.held_among(tx, list(busy)) if busy else ()):
+            work, its_own = by_id[exchange_id]
+            its_own.schedule(kind, exchange_id, work.at, not_before=datetime.now(UTC) + SHORTLY)
 
-
-@on_due("close")
-async def close(work: Work, tx: Transaction) -> None:
-    await _when_due(work, tx, domain.close)
+    return on_all_due(kind)(handle)
 
 
 @on_due(notices.NOTIFY)
@@ -79,19 +86,6 @@ async def notify(work: Work, tx: Transaction) -> None:
     """Without a lock, for the same reason; that somebody acted a moment ago may be too late for a reminder to know."""
     with suppress(Unknown):
         tx.emit(*notices.fallen_due(await store.read(tx, UUID(work.subject)), tx.now))
-
-
-async def _when_due(work: Work, tx: Transaction, decide: Callable[[Exchange, datetime], Decision]) -> None:
-    """Does not wait for an exchange that somebody is acting on: they may be waiting to take this very work back.
-
-    It comes back instead.
-    """
-    exchange_id = UUID(work.subject)
-    exchange = await store.locked_if_free(tx, exchange_id)
-    if exchange is not None:
-        await store.save(tx, exchange, decide(exchange, tx.now))
-    elif await store.is_held(tx, exchange_id):
-        tx.schedule(work.kind, exchange_id, work.at, not_before=datetime.now(UTC) + SHORTLY)
 
 
 DOORS: tuple[Door, ...] = (
@@ -103,9 +97,10 @@ DOORS: tuple[Door, ...] = (
     erases(CompanyUpdated)(erasure.forget_company),
     erases(CompanyWithdrawn)(erasure.forget_company),
     forget_exchange,
-    expire,
-    start,
-    close,
-    *erasure.DOORS,
+    _brings("expire", domain.expire),
+    _brings("start", domain.start),
+    _brings("ask", during.ask),
+    _brings("close", during.close),
     notify,
+    *erasure.DOORS,
 )

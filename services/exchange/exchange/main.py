@@ -6,18 +6,24 @@ from chassis.service import Service
 from fastapi import APIRouter
 
 from exchange import api, erasure, handlers
+from exchange.checklist import api as checklist
+from exchange.checklist import handlers as reminders
+from exchange.documents import api as documents
+from exchange.payments import api as payments
+from exchange.payments.command import commands
 from exchange.settings import ExchangeSettings
 
 routes = APIRouter()
-for router in (api.routes, erasure.HELD.routes()):
+for router in (api.routes, checklist.routes, payments.routes, documents.routes, erasure.HELD.routes()):
     routes.include_router(router)
 
 service = Service(
     name="exchange",
     routes=routes,
-    doors=handlers.DOORS,
+    doors=(*handlers.DOORS, *reminders.DOORS),
     migrations=Path(__file__).parent / "migrations",
     settings=ExchangeSettings,
     kept=erasure.KEPT,
 )
 command = service.command()
+command.add_typer(commands(service), name="payments")

@@ -104,8 +104,7 @@ def _signed(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
 
 
 def _reminders(exchange: Exchange, step: str, parties: Iterable[Party]) -> list[NoticeDue]:
-    next_one = due(exchange)
-    act_by = next_one.at if next_one else exchange.open_until
+    act_by = min((next_one.at for next_one in due(exchange)), default=exchange.open_until)
     said = {"step": step, "act_by": act_by.isoformat()}
     return [_notice(exchange, party, "reminder", said) for party in parties]
 

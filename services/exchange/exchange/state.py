@@ -5,12 +5,20 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated, Stage
+from sojourn_contracts.exchange import (
+    ExchangeAgreed,
+    ExchangeCancelled,
+    ExchangeCompleted,
+    ExchangeUpdated,
+    Stage,
+    TrainingItem,
+)
 from sojourn_contracts.match import DeclineReason, MatchDeclined, MatchProposed
 from sojourn_contracts.refusal import NotYours
-from sojourn_contracts.vocabulary import Party, Side, Training
+from sojourn_contracts.vocabulary import Party, Side, Training, Window
 
 from exchange.agreement import Agreement
+from exchange.stay import Stay, counted_days, interrupted_days, taken
 
 
 @dataclass(frozen=True)
@@ -34,14 +42,20 @@ class Exchange:
     changed_at: datetime
     accepted_by: tuple[Side, ...] = ()
     agreement: Agreement | None = None
-    """The version in force; None until one is drafted."""
-    training_hours: int = 0
-    """As reported at completion."""
+    """The version in force, or the one that is to be; None until one is drafted."""
+    amendment: Agreement | None = None
+    """The version that is to follow the one in force, once all have signed it: an extension, above all."""
+    stay: Stay = Stay()
     ending: Ending | None = None
 
     @property
     def id(self) -> UUID:
         return self.match.match_id
+
+    @property
+    def latest(self) -> Agreement | None:
+        """The version that can be signed, or that was signed last."""
+        return self.amendment or self.agreement
 
     @property
     def agreement_version(self) -> int:
@@ -58,7 +72,23 @@ class Exchange:
     @property
     def training(self) -> Training:
         """As agreed; before that, as proposed."""
-        return self.agreement.terms.training if self.agreement else self.match.training
+        return self.agreement.terms.summary if self.agreement else self.match.training
+
+    @property
+    def last_day(self) -> date:
+        """Of an exchange that is agreed: as agreed, or when it ended early."""
+        return taken(self.drafted.terms.parts, self.stay)[-1].last_day
+
+    @property
+    def counted_days(self) -> int:
+        """Of an exchange that is agreed: its days, without those that were interrupted or lie after an early end."""
+        return counted_days(self.drafted.terms.parts, self.stay)
+
+    @property
+    def begun(self) -> bool:
+        """The first day has come, and it was not called off before."""
+        stage = self.ending.at_stage if self.ending else self.stage
+        return stage.rank >= Stage.ONGOING.rank
 
     @property
     def open_until(self) -> datetime:
@@ -94,10 +124,6 @@ class Exchange:
         """The next state, in this stage; it may be the same one."""
         return replace(self, stage=stage, revision=self.revision + 1, changed_at=now)
 
-    def ended(self, stage: Stage, now: datetime, ending: Ending) -> "Exchange":
-        """The last state."""
-        return replace(self.moved_to(stage, now), ending=ending)
-
     def ended_as(self, stage: Stage, by: Side) -> bool:
         """Whether this side already brought it to this end."""
         return self.stage is stage and self.ending is not None and self.ending.by is by
@@ -109,7 +135,8 @@ class Exchange:
         return ExchangeAgreed(**self._whole(), **self._dates())
 
     def as_completed(self) -> ExchangeCompleted:
-        return ExchangeCompleted(**self._whole(), **self._dates(), training_hours=self.training_hours)
+        actual = self._dates() | {"last_day": self.last_day, "days": self.counted_days}
+        return ExchangeCompleted(**self._whole(), **actual, training_hours=self.stay.training_hours)
 
     def as_cancelled(self) -> ExchangeCancelled:
         return ExchangeCancelled(
@@ -159,6 +186,19 @@ class Exchange:
             "agreement_version": self.agreement_version,
             "signed_by": self.agreement.signed_by if self.agreement else (),
             "changed_at": self.changed_at,
+            **(self._particulars(self.agreement) if self.agreement else {}),
+        }
+
+    def _particulars(self, agreement: Agreement) -> dict[str, Any]:
+        """What an agreement says in codes and days; its texts are told nobody."""
+        terms = agreement.terms
+        return {
+            "parts": tuple(Window(first=part.first_day, last=part.last_day) for part in terms.parts),
+            "training_items": tuple(
+                TrainingItem(learner=item.learner, skills=item.skills, hours=item.hours, given_by=item.given_by)
+                for item in terms.training
+            ),
+            "interrupted_days": interrupted_days(terms.parts, self.stay) if self.begun else None,
         }
 
     def _dates(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ both companies, and whoever lets a company go holds its row before it looks for 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -15,20 +16,27 @@ from pydantic import TypeAdapter
 from sojourn_contracts.company import CompanyUpdated
 from sojourn_contracts.exchange import Stage
 from sojourn_contracts.match import MatchProposed
-from sojourn_contracts.refusal import Unknown
-from sojourn_contracts.vocabulary import Side
+from sojourn_contracts.refusal import Refused, Unknown
+from sojourn_contracts.vocabulary import Country, Side
 
-from exchange import domain, notices
-from exchange.agreement import Agreement
+from exchange import domain, during, notices
+from exchange.agreement import Agreement, Part
+from exchange.checklist import store as checklists
 from exchange.companies import Company
+from exchange.documents import store as certificates
+from exchange.during import Alert
+from exchange.limits import Held
+from exchange.payments import store as payments
 from exchange.state import Ending, Exchange
+from exchange.stay import DAY, Stay
 
 _AGREEMENT = TypeAdapter(Agreement)
+_STAY = TypeAdapter(Stay)
 _ENDING = TypeAdapter(Ending)
 
 _LIVE = [stage.value for stage in Stage if not stage.ended]
 
-_COLUMNS = "revision, stage, proposal, accepted_by, agreement, training_hours, ending, changed_at"
+_COLUMNS = "revision, stage, proposal, accepted_by, agreement, amendment, stay, ending, changed_at"
 """Of a row that is not blank: one whose proposal has come."""
 
 
@@ -85,18 +93,81 @@ async def locked_or_blank(tx: Transaction, exchange_id: UUID) -> Exchange | None
     return _exchange(row) if row and row["revision"] else None
 
 
-async def locked_if_free(tx: Transaction, exchange_id: UUID) -> Exchange | None:
-    """Locked until the transaction ends; None, without waiting, if somebody else has it or there is none."""
-    row = await tx.connection.fetchrow(
-        f"select {_COLUMNS} from exchange where exchange_id = $1 and revision > 0 for update skip locked",  # noqa: S608
+async def locked_with_companies(tx: Transaction, exchange_id: UUID) -> Exchange:
+    """Locked with the rows of both companies until the transaction ends, so that neither agrees on anything else meanwhile.
+
+    Raises:
+        Unknown: there is no such exchange.
+    """
+    await tx.connection.execute(
+        "select company_id from company where company_id in"
+        " (select unnest(array[sender_id, host_id]) from exchange where exchange_id = $1)"
+        " order by company_id for no key update",
         exchange_id,
     )
-    return _exchange(row) if row else None
+    return await locked(tx, exchange_id)
 
 
-async def is_held(tx: Transaction, exchange_id: UUID) -> bool:
-    """Whether there is such an exchange."""
-    return await tx.connection.fetchval("select exists (select from exchange where exchange_id = $1)", exchange_id)
+async def locked_if_free(tx: Transaction, exchange_ids: Sequence[UUID]) -> dict[UUID, Exchange]:
+    """Locked until the transaction ends; without waiting, those that nobody else has."""
+    rows = await tx.connection.fetch(
+        f"select {_COLUMNS} from exchange where exchange_id = any($1) and revision > 0"  # noqa: S608
+        " order by exchange_id for update skip locked",
+        exchange_ids,
+    )
+    return {exchange.id: exchange for exchange in map(_exchange, rows)}
+
+
+async def held_among(tx: Transaction, exchange_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of them are held, whoever has them locked."""
+    rows = await tx.connection.fetch("select exchange_id from exchange where exchange_id = any($1)", exchange_ids)
+    return {row["exchange_id"] for row in rows}
+
+
+async def versions(tx: Transaction, exchange: Exchange) -> list[Agreement]:
+    """All versions of its agreement, the first one first."""
+    rows = await tx.connection.fetch("select agreement from former_version where exchange_id = $1", exchange.id)
+    found = [_AGREEMENT.validate_json(row["agreement"]) for row in rows]
+    return sorted((*found, *_present(exchange)), key=lambda version: version.version)
+
+
+async def version(tx: Transaction, exchange: Exchange, number: int) -> Agreement:
+    """One version of its agreement, in force or not.
+
+    Raises:
+        Unknown: there is no such version.
+    """
+    for present in _present(exchange):
+        if present.version == number:
+            return present
+    former = await tx.connection.fetchval(
+        "select agreement from former_version where exchange_id = $1 and version = $2", exchange.id, number
+    )
+    if former is None:
+        raise Unknown("unknown_version", "the agreement has no such version")
+    return _AGREEMENT.validate_json(former)
+
+
+async def held_beside(tx: Transaction, exchange: Exchange) -> list[Held]:
+    """The days of all other agreed exchanges of its sender or its offer; its companies are to be locked."""
+    rows = await tx.connection.fetch(
+        "select traveller_id, offer_id, sender_id, lower(days) as first_day, upper(days) as after"
+        " from held_days where (sender_id = $1 or offer_id = $2) and exchange_id <> $3",
+        exchange.match.sender_id,
+        exchange.match.offer_id,
+        exchange.id,
+    )
+    return [
+        Held(row["traveller_id"], row["offer_id"], row["sender_id"], Part(row["first_day"], row["after"] - DAY))
+        for row in rows
+    ]
+
+
+async def capacity(tx: Transaction, exchange: Exchange) -> int | None:
+    """How many the host takes at a time under the exchange's offer; None where it is not known to have it."""
+    profile = await tx.connection.fetchval("select profile from company where company_id = $1", exchange.match.host_id)
+    offers = CompanyUpdated.model_validate_json(profile).offers if profile else ()
+    return next((offer.capacity for offer in offers if offer.offer_id == exchange.match.offer_id), None)
 
 
 async def live_and_locked(tx: Transaction, company_id: UUID) -> list[Exchange]:
@@ -142,12 +213,17 @@ async def of_traveller(tx: Transaction, traveller_id: UUID | None, page: Page) -
     return await _page(tx, "traveller_id = $1", traveller_id, page)
 
 
+async def of_country(tx: Transaction, country: Country | None, page: Page) -> list[Exchange]:
+    """Those that a company of this country takes part in."""
+    return await _page(tx, "(sender_country = $1 or host_country = $1)", country, page)
+
+
 async def of_all(tx: Transaction, page: Page) -> list[Exchange]:
     """All there are."""
     return await _page(tx, "$1::uuid is null", None, page)
 
 
-async def _page(tx: Transaction, whose: str, who: UUID | None, page: Page) -> list[Exchange]:
+async def _page(tx: Transaction, whose: str, who: UUID | Country | None, page: Page) -> list[Exchange]:
     rows = await tx.connection.fetch(
         f"select {_COLUMNS} from exchange where {whose} and revision > 0"  # noqa: S608
         " and ($2::text is null or stage = $2) and ($3::uuid is null or exchange_id > $3)"
@@ -164,46 +240,128 @@ async def save(tx: Transaction, before: Exchange | None, decision: domain.Decisi
     """Saves what was decided: the next state, the events that tell of it, and what now falls due.
 
     A state that has not changed is left alone.
+
+    Raises:
+        Refused: ``traveller_elsewhere``, the traveller is promised to another exchange on one of these days.
     """
-    exchange, events = decision
-    if exchange is not before:
-        await _write(tx, exchange)
-        _set_due(tx, before, exchange)
+    await save_all([Change(tx, before, decision)])
+    return decision[0]
+
+
+class Change(NamedTuple):
+    """What was decided about one exchange, and for which cause."""
+
+    tx: Transaction
+    before: Exchange | None
+    decision: domain.Decision
+
+
+async def save_all(changes: Sequence[Change]) -> None:
+    """The same for several exchanges in one transaction, each of which stands there once."""
+    changed = [change for change in changes if change.decision[0] is not change.before]
+    if not changed:
+        return
+    await _write(changed[0].tx, [change.decision[0] for change in changed])
+    for tx, before, (after, events) in changed:
+        await _keep_former(tx, before, after)
+        await _hold_days(tx, before, after)
+        await _raise_alerts(tx, before, after)
+        await payments.follow(tx, before, after)
+        await checklists.follow(tx, before, after)
+        await certificates.follow(tx, after)
+        _set_due(tx, before, after)
         tx.emit(*events)
-        _tell(tx, before, exchange)
-    return exchange
+        _tell(tx, before, after)
 
 
-async def _write(tx: Transaction, exchange: Exchange) -> None:
-    match = exchange.match
+async def _write(tx: Transaction, exchanges: Sequence[Exchange]) -> None:
     await tx.connection.execute(
         """
         update exchange
-        set revision = $2, stage = $3, sender_id = $4, host_id = $5, traveller_id = $6, proposal = $7,
-            accepted_by = $8, agreement = $9, training_hours = $10, ending = $11, changed_at = $12
-        where exchange_id = $1
+        set revision = new.revision, stage = new.stage, sender_id = new.sender_id, host_id = new.host_id,
+            traveller_id = new.traveller_id, proposal = new.proposal, accepted_by = string_to_array(new.accepted_by, ','),
+            agreement = new.agreement, amendment = new.amendment, stay = new.stay, ending = new.ending,
+            changed_at = new.changed_at
+        from unnest($1::uuid[], $2::int[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::jsonb[], $8::text[],
+                    $9::jsonb[], $10::jsonb[], $11::jsonb[], $12::jsonb[], $13::timestamptz[])
+            as new (exchange_id, revision, stage, sender_id, host_id, traveller_id, proposal, accepted_by, agreement,
+                    amendment, stay, ending, changed_at)
+        where exchange.exchange_id = new.exchange_id
         """,
-        exchange.id,
-        exchange.revision,
-        exchange.stage,
-        match.sender_id,
-        match.host_id,
-        match.traveller_id,
-        match.model_dump_json(),
-        exchange.accepted_by,
-        _AGREEMENT.dump_json(exchange.agreement).decode() if exchange.agreement else None,
-        exchange.training_hours,
-        _ENDING.dump_json(exchange.ending).decode() if exchange.ending else None,
-        exchange.changed_at,
+        [exchange.id for exchange in exchanges],
+        [exchange.revision for exchange in exchanges],
+        [exchange.stage.value for exchange in exchanges],
+        [exchange.match.sender_id for exchange in exchanges],
+        [exchange.match.host_id for exchange in exchanges],
+        [exchange.match.traveller_id for exchange in exchanges],
+        [exchange.match.model_dump_json() for exchange in exchanges],
+        [",".join(exchange.accepted_by) for exchange in exchanges],
+        [_json(_AGREEMENT, exchange.agreement) for exchange in exchanges],
+        [_json(_AGREEMENT, exchange.amendment) for exchange in exchanges],
+        [_json(_STAY, exchange.stay) for exchange in exchanges],
+        [_json(_ENDING, exchange.ending) for exchange in exchanges],
+        [exchange.changed_at for exchange in exchanges],
     )
 
 
-def _set_due(tx: Transaction, before: Exchange | None, exchange: Exchange) -> None:
-    was, will = domain.due(before) if before else None, domain.due(exchange)
-    if was and (will is None or will.kind != was.kind):
-        tx.unschedule(was.kind, exchange.id)
-    if will and will != was:
-        tx.schedule(will.kind, exchange.id, will.at)
+async def _keep_former(tx: Transaction, before: Exchange | None, after: Exchange) -> None:
+    present = {version.version for version in _present(after)}
+    for version in _present(before) if before else ():
+        if version.version not in present:
+            await tx.connection.execute(
+                "insert into former_version (exchange_id, version, agreement) values ($1, $2, $3)",
+                after.id,
+                version.version,
+                _json(_AGREEMENT, version),
+            )
+
+
+async def _hold_days(tx: Transaction, before: Exchange | None, after: Exchange) -> None:
+    held, to_hold = domain.days_held(before) if before else (), domain.days_held(after)
+    if held == to_hold:
+        return
+    await tx.connection.execute("delete from held_days where exchange_id = $1", after.id)
+    try:
+        for part in to_hold:
+            await tx.connection.execute(
+                "insert into held_days (exchange_id, traveller_id, sender_id, offer_id, days)"
+                " values ($1, $2, $3, $4, daterange($5, $6, '[]'))",
+                after.id,
+                after.match.traveller_id,
+                after.match.sender_id,
+                after.match.offer_id,
+                part.first_day,
+                part.last_day,
+            )
+    except asyncpg.ExclusionViolationError:
+        # Whoever commits first has the days; the transaction of the other one is over.
+        elsewhere = "the traveller is promised to another exchange on one of these days"
+        raise Refused("traveller_elsewhere", elsewhere) from None
+
+
+async def _raise_alerts(tx: Transaction, before: Exchange | None, after: Exchange) -> None:
+    known = during.alerts(before) if before else ()
+    for alert in during.alerts(after):
+        if alert not in known:
+            await tx.connection.execute(
+                "insert into alert (alert_id, exchange_id, raised_by, raised_at, sender_country, host_country)"
+                " values ($1, $2, $3, $4, $5, $6)",
+                alert.id,
+                alert.exchange_id,
+                alert.raised_by,
+                alert.raised_at,
+                alert.sender_country,
+                alert.host_country,
+            )
+
+
+def _set_due(tx: Transaction, before: Exchange | None, after: Exchange) -> None:
+    was, will = dict(domain.due(before)) if before else {}, dict(domain.due(after))
+    for kind in was.keys() - will.keys():
+        tx.unschedule(kind, after.id)
+    for kind, at in will.items():
+        if was.get(kind) != at:
+            tx.schedule(kind, after.id, at)
 
 
 def _tell(tx: Transaction, before: Exchange | None, exchange: Exchange) -> None:
@@ -218,35 +376,8 @@ def _tell(tx: Transaction, before: Exchange | None, exchange: Exchange) -> None:
 async def forget(tx: Transaction, exchange: Exchange) -> None:
     """Deletes all that is held of an exchange."""
     await tx.connection.execute("delete from exchange where exchange_id = $1", exchange.id)
-    if due := domain.due(exchange):
-        tx.unschedule(due.kind, exchange.id)
-    tx.unschedule(notices.NOTIFY, exchange.id)
-
-
-async def keep_grant(tx: Transaction, exchange: Exchange, agreement: Agreement) -> None:
-    """What the accounts of public money need of an exchange that is forgotten."""
-    await tx.connection.execute(
-        """
-        insert into grant_kept (exchange_id, host_country, days, allowance_cents, stage, last_day)
-        values ($1, $2, $3, $4, $5, $6) on conflict do nothing
-        """,
-        exchange.id,
-        exchange.match.host_country,
-        agreement.terms.days,
-        agreement.allowance_cents,
-        exchange.stage,
-        agreement.terms.last_day,
-    )
-
-
-async def forget_grants(tx: Transaction, before: date, limit: int) -> int:
-    """At most so many, of stays that were over by then."""
-    gone = await tx.connection.execute(
-        "delete from grant_kept where exchange_id in (select exchange_id from grant_kept where last_day < $1 limit $2)",
-        before,
-        limit,
-    )
-    return int(gone.rpartition(" ")[2])
+    for kind in (*(due.kind for due in domain.due(exchange)), checklists.REMIND, notices.NOTIFY):
+        tx.unschedule(kind, exchange.id)
 
 
 async def forget_traveller(tx: Transaction, traveller_id: UUID) -> None:
@@ -260,6 +391,50 @@ async def forget_traveller(tx: Transaction, traveller_id: UUID) -> None:
         await tx.connection.execute(
             "update company set profile = $2 where company_id = $1", row["company_id"], left and left.model_dump_json()
         )
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An alert, and the countries whose contact points have seen to it."""
+
+    alert: Alert
+    acknowledged_by: tuple[Country, ...]
+
+
+_ALERT = "alert_id, exchange_id, raised_by, raised_at, sender_country, host_country, acknowledged_by"
+
+
+async def alerts(tx: Transaction, country: Country, *, after: UUID | None, limit: int) -> list[Raised]:
+    """Those of exchanges that a company of this country takes part in and that it did not acknowledge, by their ids."""
+    rows = await tx.connection.fetch(
+        f"select {_ALERT} from alert where (sender_country = $1 or host_country = $1)"  # noqa: S608
+        " and not $1 = any(acknowledged_by) and ($2::uuid is null or alert_id > $2) order by alert_id limit $3",
+        country,
+        after,
+        limit,
+    )
+    return [_raised(row) for row in rows]
+
+
+async def acknowledge(tx: Transaction, alert_id: UUID, country: Country) -> Raised:
+    """For one country; a repeat changes nothing.
+
+    Raises:
+        Unknown: there is no such alert, or it is none of this country.
+    """
+    row = await tx.connection.fetchrow(
+        f"""
+        update alert
+        set acknowledged_by = case when $2 = any(acknowledged_by) then acknowledged_by else acknowledged_by || $2 end
+        where alert_id = $1 and (sender_country = $2 or host_country = $2)
+        returning {_ALERT}
+        """,  # noqa: S608
+        alert_id,
+        country,
+    )
+    if row is None:
+        raise Unknown("unknown_alert", "there is no alert under this id for this country")
+    return _raised(row)
 
 
 async def companies_locked_or_blank(tx: Transaction, *company_ids: UUID) -> list[Company]:
@@ -307,9 +482,31 @@ def _exchange(row: asyncpg.Record) -> Exchange:
         changed_at=row["changed_at"],
         accepted_by=_sides(row["accepted_by"]),
         agreement=_AGREEMENT.validate_json(row["agreement"]) if row["agreement"] else None,
-        training_hours=row["training_hours"],
+        amendment=_AGREEMENT.validate_json(row["amendment"]) if row["amendment"] else None,
+        stay=_STAY.validate_json(row["stay"]),
         ending=_ENDING.validate_json(row["ending"]) if row["ending"] else None,
     )
+
+
+def _raised(row: asyncpg.Record) -> Raised:
+    alert = Alert(
+        id=row["alert_id"],
+        exchange_id=row["exchange_id"],
+        raised_by=Side(row["raised_by"]),
+        raised_at=row["raised_at"],
+        sender_country=row["sender_country"],
+        host_country=row["host_country"],
+    )
+    return Raised(alert, tuple(row["acknowledged_by"]))
+
+
+def _present(exchange: Exchange) -> tuple[Agreement, ...]:
+    """The versions that stand with the exchange."""
+    return tuple(version for version in (exchange.agreement, exchange.amendment) if version)
+
+
+def _json(adapter: TypeAdapter[Any], value: object) -> str | None:
+    return None if value is None else adapter.dump_json(value).decode()
 
 
 def _sides(codes: Sequence[str]) -> tuple[Side, ...]:

@@ -16,10 +16,10 @@ from registration.erasure import api as erasures
 from registration.erasure import command as erasure_command
 from registration.erasure import forgetting, metrics
 from registration.erasure.holdings import HELD
-from registration.people import api as people
 from registration.notices import api as notices
 from registration.notices import commands as notice_commands
 from registration.notices import handlers as notice_handlers
+from registration.people import api as people
 from registration.settings import RegistrationSettings, SigningSettings
 from registration.sign_in import api as sign_in
 from registration.sign_in import handlers as sign_in_handlers

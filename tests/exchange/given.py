@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid5
 
-from exchange import domain
-from exchange.agreement import Terms
+from exchange import domain, during
+from exchange.agreement import Giver, Insurance, Item, Part, Rules, Terms
 from exchange.state import Exchange
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn, HostingOffer, Placement
 from sojourn_contracts.exchange import Stage
@@ -31,8 +31,12 @@ WINDOW = Window(first=date(2026, 4, 1), last=date(2026, 7, 31))
 FIRST, LAST = date(2026, 5, 4), date(2026, 5, 31)
 WINDOW_OVER = datetime(2026, 8, 1, tzinfo=UTC)
 STARTS = datetime(2026, 5, 4, tzinfo=UTC)
+ASKS = datetime(2026, 5, 17, tzinfo=UTC)
 CLOSES = datetime(2026, 6, 30, tzinfo=UTC)
 LAST_NOON = datetime(2026, 5, 31, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+AFTER = LAST_NOON + DAY
+"""The noon after the last day."""
 
 
 def id_of(name: str) -> UUID:
@@ -43,13 +47,32 @@ MATCH, PLACEMENT, OFFER = id_of("match"), id_of("placement"), id_of("offer")
 SENDER, HOST, STRANGER, TRAVELLER = id_of("sender"), id_of("host"), id_of("stranger"), id_of("traveller")
 
 TRAINING = Training(direction=TrainingDirection.TRAVELLER, skills=("cheese-making",))
-TERMS = Terms(FIRST, LAST, TRAINING)
-OTHER_TERMS = Terms(FIRST, LAST - timedelta(days=7), TRAINING)
+ITEM = Item(TrainingDirection.TRAVELLER, ("cheese-making",), 40, Giver.HOST)
 
 
-def draft(exchange: Exchange, terms: Terms, now: datetime) -> domain.Decision:
-    """With the starter set's skills."""
-    return domain.draft(exchange, terms, starter().skills, now)
+def terms(*parts: tuple[date, date], training: tuple[Item, ...] = (ITEM,)) -> Terms:
+    return Terms(
+        parts=tuple(Part(first, last) for first, last in parts or ((FIRST, LAST),)),
+        training=training,
+        goals="Learns how the dairy works.",
+        tasks=("Follows a batch from the milk to the shelf",),
+        working_language="en",
+        workplace="The dairy at the harbour",
+        supervision="The master cheese-maker, daily",
+        insurance=Insurance(Party.SENDER, Party.SENDER, Party.HOST),
+    )
+
+
+TERMS = terms()
+OTHER_TERMS = terms((FIRST, LAST - timedelta(days=7)))
+LONGER = terms((FIRST, LAST + timedelta(days=14)))
+
+
+def draft(
+    exchange: Exchange, terms: Terms, now: datetime, by: Side = Side.SENDER, validating: str = ""
+) -> domain.Decision:
+    """With the starter set's skills; ``validating``: codes of countries, separated by spaces."""
+    return domain.draft(exchange, by, terms, Rules(starter().skills, validating.split()), now)
 
 
 def proposal(name: str = "match", **changes: object) -> MatchProposed:
@@ -167,27 +190,51 @@ def accepted() -> Exchange:
     return domain.accept(accepted_by(Side.SENDER), Side.HOST, NOON)[0]
 
 
-def drafted(terms: Terms = TERMS) -> Exchange:
-    return draft(accepted(), terms, NOON)[0]
+def drafted(terms: Terms = TERMS, validating: str = "") -> Exchange:
+    return draft(accepted(), terms, NOON, validating=validating)[0]
 
 
-def signed_by(*parties: Party) -> Exchange:
-    exchange = drafted()
-    for party in parties:
-        exchange, _ = domain.sign(exchange, party, 1, NOON)
+def signed(exchange: Exchange, *parties: Party, now: datetime = NOON) -> Exchange:
+    """The latest version, by these or by all."""
+    for party in parties or Party:
+        exchange, _ = domain.sign(exchange, party, exchange.latest.version if exchange.latest else 0, now)
     return exchange
 
 
-def agreed() -> Exchange:
-    return signed_by(*Party)
+def signed_by(*parties: Party) -> Exchange:
+    return signed(drafted(), *parties) if parties else drafted()
 
 
-def ongoing() -> Exchange:
-    return domain.start(agreed(), STARTS)[0]
+def in_validation(countries: str = "PT DK") -> Exchange:
+    return signed(drafted(validating=countries))
+
+
+def agreed(terms: Terms = TERMS) -> Exchange:
+    return signed(drafted(terms))
+
+
+def ongoing(terms: Terms = TERMS) -> Exchange:
+    return domain.start(agreed(terms), STARTS)[0]
+
+
+def interrupted(on: datetime = STARTS + 20 * DAY) -> Exchange:
+    return during.interrupt(ongoing(), Party.TRAVELLER, "illness", on)[0]
+
+
+def trained() -> Exchange:
+    """Ongoing, with five hours in the record."""
+    return during.record_training(ongoing(), Party.HOST, FIRST, "cheese-making", 5, Giver.HOST, STARTS)[0]
+
+
+def confirmed_by(*sides: Side) -> Exchange:
+    exchange = trained()
+    for side in sides:
+        exchange, _ = during.confirm_completion(exchange, side, AFTER)
+    return exchange
 
 
 def completed() -> Exchange:
-    return domain.complete(ongoing(), Side.HOST, 40, LAST_NOON)[0]
+    return confirmed_by(Side.SENDER, Side.HOST)
 
 
 def declined() -> Exchange:
@@ -210,8 +257,10 @@ AT: dict[Stage, Callable[[], Exchange]] = {
     Stage.PROPOSED: proposed,
     Stage.ACCEPTED: accepted,
     Stage.DRAFTED: drafted,
+    Stage.IN_VALIDATION: in_validation,
     Stage.AGREED: agreed,
     Stage.ONGOING: ongoing,
+    Stage.INTERRUPTED: interrupted,
     Stage.COMPLETED: completed,
     Stage.DECLINED: declined,
     Stage.EXPIRED: expired,

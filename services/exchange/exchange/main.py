@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import typer
 from chassis.service import Service
 
-from exchange import api, handlers
+from exchange import api, diagram, handlers
 from exchange.settings import ExchangeSettings
 
 service = Service(
@@ -15,3 +16,9 @@ service = Service(
     settings=ExchangeSettings,
 )
 command = service.command()
+
+
+@command.command("life-cycle")
+def life_cycle() -> None:
+    """Prints the life cycle of an exchange as a Mermaid diagram."""
+    typer.echo(diagram.mermaid())

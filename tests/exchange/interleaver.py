@@ -15,11 +15,12 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.database import Connection
 from chassis.transaction import Cause, Transaction
+from exchange.agreement import Rules
 from sojourn_contracts.taxonomy import starter
 
 Work = Callable[["Actor"], Awaitable[Any]]
 GATED = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval"})
-SETTINGS = SimpleNamespace(taxonomy=starter())
+SETTINGS = SimpleNamespace(rules=Rules(starter().skills), most_sent=2)
 PATIENCE = 30.0
 """Seconds until a run that makes no progress is given up."""
 

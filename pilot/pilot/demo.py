@@ -23,9 +23,10 @@ from pilot.replay import Progress, Replay
 from pilot.report import Evaluated, Report, report
 from pilot.steps import Steps, TopicEnds
 
-SETTINGS = {"PLANNER_TICK_HOURS": "24", "LOG_LEVEL": "warning", "TAXONOMY": ""}
+SETTINGS = {"PLANNER_TICK_HOURS": "24", "LOG_LEVEL": "warning", "TAXONOMY": "", "VIES_URL": "", "INTEREST_DAYS": "3650"}
 """The market is searched once a day, so that nothing depends on the order in which matching hears of companies. The skills are
-the starter set's, which the population names, whatever is in force elsewhere.
+the starter set's, which the population names, whatever is in force elsewhere. The Union's VAT register is not asked: a replay
+talks to nobody outside. Nobody is asked for their interest, since the story is over before a year is.
 """
 
 
@@ -97,13 +98,21 @@ async def played(
     ):
         if (await steps.settled(system.clock.now)).changes:
             raise NotFresh("Kafka and PostgreSQL hold another story already: give fresh ones, or none")
-        replay = Replay(companies, choices, programme, steps, news, until, tell)
+        contact_points = await _contact_points(system, sorted({company.form["country"] for company in companies}))
+        replay = Replay(companies, choices, programme, steps, news, contact_points, until, tell)
         progress = await while_all_live(system, replay.play())
         operator = (await system.run("registration", "token", "--role", "operator")).strip()
         return progress, Evaluated(
             evaluation=await programme.get("survey", "/evaluation", operator),
             exchanges=await programme.pages("exchange", "/exchanges", operator),
         )
+
+
+async def _contact_points(system: System, countries: Sequence[str]) -> dict[str, str]:
+    """The token of each country's contact point."""
+    options = [option for country in countries for option in ("--country", country)]
+    tokens = await system.run("registration", "token", "--role", "contact_point", *options)
+    return dict(zip(countries, tokens.split(), strict=True))
 
 
 async def while_all_live(system: System, work: Coroutine[Any, Any, T]) -> T:

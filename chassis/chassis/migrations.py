@@ -84,7 +84,10 @@ async def _apply(connection: Owner, service: str, files: Path) -> None:
 
 
 async def _show_and_grant(connection: Owner, service: str) -> None:
-    """The view of what is applied, and the runtime role's rights: to the rows of its own schema, not to its shape."""
+    """The view of what is applied, and the runtime role's rights: to the rows of its own schema, not to its shape.
+
+    Of a table with the comment ``insert-only``, it may add and read rows, and nothing else.
+    """
     async with connection.transaction():
         await connection.execute(
             # "distinct" makes the view one that cannot be written through, whatever rights come by default.
@@ -100,6 +103,12 @@ async def _show_and_grant(connection: Owner, service: str) -> None:
                 grant usage on all sequences in schema "{service}" to {role};
                 """
             )
+            for table in await connection.fetch(
+                "select oid::regclass::text as name from pg_class where relnamespace = to_regnamespace($1)"
+                " and relkind = 'r' and obj_description(oid, 'pg_class') = 'insert-only'",
+                service,
+            ):
+                await connection.execute(f"revoke update, delete, truncate on {table['name']} from {role}")
 
 
 def runtime_role(service: str) -> str:

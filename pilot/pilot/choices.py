@@ -91,6 +91,13 @@ class Parameters:
     """"Don't know" or "not applicable", where they are offered."""
     skip_optional: float = 0.1
 
+    draft_with_gaps: float = 0.3
+    """A company saves what it has, and looks up its accounts later."""
+    days_to_submit: tuple[float, float, float] = (0.1, 1, 4)
+    days_to_review: tuple[float, float, float] = (0.5, 2, 6)
+    """Until a contact point decides about who the rules do not."""
+    days_to_correct: tuple[float, float, float] = (0.5, 2, 8)
+
     update: float = 0.15
     """A company changes its profile once."""
     withdraw: float = 0.05

@@ -30,7 +30,7 @@ from pilot.steps import Steps, TopicEnds
 
 CONNECTIONS = 16
 """Requests on their way at a time, when no rate is given."""
-SETTINGS = {"PLANNER_TICK_HOURS": "0", "LOG_LEVEL": "warning", "TAXONOMY": ""}
+SETTINGS = {"PLANNER_TICK_HOURS": "0", "LOG_LEVEL": "warning", "TAXONOMY": "", "VIES_URL": ""}
 PATIENCE = 3600.0
 """Seconds in which what follows from all registrations must be over."""
 CORRELATION = b"ce_correlationid"
@@ -62,22 +62,30 @@ class Timings:
 
 
 async def register(url: str, companies: Sequence[Company], timings: Timings, rate: float | None = None) -> None:
-    """Sends every registration once: ``rate`` a second, evenly, or each as soon as an earlier one is answered.
+    """Drafts and submits for every company once: ``rate`` a second, evenly, or each as soon as an earlier one is answered.
 
     Raises:
-        UnexpectedAnswer: one was not created.
+        UnexpectedAnswer: one was not created, or not admitted by the rules alone.
     """
     waiting = iter([(company.key, json.dumps(company.form).encode()) for company in companies])
     began = time.monotonic()
     sent = 0
 
+    async def ask(http: aiohttp.ClientSession, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        async with http.post(path, data=body, headers=headers) as answer:
+            text = await answer.read()
+            if answer.status not in (200, 201):
+                raise UnexpectedAnswer(f"registration answered {answer.status}: {text[:500].decode()}")
+            return json.loads(text)
+
     async def send(http: aiohttp.ClientSession, key: str, body: bytes) -> None:
         headers = {"Idempotency-Key": key, "X-Correlation-ID": key, "Content-Type": "application/json"}
         timings.asked[key] = time.monotonic()
-        async with http.post(f"{url}/companies", data=body, headers=headers) as answer:
-            text = await answer.read()
-            if answer.status != 201:
-                raise UnexpectedAnswer(f"registration answered {answer.status}: {text[:500].decode()}")
+        made = await ask(http, f"{url}/companies", body, headers)
+        mine = {"Authorization": f"Bearer {made['token']}", "X-Correlation-ID": key}
+        submitted = await ask(http, f"{url}/companies/{made['company_id']}/submission", b"", mine)
+        if submitted["status"] != "admitted":
+            raise UnexpectedAnswer(f"the company is {submitted['status']}")
         timings.answered[key] = time.monotonic()
 
     async def one_after_the_other(http: aiohttp.ClientSession) -> None:

@@ -69,6 +69,17 @@ SECTORS: dict[str, int] = {
 
 SIZE_CLASSES: dict[str, int] = {"micro": 45, "small": 33, "medium": 17, "large": 5}
 """A large company may only host."""
+STAFF: dict[str, tuple[int, int]] = {"micro": (2, 9), "small": (10, 49), "medium": (50, 249), "large": (260, 2_000)}
+TURNOVER: dict[str, tuple[int, int]] = {
+    "micro": (100_000, 2_000_000),
+    "small": (1_000_000, 10_000_000),
+    "medium": (5_000_000, 43_000_000),
+    "large": (60_000_000, 400_000_000),
+}
+"""EUR; the balance sheet is drawn from the same."""
+LARGE = {"headcount": 400, "turnover": 80_000_000, "balance_sheet": 60_000_000}
+UNDECLARED, IN_A_GROUP, GROWN = 0.1, 0.04, 0.05
+"""Shares of companies that forget the declaration, belong to a large group, or were an SME until last year."""
 
 WISHES: dict[str, int] = {"host": 41, "send": 35, "both": 24}
 PLACEMENTS: dict[int, int] = {1: 85, 2: 15}

@@ -19,25 +19,33 @@ class Does(IntEnum):
 
     LOOK = 0
     REGISTER = 1
-    UPDATE = 2
-    WITHDRAW = 3
-    DECLINE = 4
-    CANCEL = 5
-    END_EARLY = 6
-    INTERRUPT = 7
-    RESUME = 8
-    ARRIVE = 9
-    RECORD = 10
-    FIT = 11
-    COMPLETE = 12
-    ACCEPT = 13
-    DRAFT = 14
-    EXTEND = 15
-    SEND_BACK = 16
-    ACKNOWLEDGE = 17
-    SIGN = 18
-    APPROVE = 19
-    ANSWER = 20
+    SUBMIT = 2
+    REVIEW = 3
+    """A contact point decides about the company."""
+    UPDATE = 4
+    WITHDRAW = 5
+    DECLINE = 6
+    CANCEL = 7
+    END_EARLY = 8
+    INTERRUPT = 9
+    RESUME = 10
+    ARRIVE = 11
+    RECORD = 12
+    FIT = 13
+    COMPLETE = 14
+    ACCEPT = 15
+    DRAFT = 16
+    EXTEND = 17
+    SEND_BACK = 18
+    ACKNOWLEDGE = 19
+    SIGN = 20
+    APPROVE = 21
+    ANSWER = 22
+
+    @property
+    def is_about_admission(self) -> bool:
+        """It has to do with no other company."""
+        return self in (Does.REGISTER, Does.SUBMIT, Does.REVIEW)
 
     @property
     def changes_a_company(self) -> bool:
@@ -159,6 +167,21 @@ def about_invitation(person: Person, invitation: View, now: datetime, choices: C
     if choices.happens(p.answer_twice, "answers twice", id_):
         acts.append(Act(office_hour(at + timedelta(days=1)), Does.ANSWER, person.number, id_, 1, invitation))
     return acts
+
+
+def verdict(review: View) -> tuple[str, str, list[dict[str, str]]]:
+    """What a contact point decides about a company in its queue, with its reason, and its remarks on fields."""
+    unclear = {finding["rule"]: finding["reason"] for finding in review["unclear"]}
+    if "a_large_company_only_hosts" in unclear:
+        if unclear["a_large_company_only_hosts"] == "borderline":
+            return "admit", "It grew in one period alone, and so is still an SME.", []
+        return "reject", "With its group it is a large company, and may only host.", []
+    remarks = {
+        "learning_only_declared": ("learning_only", "Please declare that stays are for learning."),
+        "one_person_has_a_vat_number": ("vat", "A firm of one person needs a VAT number."),
+    }
+    told = [{"path": path, "remark": remark} for rule, (path, remark) in remarks.items() if rule in unclear]
+    return "needs_changes", "Something is missing; see the remarks.", told
 
 
 def _about_proposal(person: Person, view: View, now: datetime, choices: Choices) -> list[Act]:

@@ -18,11 +18,17 @@ from pilot.marginals import (
     COUNTRIES,
     ENGLISH,
     FURTHER_LANGUAGE,
+    GROWN,
+    IN_A_GROUP,
+    LARGE,
     OFFERS,
     PLACEMENTS,
     SECTORS,
     SIZE_CLASSES,
+    STAFF,
     STAYS,
+    TURNOVER,
+    UNDECLARED,
     WISHES,
     drawn,
     several,
@@ -49,7 +55,10 @@ class Company:
     index: int
     key: str
     """Idempotency-Key of its registration, from which registration derives its ids."""
+    first: Form
+    """What it submits at first; not always what the programme admits."""
     form: Form
+    """What the rules alone admit; submitted when it is sent back, and what it changes later."""
     registers_at: datetime
     looks_every: timedelta
     """How often it looks what is new."""
@@ -71,28 +80,56 @@ def _company(index: int, seed: int) -> Company:
     country, nace = drawn({code: land.weight for code, land in COUNTRIES.items()}, by), drawn(SECTORS, by)
     size = drawn(SIZE_CLASSES, by)
     wish = "host" if size == "large" else drawn(WISHES, by)
+    form = {
+        "name": f"{country} {nace} Company {index}",
+        "contact": _person(f"Contact {index}", country),
+        "country": country,
+        "region": by.choice(COUNTRIES[country].regions),
+        "nace": nace,
+        "size_class": size,
+        **_enterprise(size, Random(f"{seed}/enterprise/{index}")),
+        "languages": _languages(country, by),
+        "placements": [
+            _placement(index, number, country, nace, registers_at, by)
+            for number in range(drawn(PLACEMENTS, by) if wish != "host" else 0)
+        ],
+        "offers": [_offer(country, nace, registers_at, by) for _ in range(drawn(OFFERS, by) if wish != "send" else 0)],
+    }
+    first, corrected = _as_submitted(form, Random(f"{seed}/submission/{index}"))
     return Company(
         index=index,
         key=str(uuid5(NAMESPACE, f"{seed}/company/{index}")),
-        form={
-            "name": f"{country} {nace} Company {index}",
-            "contact": _person(f"Contact {index}", country),
-            "country": country,
-            "region": by.choice(COUNTRIES[country].regions),
-            "nace": nace,
-            "size_class": size,
-            "languages": _languages(country, by),
-            "placements": [
-                _placement(index, number, country, nace, registers_at, by)
-                for number in range(drawn(PLACEMENTS, by) if wish != "host" else 0)
-            ],
-            "offers": [
-                _offer(country, nace, registers_at, by) for _ in range(drawn(OFFERS, by) if wish != "send" else 0)
-            ],
-        },
+        first=first,
+        form=corrected,
         registers_at=registers_at,
         looks_every=timedelta(days=by.choice((1, 2, 2, 3, 5))),
     )
+
+
+def _enterprise(size: str, by: Random) -> Form:
+    """Accounts of two periods by which a company has its size (ASSUMPTION: anywhere within its class)."""
+    staff, euros = STAFF[size], TURNOVER[size]
+    accounts = [
+        {"headcount": by.randint(*staff), "turnover": by.randint(*euros), "balance_sheet": by.randint(*euros)}
+        for _ in range(2)
+    ]
+    return {"accounts": accounts, "related": [], "learning_only": True}
+
+
+def _as_submitted(form: Form, by: Random) -> tuple[Form, Form]:
+    """The form as it comes in at first, and one that the rules alone admit.
+
+    Somebody forgets the declaration and makes it when told so; somebody belongs to a large group and would send all the
+    same; somebody grew beyond an SME in the last year alone, which changes nothing (ASSUMPTION: how many).
+    """
+    drawn_ = by.random()
+    if drawn_ < UNDECLARED:
+        return form | {"learning_only": False}, form
+    if form["placements"] and drawn_ < UNDECLARED + IN_A_GROUP:
+        return form | {"related": [{"relation": "linked", "share": 100, "accounts": [LARGE, LARGE]}]}, form
+    if form["placements"] and drawn_ < UNDECLARED + IN_A_GROUP + GROWN:
+        return form | {"accounts": [LARGE, form["accounts"][1]]}, form
+    return form, form
 
 
 def _person(what: str, country: str) -> Form:

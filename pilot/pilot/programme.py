@@ -50,11 +50,19 @@ class Programme:
         return found
 
     async def register(self, form: Any, key: str) -> Any:
-        """What a company gets when it registers: the same trace begins for it and for its travellers."""
+        """What a company gets for its draft, with which its trace begins."""
         answer = await self._answer("registration", "POST", "/companies", None, form, key)
         made = answer.json()
-        for token in (made["token"], *(placement["traveller_token"] for placement in made["placements"])):
-            self._follow(answer, token)
+        self._follow(answer, made["token"])
+        return made
+
+    async def submit(self, company_id: str, token: str) -> Any:
+        """Where a company stands once it has submitted its draft; its travellers go on with its trace."""
+        path = f"/companies/{company_id}/submission"
+        answer = await self._answer("registration", "POST", path, token)
+        made = answer.json()
+        for placement in made["placements"]:
+            self._follow(answer, placement["traveller_token"])
         return made
 
     async def post(self, service: str, path: str, token: str | None, body: Any = None, key: str | None = None) -> Any:

@@ -33,6 +33,7 @@ from pilot.people import (
     stay,
     still_means,
     training_day,
+    verdict,
 )
 from pilot.population import NAMESPACE, START, Company, changed
 from pilot.programme import Programme, Refused
@@ -74,12 +75,13 @@ class Replay:
         programme: Programme,
         steps: Steps,
         news: News,
-        until: datetime,
         contact_points: Mapping[str, str],
+        until: datetime,
         tell: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        """``contact_points``: the token of each, by its country."""
+        """``contact_points``: the token of each country's."""
         self._companies = companies
+        self._contact_points = contact_points
         self._choices = choices
         self._programme = programme
         self._steps = steps
@@ -136,7 +138,7 @@ class Replay:
             await self._settle()
         by_subject: dict[tuple[str, int], list[Act]] = {}
         for act in sorted(act for act in acts if not (act.does.changes_a_company or act.does.may_agree)):
-            alone = act.person[0] if act.does is Does.REGISTER else -1
+            alone = act.person[0] if act.does.is_about_admission else -1
             by_subject.setdefault((act.subject, alone), []).append(act)
         await self._side_by_side(self._in_order(each) for each in by_subject.values())
         await self._in_order(sorted(act for act in acts if act.does.may_agree))
@@ -243,6 +245,10 @@ class Replay:
     async def _act(self, act: Act, person: Person) -> None:
         path = f"/exchanges/{act.subject}"
         match act.does:
+            case Does.SUBMIT:
+                await self._submit(act, person)
+            case Does.REVIEW:
+                await self._review(act, person)
             case Does.UPDATE | Does.WITHDRAW:
                 await self._change_profile(act, person)
             case Does.ACCEPT:
@@ -311,26 +317,74 @@ class Replay:
         return True
 
     async def _register(self, act: Act) -> None:
-        company = self._companies[act.person[0]]
-        made = await self._programme.register(company.form, company.key)
+        """A draft, from some with gaps; it is submitted later."""
+        company, p = self._companies[act.person[0]], self._choices.p
+        gaps = {"accounts", "related"} if self._choices.happens(p.draft_with_gaps, "gaps", company.key) else set[str]()
+        draft = {name: said for name, said in company.first.items() if name not in gaps}
+        made = await self._programme.register(draft, company.key)
         person = Person(act.person, made["company_id"], made["token"], act.at, company.looks_every)
         self._people[act.person] = self._by_id[person.id] = person
+        at = office_hour(act.at + self._choices.after(p.days_to_submit, "submit", company.key))
+        self._plan([Act(at, Does.SUBMIT, act.person, seen=made)])
+
+    async def _submit(self, act: Act, person: Person) -> None:
+        """What was drafted with gaps, or sent back, is written whole before."""
+        company, path = self._companies[act.person[0]], f"/companies/{person.id}"
+        form = company.form if act.count else company.first
+        if act.count or act.seen["missing"]:
+            body = {name: said for name, said in form.items() if name != "contact"}
+            await self._programme.put("registration", path, person.token, body)
+        made = await self._programme.submit(person.id, person.token)
+        if not act.count:
+            self._bring_travellers(act, made)
         self._profiles[act.person] = made
+        if made["status"] == "admitted":
+            self._joined(act)
+            return
+        at = office_hour(act.at + self._choices.after(self._choices.p.days_to_review, "review", company.key, act.count))
+        self._plan([Act(at, Does.REVIEW, act.person, count=act.count)])
+
+    def _bring_travellers(self, act: Act, made: View) -> None:
         for number, placement in enumerate(made["placements"], start=1):
-            number_of = (company.index, number)
+            number_of = (act.person[0], number)
             id_, token = placement["traveller_id"], placement["traveller_token"]
             self._people[number_of] = self._by_id[id_] = Person(number_of, id_, token, act.at, SAME_DAY)
+
+    async def _review(self, act: Act, person: Person) -> None:
+        """The contact point of the company's country looks at its queue, and decides by what the rules left open."""
+        company = self._companies[act.person[0]]
+        token = self._contact_points[company.form["country"]]
+        queue = await self._programme.pages("registration", "/reviews", token)
+        review = next(each for each in queue if each["company_id"] == person.id)
+        decision, reason, remarks = verdict(review)
+        body = {"revision": review["revision"], "decision": decision, "reason": reason, "remarks": remarks}
+        await self._programme.post("registration", f"/companies/{person.id}/decision", token, body)
+        self.progress.acts[f"review: {decision}"] += 1
+        if decision == "admit":
+            self._joined(act)
+        elif decision == "reject":
+            self._gone(person)
+        else:
+            after = self._choices.after(self._choices.p.days_to_correct, "correct", company.key)
+            self._plan([Act(office_hour(act.at + after), Does.SUBMIT, act.person, count=act.count + 1)])
+
+    def _joined(self, act: Act) -> None:
+        """What an admitted company means to do at some time."""
+        company = self._companies[act.person[0]]
         for does, share in ((Does.UPDATE, self._choices.p.update), (Does.WITHDRAW, self._choices.p.withdraw)):
             if self._choices.happens(share, does.name, company.key):
                 after = self._choices.after(self._choices.p.days_to_change, does.name, company.key)
                 self._plan([Act(office_hour(act.at + after), does, act.person)])
 
+    def _gone(self, person: Person) -> None:
+        for number, other in self._people.items():
+            other.gone = other.gone or number[0] == person.number[0]
+
     async def _change_profile(self, act: Act, person: Person) -> None:
         path = f"/companies/{person.id}"
         if act.does is Does.WITHDRAW:
             await self._programme.post("registration", f"{path}/withdrawal", person.token, {"reason": "left"})
-            for number, other in self._people.items():
-                other.gone = other.gone or number[0] == person.number[0]
+            self._gone(person)
             return
         company = self._companies[person.number[0]]
         form = changed(company.form, self._profiles[person.number], self._choices.by("update", company.key))

@@ -41,8 +41,7 @@ async def stage_of(driver: Driver, exchange_id: UUID = MATCH) -> Stage | None:
 async def due_work(driver: Driver) -> dict[str, list[str]]:
     """Kinds of work by exchange, as long as there is one, but for notices."""
     rows = await driver.rows(
-        "select subject, array_agg(kind order by kind) as kinds from due"
-        " where kind = any($1) group by subject",
+        "select subject, array_agg(kind order by kind) as kinds from due where kind = any($1) group by subject",
         ["expire", "start", "ask", "close"],
     )
     return {row["subject"]: row["kinds"] for row in rows}

@@ -17,13 +17,13 @@ COMMITTING = """
 
 @asynccontextmanager
 async def commits_held(owner_url: str) -> AsyncIterator[None]:
-    """Transactions that add a company stay within their commit: a deferred trigger waits for a lock that we hold."""
+    """Transactions that decide about a company stay within their commit: a deferred trigger waits for a lock that we hold."""
     connection = await asyncpg.connect(owner_url)
     await connection.execute(
         """
         create function registration.held() returns trigger language plpgsql set lock_timeout = 0
         as 'begin perform pg_advisory_xact_lock(42); return null; end';
-        create constraint trigger held after insert on registration.company
+        create constraint trigger held after insert on registration.decision
         deferrable initially deferred for each row execute function registration.held();
         select pg_advisory_lock(42);
         """

@@ -145,6 +145,8 @@ def _company(story: Story, name: str, country: str, **stays: list[Form]) -> "Com
         "region": country,
         "nace": "62.10",
         "size_class": "small",
+        "accounts": [{"headcount": 30, "turnover": 4_000_000, "balance_sheet": 3_000_000}],
+        "learning_only": True,
         "contact": {"name": "Uwe", "email": "uwe@example.org", "reads": "en"},
         "languages": languages,
         "placements": [],
@@ -199,6 +201,10 @@ class Company:
             again, made = made, answer.json()
             assert not again or again["company_id"] == made["company_id"]
         self.id, self._token = made["company_id"], made["token"]
+        answer = await self._ask("registration", "POST", f"/companies/{self.id}/submission")
+        expect(answer)
+        made = answer.json()
+        assert made["status"] == "admitted"
         self._travellers_token = next((each["traveller_token"] for each in made["placements"]), "")
         self._promises.companies[self.name] = self.id
         self._promises.revisions.add((self.id, made["revision"]))

@@ -42,8 +42,10 @@ class House:
     server: Postgres
 
     async def registered(self, name: str) -> int:
-        """How many companies of this name there are."""
-        return await self.value("select count(*) from registration.company where name = $1", name)
+        """How many companies of this name are admitted."""
+        return await self.value(
+            "select count(*) from registration.company where name = $1 and status = 'admitted'", name
+        )
 
     async def told(self, name: str) -> int:
         """How many events of such a company were committed, published or not."""
@@ -77,10 +79,25 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def register(http: httpx.AsyncClient, url: str, name: str) -> httpx.Response:
+async def draft(http: httpx.AsyncClient, url: str, name: str) -> httpx.Response:
     """With a key that is the name's own."""
     headers = {"Idempotency-Key": f"the-registration-of-{name}".replace(" ", "-")}
     return await http.post(url + "/companies", json=registration_form(name=name, placements=[]), headers=headers)
+
+
+async def submit(http: httpx.AsyncClient, url: str, draft: httpx.Response) -> httpx.Response:
+    made = draft.json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    return await http.post(f"{url}/companies/{made['company_id']}/submission", headers=headers)
+
+
+async def register(http: httpx.AsyncClient, url: str, name: str) -> httpx.Response:
+    """Drafts and submits; the answer is the draft's, or the submission's if that failed."""
+    drafted = await draft(http, url, name)
+    if drafted.status_code != 201:
+        return drafted
+    submitted = await submit(http, url, drafted)
+    return drafted if submitted.status_code == 200 else submitted
 
 
 async def soon(holds: Callable[[], Awaitable[Any]]) -> bool:
@@ -100,24 +117,26 @@ async def test_postgres_killed_after_the_handler_and_before_its_commit_is_a_503_
     name = "Killed before the commit"
     async with driving(registration, house.system.database.url("registration"), tmp_path) as driver:
         handled: list[str] = []
+        drafted = await draft(driver.http, "", name)
 
         @asynccontextmanager
         async def killed_before_the_commit(cause: Cause) -> AsyncIterator[Transaction]:
             async with driver.process.open_request(cause) as tx:
                 yield tx
-                handled.append(await tx.connection.fetchval("select name from company where name = $1", name))
+                handled.append(await tx.connection.fetchval("select status from company where name = $1", name))
                 await house.server.kill()
 
         driver.process.app.state.open_transaction = killed_before_the_commit
-        answer = await register(driver.http, "", name)
-        assert handled == [name]
-        await _away_then_asked_again(house, driver, answer, name, found=0)
+        answer = await submit(driver.http, "", drafted)
+        assert handled == ["admitted"]
+        await _away_then_asked_again(house, driver, answer, drafted, name, found=0)
 
 
 async def test_postgres_killed_while_it_commits_is_a_503_without_effect(house: House, http: httpx.AsyncClient):
     name, url = "Killed in the commit", house.system.urls["registration"]
+    drafted = await draft(http, url, name)
     async with commits_held(house.system.database.owner_url):
-        asked = asyncio.create_task(register(http, url, name))
+        asked = asyncio.create_task(submit(http, url, drafted))
         assert await soon(lambda: house.value(COMMITTING))
         await house.server.kill()
         answer = await asked
@@ -133,23 +152,25 @@ async def test_a_commit_whose_answer_is_lost_is_a_503_and_a_repeat_gets_its_answ
     name = "Killed after the commit"
     url = house.system.database.url("registration")
     async with Wire(house.server) as wire, driving(registration, wire.through(url), tmp_path) as driver:
+        drafted = await draft(driver.http, "", name)
         wire.kills_after_a_commit = True
-        answer = await register(driver.http, "", name)
+        answer = await submit(driver.http, "", drafted)
         assert wire.kills_after_a_commit is False
-        await _away_then_asked_again(house, driver, answer, name, found=1)
+        await _away_then_asked_again(house, driver, answer, drafted, name, found=1)
 
 
-async def _away_then_asked_again(house: House, driver: Driver, lost: httpx.Response, name: str, found: int) -> None:
-    """After a restart there are ``found`` of it; a repeat makes or finds the one."""
+async def _away_then_asked_again(
+    house: House, driver: Driver, lost: httpx.Response, drafted: httpx.Response, name: str, found: int
+) -> None:
+    """After a restart there are ``found`` of it that were admitted; a repeat admits it or finds that it is."""
     assert lost.status_code == 503
     assert lost.json()["rule"] == "unavailable"
     await house.server.start()
     assert (await house.registered(name), await house.told(name) or 0) == (found, found)
-    id_ = await house.value("select company_id::text from registration.company where name = $1", name)
     driver.process.app.state.open_transaction = driver.process.open_request
-    answers = [await register(driver.http, "", name) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [201, 201]
-    assert len({answer.json()["company_id"] for answer in answers} | ({id_} if id_ else set())) == 1
+    answers = [await submit(driver.http, "", drafted) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert len({answer.json()["revision"] for answer in answers}) == 1
     assert (await house.registered(name), await house.told(name)) == (1, 1)
 
 
@@ -167,7 +188,7 @@ async def test_without_postgres_a_process_is_live_not_ready_and_ready_by_itself(
     await house.server.kill()
     assert await answered("/live", 200)
     assert await answered("/ready", 503)
-    assert (await register(http, urls[0], "While the database is away")).status_code == 503
+    assert (await draft(http, urls[0], "While the database is away")).status_code == 503
     await house.server.start()
     assert await soon(lambda: answered("/ready", 200))
     assert await soon(lambda: _accepted(http, urls[0], "While the database is away"))
@@ -234,7 +255,9 @@ async def test_a_process_that_is_told_to_stop_under_load_ends_with_0_and_has_kep
         assert await process.stop(within=SOON) == 0
         assert time.monotonic() - began < 15
     await house.system.start_service("registration")
-    kept = await house.value("select array_agg(name) from registration.company where name like 'Under load%'")
+    kept = await house.value(
+        "select array_agg(name) from registration.company where name like 'Under load%' and status = 'admitted'"
+    )
     assert len(kept) == len(set(kept))
     assert set(load.accepted) <= set(kept) <= {*load.accepted, *load.unanswered}
     for name in load.unanswered:

@@ -13,7 +13,7 @@ from laptop.system import System
 
 from tests.chassis_driver import NOON
 from tests.faults.embedded import embedded
-from tests.registration.forms import company_form
+from tests.registration.forms import registration_form
 
 SETTINGS = {"LEASE_SECONDS": "1", "GROUP_SESSION_TIMEOUT_MS": "1000"}
 SOON = 60.0
@@ -39,10 +39,14 @@ async def register(system: System, **form: Any) -> None:
     async with httpx.AsyncClient(timeout=20) as http:
         answer = await http.post(
             system.urls["registration"] + "/companies",
-            json=company_form(**form),
+            json=registration_form(**form),
             headers={"Idempotency-Key": f"registration-of-{form['name']}".replace(" ", "-")},
         )
-    assert answer.status_code == 201
+        made = answer.json()
+        headers = {"Authorization": f"Bearer {made['token']}"}
+        path = f"/companies/{made['company_id']}/submission"
+        answer = await http.post(system.urls["registration"] + path, headers=headers)
+    assert answer.json()["status"] == "admitted"
 
 
 async def test_a_process_killed_before_its_search_is_done_loses_no_search_and_doubles_no_proposal(system: System):

@@ -41,21 +41,25 @@ EVERYBODY_DOES = replace(
 
 
 def a_company(index: int, country: str, region: str, nace: str, **stays: object) -> Company:
+    form = {
+        "name": f"Company {index}",
+        "country": country,
+        "region": region,
+        "nace": nace,
+        "size_class": "small",
+        "accounts": [{"headcount": 30, "turnover": 4_000_000, "balance_sheet": 3_000_000}] * 2,
+        "learning_only": True,
+        "contact": {"name": "Uwe", "email": "uwe@example.org", "reads": "en"},
+        "languages": ENGLISH,
+        "placements": [],
+        "offers": [],
+        **stays,
+    }
     return Company(
         index=index,
         key=str(uuid5(NAMESPACE, f"journey/{index}")),
-        form={
-            "name": f"Company {index}",
-            "country": country,
-            "region": region,
-            "nace": nace,
-            "size_class": "small",
-            "contact": {"name": "Uwe", "email": "uwe@example.org", "reads": "en"},
-            "languages": ENGLISH,
-            "placements": [],
-            "offers": [],
-            **stays,
-        },
+        first=form,
+        form=form,
         registers_at=START + timedelta(hours=index),
         looks_every=timedelta(days=1),
     )

@@ -25,6 +25,7 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system:
     assert progress.acts.pop("record") >= 2
     assert progress.acts == {
         "register": 2,
+        "submit": 2,
         "accept": 2,
         "draft": 2,
         "approve": 2,

@@ -62,12 +62,14 @@ async def test_one_trace_leads_from_a_registration_to_the_storing_of_its_survey_
     ways = (
         (
             "POST /companies | registration",
+            "POST /companies/{company_id}/submission | registration",
             "emit CompanyRegistered | registration",
             "emit MatchProposed | matching",
             "process MatchProposed | exchange",
         ),
         (
             "POST /companies | registration",
+            "POST /companies/{company_id}/submission | registration",
             "POST /exchanges/{exchange_id}/acceptance | exchange",
             "PUT /exchanges/{exchange_id}/agreement | exchange",
             "POST /exchanges/{exchange_id}/signatures | exchange",

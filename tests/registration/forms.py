@@ -47,6 +47,10 @@ def offer_form(**changes: Any) -> Form:
     }
 
 
+def accounts_form(**changes: Any) -> Form:
+    return {"headcount": 30, "turnover": 4_000_000, "balance_sheet": 3_000_000, **changes}
+
+
 def company_form(**changes: Any) -> Form:
     return {
         "name": "Zahnrad Müller GmbH",
@@ -54,6 +58,10 @@ def company_form(**changes: Any) -> Form:
         "region": "DE2",
         "nace": "25.53",
         "size_class": "small",
+        "accounts": [accounts_form(), accounts_form()],
+        "related": [],
+        "vat": None,
+        "learning_only": True,
         "languages": [{"language": "de", "level": "C2"}, {"language": "en", "level": "B2"}],
         "placements": [placement_form()],
         "offers": [offer_form()],

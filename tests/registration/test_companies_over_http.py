@@ -37,10 +37,22 @@ async def post(driver: Driver, form: Any, key: str = KEY) -> httpx.Response:
     return await driver.http.post("/companies", json=form, headers={"Idempotency-Key": key})
 
 
-async def registered(driver: Driver, form: Form | None = None, key: str = KEY) -> dict[str, Any]:
+async def drafted(driver: Driver, form: Form | None = None, key: str = KEY) -> dict[str, Any]:
     answer = await post(driver, form or registration_form(), key)
     assert answer.status_code == 201, answer.text
     return answer.json()
+
+
+async def submit(driver: Driver, made: dict[str, Any]) -> httpx.Response:
+    return await driver.http.post(f"/companies/{made['company_id']}/submission", headers=bearer(made["token"]))
+
+
+async def registered(driver: Driver, form: Form | None = None, key: str = KEY) -> dict[str, Any]:
+    """Admitted, by the rules alone."""
+    made = await drafted(driver, form, key)
+    answer = await submit(driver, made)
+    assert (answer.status_code, answer.json().get("status")) == (200, "admitted"), answer.text
+    return made | answer.json()
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -48,20 +60,20 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def rows_left(driver: Driver) -> int:
-    tables = ("company", "person", "outbox", "answer")
+    tables = ("company", "person", "outbox", "answer", "decision")
     [row] = await driver.rows(
         "select " + " + ".join(f"(select count(*) from {table})" for table in tables) + " as count"
     )
     return row["count"]
 
 
-async def test_a_company_registers_and_everybody_is_told(driver: Driver):
+async def test_a_company_is_admitted_by_the_rules_and_everybody_is_told(driver: Driver):
     form = registration_form(placements=[placement_form(), placement_form(traveller=person_form("Jan Novák"))])
     made = await registered(driver, form)
     [event] = await driver.emitted()
     assert isinstance(event, CompanyRegistered)
     assert str(event.company_id) == made["company_id"]
-    assert made["revision"] == event.revision == 1
+    assert made["revision"] == event.revision
     assert [str(placement.placement_id) for placement in event.placements] == [
         placement["placement_id"] for placement in made["placements"]
     ]
@@ -71,49 +83,114 @@ async def test_a_company_registers_and_everybody_is_told(driver: Driver):
     assert [str(offer.offer_id) for offer in event.offers] == [offer["offer_id"] for offer in made["offers"]]
 
 
+async def test_a_draft_is_nobodys_news_and_has_the_ids_that_it_will_have(driver: Driver):
+    made = await drafted(driver)
+    assert (made["status"], made["revision"], made["missing"]) == ("draft", 1, [])
+    assert await driver.emitted() == []
+    admitted = (await submit(driver, made)).json()
+    ids = [(each["placement_id"], each["traveller_id"]) for each in made["placements"]]
+    assert [(each["placement_id"], each["traveller_id"]) for each in admitted["placements"]] == ids
+    assert admitted["offers"] == made["offers"]
+
+
+async def test_a_draft_is_saved_with_what_is_there_and_has_to_be_whole_when_it_is_submitted(driver: Driver):
+    made = await drafted(driver, {"name": "Zahnrad", "contact": person_form("Uwe Müller")})
+    assert made["status"] == "draft"
+    assert {"country", "accounts", "placements"} <= set(made["missing"])
+    path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
+    refused = await submit(driver, made)
+    assert refused.status_code == 422
+    assert set(named(refused.json()["errors"])) == set(made["missing"])
+    half = await driver.http.put(path, json={"name": "Zahnrad", "country": "DE"}, headers=headers)
+    assert "country" not in half.json()["missing"]
+    seen = (await driver.http.get(path, headers=headers)).json()
+    assert (seen["status"], seen["draft"]) == ("draft", {"name": "Zahnrad", "country": "DE"})
+    wrong = await driver.http.put(path, json={"nace": "99.99"}, headers=headers)
+    assert (wrong.status_code, set(named(wrong.json()["errors"]))) == (422, {"nace"})
+    whole = await driver.http.put(path, json=company_form(), headers=headers)
+    assert whole.json()["missing"] == []
+    assert (await submit(driver, made)).json()["status"] == "admitted"
+    [event] = await driver.emitted()
+    assert isinstance(event, CompanyRegistered)
+
+
+async def test_a_draft_without_somebody_to_write_to_is_not_saved(driver: Driver):
+    answer = await post(driver, company_form())
+    assert (answer.status_code, set(named(answer.json()["errors"]))) == (422, {"contact"})
+    answer = await post(driver, {"contact": {"name": "Uwe"}})
+    assert set(named(answer.json()["errors"])) == {"contact.email", "contact.reads"}
+    assert await rows_left(driver) == 0
+
+
+async def test_what_was_right_when_it_was_drafted_is_judged_anew_when_it_is_submitted(driver: Driver):
+    made = await drafted(driver)
+    driver.clock.now_is(NOON + timedelta(days=300))
+    refused = await submit(driver, made)
+    assert "placements.0.window.last" in named(refused.json()["errors"])
+    assert await driver.emitted() == []
+
+
+async def test_a_submission_that_is_repeated_happens_once(driver: Driver):
+    made = await drafted(driver)
+    first, second = (await submit(driver, made)).json(), (await submit(driver, made)).json()
+    assert first["revision"] == second["revision"]
+    assert len(await driver.emitted()) == 1
+    [row] = await driver.rows("select count(*) as count from decision")
+    assert row["count"] == 2, "submitted, and admitted by the rules"
+
+
+async def test_submissions_at_once_are_one(driver: Driver):
+    made = await drafted(driver)
+    answers = await asyncio.gather(*(submit(driver, made) for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(await driver.emitted()) == 1
+
+
 async def test_a_company_sees_what_it_said(driver: Driver):
     form = registration_form()
     made = await registered(driver, form)
     answer = await driver.http.get(f"/companies/{made['company_id']}", headers=bearer(made["token"]))
     seen = answer.json()
     assert answer.status_code == 200
-    assert (seen["status"], seen["revision"], seen["withdrawn"]) == ("admitted", 1, None)
+    assert (seen["status"], seen["revision"], seen["draft"]) == ("admitted", made["revision"], None)
     assert {name: seen[name] for name in form if name not in ("placements", "offers", "contact")} == {
         name: said for name, said in form.items() if name not in ("placements", "offers", "contact")
     }
+    assert seen["computed_size_class"] == "small"
     [placement], [offer] = seen["placements"], seen["offers"]
     given = {name: made["placements"][0][name] for name in ("placement_id", "traveller_id")}
-    assert placement == {**form["placements"][0], **given}
-    assert offer == {**form["offers"][0], **made["offers"][0]}
+    assert placement == {**form["placements"][0], **given, "state": None}
+    assert offer == {**form["offers"][0], **made["offers"][0], "state": None}
 
 
 async def test_a_repeated_registration_gives_the_same_ids_and_happens_once(driver: Driver):
-    first, second = await registered(driver), await registered(driver)
+    first, second = await drafted(driver), await drafted(driver)
     ids = ("company_id", "revision", "offers")
     assert {name: first[name] for name in ids} == {name: second[name] for name in ids}
     assert first["placements"][0]["placement_id"] == second["placements"][0]["placement_id"]
-    assert len(await driver.emitted()) == 1
+    [row] = await driver.rows("select count(*) as count from company")
+    assert row["count"] == 1
 
 
 async def test_two_registrations_at_once_under_one_key_are_one(driver: Driver):
     answers = await asyncio.gather(*(post(driver, registration_form()) for _ in range(5)))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["company_id"] for answer in answers}) == 1
-    assert len(await driver.emitted()) == 1
 
 
 async def test_a_repeat_is_answered_even_when_the_windows_have_passed(driver: Driver):
-    first = await registered(driver)
+    first = await drafted(driver)
     driver.clock.now_is(NOON + timedelta(days=600))
-    assert (await registered(driver))["company_id"] == first["company_id"]
+    assert (await drafted(driver))["company_id"] == first["company_id"]
     assert (await post(driver, registration_form(), "another-key-of-sixteen")).status_code == 422
 
 
 async def test_another_form_under_the_same_key_is_refused(driver: Driver):
-    await registered(driver)
+    await drafted(driver)
     answer = await post(driver, registration_form(name="Another one"))
     assert (answer.status_code, answer.json()["rule"]) == (422, "idempotency_key_reused")
-    assert len(await driver.emitted()) == 1
+    [row] = await driver.rows("select count(*) as count from company")
+    assert row["count"] == 1
 
 
 async def test_a_registration_needs_a_key(driver: Driver):
@@ -180,7 +257,7 @@ async def test_an_update_is_told_at_the_next_revision(driver: Driver):
     updated = answer.json()
     _, event = await driver.emitted()
     assert isinstance(event, CompanyUpdated)
-    assert event.revision == updated["revision"] == 2
+    assert event.revision == updated["revision"] == made["revision"] + 1
     assert [str(placement.placement_id) for placement in event.placements] == [
         placement["placement_id"] for placement in updated["placements"]
     ]
@@ -198,7 +275,7 @@ async def test_an_update_sent_twice_changes_nothing_the_second_time(driver: Driv
         return (await driver.http.put(path, json=form, headers=bearer(made["token"]))).json()
 
     first, second = await put(), await put()
-    assert first["revision"] == second["revision"] == 2
+    assert first["revision"] == second["revision"] == made["revision"] + 1
     assert [placement["placement_id"] for placement in first["placements"]] == [
         placement["placement_id"] for placement in second["placements"]
     ]
@@ -214,8 +291,9 @@ async def test_updates_at_once_come_one_after_the_other(driver: Driver):
             for form in forms
         )
     )
-    assert sorted(answer.json()["revision"] for answer in answers) == [2, 3, 4, 5]
-    assert [event.revision for event in await driver.emitted() if isinstance(event, CompanyUpdated)] == [2, 3, 4, 5]
+    following = [made["revision"] + number for number in range(1, 5)]
+    assert sorted(answer.json()["revision"] for answer in answers) == following
+    assert [event.revision for event in await driver.emitted() if isinstance(event, CompanyUpdated)] == following
 
 
 async def test_a_wrong_update_changes_nothing(driver: Driver):
@@ -246,30 +324,29 @@ async def test_a_company_leaves_once_and_is_not_updated_any_more(driver: Driver)
         answer = await driver.http.post(f"{path}/withdrawal", json={"reason": "left"}, headers=headers)
         assert answer.status_code == 204
     _, event = await driver.emitted()
-    assert event == CompanyWithdrawn(company_id=UUID(made["company_id"]), revision=2, reason="left")
+    left = CompanyWithdrawn(company_id=UUID(made["company_id"]), revision=made["revision"] + 1, reason="left")
+    assert event == left
     answer = await driver.http.put(path, json=company_form(name="Back again"), headers=headers)
     assert (answer.status_code, answer.json()["rule"]) == (409, "company_withdrawn")
     seen = (await driver.http.get(path, headers=headers)).json()
-    assert (seen["status"], seen["withdrawn"], seen["name"]) == ("withdrawn", "left", company_form()["name"])
+    assert (seen["status"], seen["name"]) == ("withdrawn", company_form()["name"])
 
 
-async def test_only_an_operator_excludes(driver: Driver):
-    made = await registered(driver)
-    path = f"/companies/{made['company_id']}/withdrawal"
-    own = await driver.http.post(path, json={"reason": "excluded"}, headers=bearer(made["token"]))
-    assert (own.status_code, own.json()["rule"]) == (403, "operators_only")
-    unheard = await driver.http.post(path, json={"reason": "bored"}, headers=bearer(made["token"]))
+async def test_a_draft_is_given_up_without_a_word_to_others(driver: Driver):
+    made = await drafted(driver)
+    path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
+    unheard = await driver.http.post(f"{path}/withdrawal", json={"reason": "bored"}, headers=headers)
     assert unheard.status_code == 422
-    assert len(await driver.emitted()) == 1
-    answer = await driver.http.post(path, json={"reason": "excluded"}, headers=driver.token(Role.OPERATOR))
-    assert answer.status_code == 204
-    assert (await driver.emitted())[1].model_dump()["reason"] == "excluded"
+    await driver.http.post(f"{path}/withdrawal", json={"reason": "left"}, headers=headers)
+    assert (await driver.http.get(path, headers=headers)).json()["status"] == "withdrawn"
+    assert await driver.emitted() == []
+    assert (await submit(driver, made)).json()["rule"] == "company_withdrawn"
 
 
 async def test_a_company_is_nobody_elses(driver: Driver):
     made = await registered(driver)
     theirs = await registered(driver, key="another-key-of-sixteen")
-    path = f"/companies/{made['company_id']}"
+    path, offer = f"/companies/{made['company_id']}", made["offers"][0]["offer_id"]
     for headers, status, rule in (
         ({}, 401, "token_missing"),
         (bearer("no.token.really"), 401, "token_invalid"),
@@ -281,6 +358,10 @@ async def test_a_company_is_nobody_elses(driver: Driver):
             await driver.http.get(path, headers=headers),
             await driver.http.put(path, json=company_form(name="Stolen"), headers=headers),
             await driver.http.post(f"{path}/withdrawal", json={"reason": "left"}, headers=headers),
+            await driver.http.post(f"{path}/submission", headers=headers),
+            await driver.http.post(f"{path}/interest", headers=headers),
+            *[await driver.http.post(f"{path}/stays/{offer}/{how}", headers=headers) for how in ("pause", "closure")],
+            await driver.http.post(f"{path}/stays/{offer}/renewal", json={}, headers=headers),
         ):
             assert (answer.status_code, answer.json()["rule"]) == (status, rule)
     assert len(await driver.emitted()) == 2

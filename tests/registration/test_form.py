@@ -9,14 +9,16 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registration.companies.domain import Profile, register
+from registration.companies import domain
+from registration.companies.domain import Profile, Who
 from registration.companies.fields import MAX_LANGUAGES, MAX_SKILLS, MAX_STAYS
-from registration.companies.form import CompanyForm, read
+from registration.companies.form import CompanyForm, read, read_draft
 from registration.companies.profile import profile
 
 from tests.registration.forms import (
     SKILLS,
     TODAY,
+    accounts_form,
     company_form,
     offer_form,
     person_form,
@@ -152,9 +154,59 @@ def test_what_is_named_twice_is_told_beside_what_is_unknown():
     }
 
 
-def test_a_large_company_may_only_host():
-    assert wrongs(company_form(size_class="large")) == {"placements": ("a large company may only host", "none")}
-    assert wrongs(company_form(size_class="large", placements=[])) == {}
+def test_a_partner_has_a_partners_share_and_accounts_of_the_same_periods():
+    related = [
+        {"relation": "partner", "share": 60, "accounts": [accounts_form(), accounts_form()]},
+        {"relation": "linked", "share": 60, "accounts": [accounts_form(), accounts_form()]},
+    ]
+    assert set(wrongs(company_form(related=related))) == {"related.0.share"}
+    related[0]["share"] = 33.3
+    assert wrongs(company_form(related=related)) == {}
+    related[1]["accounts"] = [accounts_form()]
+    found = wrongs(company_form(related=related))
+    assert found == {"related.1.accounts": ("has other periods than the company's accounts", "2 entries")}
+
+
+@pytest.mark.parametrize(
+    ("country", "region", "number"),
+    [("DE", "DE2", "136695976"), ("GR", "EL3", "GR 094259216"), ("CH", "CH0", "CHE-107.787.577 IVA")],
+)
+def test_a_vat_number_is_written_in_one_way(country: str, region: str, number: str):
+    form = company_form(country=country, region=region, vat=number, placements=[])
+    expected = {"DE": "DE136695976", "GR": "EL094259216", "CH": "CHE107787577IVA"}
+    assert read(CompanyForm, form, TODAY, SKILLS).vat == expected[country]
+
+
+@pytest.mark.parametrize("number", ["DE136695970", "FR40303265045", "1", "DE136695976\u0000"])
+def test_what_is_no_vat_number_of_the_country_is_told(number: str):
+    assert set(wrongs(company_form(vat=number))) == {"vat"}
+
+
+def test_a_draft_may_lack_anything_but_what_is_there_has_to_be_right():
+    assert read_draft(CompanyForm, {}, TODAY, SKILLS)[1] == [
+        "name",
+        "country",
+        "region",
+        "nace",
+        "size_class",
+        "accounts",
+        "learning_only",
+        "languages",
+        "placements",
+        "offers",
+    ]
+    half = {"name": "Zahnrad", "placements": [{"min_days": 14}]}
+    form, missing = read_draft(CompanyForm, half, TODAY, SKILLS)
+    assert form is None
+    assert {"country", "placements.0.window", "placements.0.max_days"} <= set(missing)
+    with pytest.raises(RequestValidationError) as refused:
+        read_draft(CompanyForm, half | {"nace": "99.99"}, TODAY, SKILLS)
+    assert [one["loc"] for one in refused.value.errors()] == [("body", "nace")]
+
+
+def test_a_whole_draft_lacks_nothing():
+    form, missing = read_draft(CompanyForm, company_form(), TODAY, SKILLS)
+    assert (form is not None, missing) == (True, [])
 
 
 def test_a_nuts_code_for_a_country_is_answered_with_the_iso_one():
@@ -220,5 +272,7 @@ def test_whatever_stands_in_a_field_is_valid_or_told(place: tuple[Any, ...], any
     except RequestValidationError as refused:
         assert refused.errors()
     else:
-        _, [event] = register(SOMEBODY, profile(form, lambda name: uuid5(SOMEBODY, name)))
+        said = profile(form, lambda name: uuid5(SOMEBODY, name))
+        submitted = domain.submit(domain.draft(SOMEBODY, {}), Who.COMPANY, said)
+        _, [event] = domain.admit(submitted, Who.PROGRAMME)
         assert type(event).model_validate_json(event.model_dump_json()) == event

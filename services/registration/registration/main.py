@@ -11,7 +11,7 @@ from chassis.service import Service
 from fastapi import APIRouter
 
 from registration import keys, programme, signing, skills, taxonomy_files
-from registration.companies import api
+from registration.companies import api, auditing, handlers, reviewing
 from registration.erasure import api as erasures
 from registration.erasure import command as erasure_command
 from registration.erasure import forgetting, metrics
@@ -28,6 +28,7 @@ from registration.sign_in import oidc_api
 routes = APIRouter()
 for router in (
     api.routes,
+    reviewing.routes,
     people.routes,
     sign_in.routes,
     oidc_api.routes,
@@ -41,7 +42,7 @@ for router in (
 service = Service(
     name="registration",
     routes=routes,
-    doors=(*sign_in_handlers.doors, *notice_handlers.DOORS, *forgetting.DOORS),
+    doors=(*handlers.DOORS, *sign_in_handlers.doors, *notice_handlers.DOORS, *forgetting.DOORS),
     observed=metrics.observed,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,
@@ -53,6 +54,7 @@ erasure_command.add_to(command, service)
 command.add_typer(keys.command, name="keys")
 command.add_typer(notice_commands.command_line(service), name="notices")
 command.add_typer(taxonomy_files.command, name="taxonomy")
+command.add_typer(auditing.commands(service), name="audit")
 
 
 @command.command()
@@ -61,17 +63,21 @@ def token(
     company: Annotated[UUID | None, typer.Option(metavar="ID", help="the company, for the role company")] = None,
     person: Annotated[UUID | None, typer.Option(metavar="ID", help="the person, for the role traveller")] = None,
     country: Annotated[
-        str | None, typer.Option(metavar="CODE", help="ISO 3166-1 alpha-2, for the role contact_point")
+        list[str] | None,
+        typer.Option(metavar="CODE", help="ISO 3166-1 alpha-2, for the role contact_point; may be repeated"),
     ] = None,
 ) -> None:
-    """Prints a token, signed with the key in SIGNING_KEY."""
+    """Prints a token, signed with the key in SIGNING_KEY; for several countries one each, a line for each."""
     if (company is not None) is not (role in (Role.COMPANY, Role.COMPANY_ADMIN)):
         raise typer.BadParameter("--company belongs to the roles company and company_admin, and to no other")
     if role is Role.TRAVELLER and person is None:
         raise typer.BadParameter("the role traveller needs --person")
-    if (country is not None) is not (role is Role.CONTACT_POINT):
+    if bool(country) is not (role is Role.CONTACT_POINT):
         raise typer.BadParameter("--country belongs to the role contact_point, and to no other")
-    if country is not None and country not in programme.COUNTRIES:
-        raise typer.BadParameter(f"--country {country} is not a country of the programme")
-    caller = Caller(role, str(person or company or country or role), company, person, country)
-    typer.echo(signing.token(caller, read(SigningSettings, service.name)))
+    for each in country or ():
+        if each not in programme.COUNTRIES:
+            raise typer.BadParameter(f"--country {each} is not a country of the programme")
+    settings = read(SigningSettings, service.name)
+    for each in country or (None,):
+        caller = Caller(role, str(person or company or each or role), company, person, each)
+        typer.echo(signing.token(caller, settings))

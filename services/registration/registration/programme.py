@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 
 import pycountry
-from stdnum.eu import nace
+from stdnum import get_cc_module
+from stdnum.eu import nace, vat
 from stdnum.exceptions import ValidationError
 
 _NUTS_1: Mapping[str, str] = {
@@ -108,3 +109,24 @@ def was_nace(text: str) -> bool:
 def is_division(code: str) -> bool:
     """Whether this is a NACE division, two digits."""
     return len(code) == 2 and nace_code(code) == code
+
+
+def is_in_vies(country: str) -> bool:
+    """Whether the Union's register of VAT numbers knows those of this country: a member state's."""
+    return country.lower() in vat.MEMBER_STATES
+
+
+def vat_number(country: str, text: str) -> str | None:
+    """A country's VAT number in one way of writing, a member state's with its prefix; None if it is none.
+
+    A country without such a number in python-stdnum takes any of 4 to 20 letters and digits.
+    """
+    compact = "".join(text.split()).replace("-", "").replace(".", "").upper()
+    if is_in_vies(country):
+        prefix = _NUTS_COUNTRY.get(country, country)  # the VAT directive writes EL for Greece, as NUTS does
+        number = prefix + compact.removeprefix(prefix).removeprefix(country)
+        return vat.compact(number) if vat.is_valid(number) else None
+    module = get_cc_module(country, "vat")
+    if module is None:
+        return compact if compact.isascii() and compact.isalnum() and 4 <= len(compact) <= 20 else None
+    return module.compact(compact) if module.is_valid(compact) else None

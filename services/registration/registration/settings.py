@@ -62,8 +62,37 @@ class MailSettings(LogSettings):
     )
 
 
+def _is_http(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("should begin with http:// or https://")
+    return url
+
+
 class RegistrationSettings(Settings, SigningSettings, MailSettings):
     """The settings of ``registration serve``."""
+
+    vies_url: Annotated[str, AfterValidator(_is_http)] | None = Field(
+        default=None,
+        description="the Union's VAT register, https://ec.europa.eu/taxation_customs/vies/rest-api; unset, it is not asked",
+    )
+    vies_timeout_seconds: float = Field(
+        default=10, gt=0, le=25, description="how long VIES has to answer one look, attempts included"
+    )
+    vies_pause_seconds: float = Field(
+        default=60, gt=0, le=3_600, description="until VIES is asked again after it was away; doubles up to an hour"
+    )
+    vies_patience_hours: float = Field(
+        default=72, ge=0, le=720, description="hours without an answer of VIES after which a contact point decides"
+    )
+    vies_cache_hours: int = Field(
+        default=168, ge=1, le=8_760, description="hours for which what VIES said about a number is not asked again"
+    )
+    interest_days: int = Field(
+        default=365, ge=1, le=3_650, description="days after which a company is asked whether it is still interested"
+    )
+    interest_answer_days: int = Field(
+        default=30, ge=1, le=365, description="days that it has to say so before its placements and offers close"
+    )
 
     taxonomy: Annotated[InFolder, NoDecode, AfterValidator(_searched)] = Field(
         default_factory=starter, description="folder of the skills taxonomy in force; unset, the starter set"

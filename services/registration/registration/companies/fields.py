@@ -44,6 +44,8 @@ class Circumstances:
     """What the form says the company's country is, whether or not that is a valid one."""
     held: Profile | None = None
     """What the company has said so far."""
+    least_days: int = MIN_STAY_DAYS
+    """That a window has to leave for a stay."""
 
     def holds(self, window: Window) -> bool:
         """Whether a stay has this window already: it was admitted in time, and does not become wrong by passing."""
@@ -154,3 +156,30 @@ StayDays = Annotated[
 Capacity = Annotated[int, Field(ge=1, le=MAX_CAPACITY, strict=True), Allowed(f"1 to {MAX_CAPACITY} travellers")]
 Skills = Annotated[list[Skill], Entries(0, MAX_SKILLS)]
 Sectors = Annotated[list[Sector], Entries(0, MAX_SECTORS)]
+MOST_EUROS = 10**13
+Euros = Annotated[int, Field(ge=0, le=MOST_EUROS, strict=True), Allowed(f"whole euros, 0 to {MOST_EUROS:,}")]
+Headcount = Annotated[
+    float, Field(ge=0, le=10_000_000, allow_inf_nan=False), Allowed("annual work units, 0 to 10,000,000")
+]
+MAX_RELATED = 50
+"""Partner and linked enterprises that a company can name."""
+
+
+def _sound_vat(text: str, info: ValidationInfo) -> str:
+    """Without a country, nothing can be said."""
+    country = info.data.get("country")
+    if country is None:
+        return text
+    number = programme.vat_number(country, text)
+    if number is None:
+        raise wrong(f"is not a VAT number of {country}", "with or without the country's prefix, as in DE136695976")
+    return number
+
+
+Vat = Annotated[
+    str,
+    AfterValidator(_sound_vat),
+    StringConstraints(strip_whitespace=True, min_length=4, max_length=24),
+    BeforeValidator(plain),
+    Allowed("4 to 24 characters, with or without the country's prefix, as in DE136695976"),
+]

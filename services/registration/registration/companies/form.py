@@ -14,18 +14,21 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
     field_validator,
 )
+from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS, Level, SizeClass
 
 from registration import programme
 from registration.companies.domain import Profile
+from registration.companies.eligibility import Relation
 from registration.companies.fields import (
     MAX_AHEAD,
     MAX_LANGUAGES,
+    MAX_RELATED,
     MAX_STAYS,
     Capacity,
     Circumstances,
@@ -33,19 +36,23 @@ from registration.companies.fields import (
     Country,
     Day,
     Destination,
+    Euros,
+    Headcount,
     Language,
     Nace,
     Sectors,
     Skills,
     StayDays,
+    Vat,
     circumstances,
     held_offer,
     held_placement,
 )
 from registration.people.form import PersonForm
-from registration.wrongs import Allowed, Entries, all_wrongs, refusal, wrong, wrong_at
+from registration.wrongs import Allowed, Entries, refusal, wrong
 
 F = TypeVar("F", bound="CompanyForm")
+S = TypeVar("S", bound=BaseModel)
 
 
 class _Said(BaseModel):
@@ -79,26 +86,34 @@ class WindowForm(_Said):
 Languages = Annotated[list[SpokenForm], Entries(1, MAX_LANGUAGES, "language")]
 
 
+def _leaves_time(window: WindowForm, info: ValidationInfo) -> WindowForm:
+    given = circumstances(info)
+    latest = given.today + MAX_AHEAD
+    if window.last > latest:
+        raise refusal(("last",), "is too far ahead", f"{given.today} to {latest}")
+    if window.last < given.today and not given.holds(window):
+        raise refusal(("last",), "is over", f"{given.today} to {latest}")
+    days = given.days_in(window)
+    if days < given.least_days:
+        raise wrong(f"leaves {days} days for a stay", f"{given.least_days} days or more, today at the earliest")
+    return window
+
+
+StayWindow = Annotated[WindowForm, AfterValidator(_leaves_time)]
+
+
+class RenewalForm(_Said):
+    """The days between which the stay can lie from now on."""
+
+    window: StayWindow
+
+
 class _StayForm(_Said):
     languages: Languages
-    window: WindowForm
+    window: StayWindow
     min_days: StayDays
     max_days: StayDays
     preferred_sectors: Sectors = []
-
-    @field_validator("window")
-    @classmethod
-    def _leaves_time(cls, window: WindowForm, info: ValidationInfo) -> WindowForm:
-        given = circumstances(info)
-        latest = given.today + MAX_AHEAD
-        if window.last > latest:
-            raise refusal(("last",), "is too far ahead", f"{given.today} to {latest}")
-        if window.last < given.today and not given.holds(window):
-            raise refusal(("last",), "is over", f"{given.today} to {latest}")
-        days = given.days_in(window)
-        if days < MIN_STAY_DAYS:
-            raise wrong(f"leaves {days} days for a stay", f"{MIN_STAY_DAYS} days or more, today at the earliest")
-        return window
 
     @field_validator("min_days")
     @classmethod
@@ -150,6 +165,33 @@ class OfferForm(_StayForm):
         return needed
 
 
+class AccountsForm(_Said):
+    """A closed accounting period of twelve months; in a first year, an estimate made in good faith."""
+
+    headcount: Headcount
+    turnover: Euros
+    balance_sheet: Euros
+
+
+class RelatedForm(_Said):
+    """An enterprise that owns or is owned, with its accounts of the company's periods.
+
+    Partners hold or are held by 25 to 50%, linked enterprises by more; what is in turn tied to one of them belongs into its
+    accounts.
+    """
+
+    relation: Annotated[Relation, Allowed(", ".join(Relation))]
+    share: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Allowed("percent, 0 to 100")]
+    accounts: Annotated[list[AccountsForm], Entries(1, 2)]
+
+    @field_validator("share")
+    @classmethod
+    def _makes_a_partner(cls, share: float, info: ValidationInfo) -> float:
+        if info.data.get("relation") is Relation.PARTNER and not 25 <= share <= 50:
+            raise wrong("is not a partner's", "25 to 50 percent; above, the enterprise is linked, below, on its own")
+        return share
+
+
 class CompanyForm(_Said):
     """All that a company says about itself, whole: what it leaves out is gone."""
 
@@ -158,6 +200,13 @@ class CompanyForm(_Said):
     region: Annotated[str, Allowed("a NUTS code of level 0 or 1, as in DE or DE2")]
     nace: Nace
     size_class: Annotated[SizeClass, Allowed(", ".join(SizeClass))]
+    """What the company was before the periods of ``accounts``; if these agree with each other, they alone decide."""
+    accounts: Annotated[list[AccountsForm], Entries(1, 2)]
+    """The last period first, then the one before; one alone in a company's first year."""
+    related: Annotated[list[RelatedForm], Entries(0, MAX_RELATED)] = []
+    vat: Vat | None = None
+    learning_only: Annotated[bool, Field(strict=True)]
+    """Declares that stays are for learning, and fill no gap in anybody's staff."""
     languages: Languages
     placements: Annotated[list[PlacementForm], Entries(0, MAX_STAYS, "placement_id")]
     offers: Annotated[list[OfferForm], Entries(0, MAX_STAYS, "offer_id")]
@@ -172,11 +221,16 @@ class CompanyForm(_Said):
             raise wrong("is not a region of the programme", "a NUTS code of level 0 or 1, as in DE or DE2")
         return region
 
-    @field_validator("placements", mode="wrap")
+    @field_validator("related")
     @classmethod
-    def _sent_by_an_sme(cls, value: Any, inner: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        large = info.data.get("size_class") is SizeClass.LARGE and value
-        return all_wrongs(value, inner, [wrong_at((), "a large company may only host", "none")] if large else [])
+    def _of_the_same_periods(cls, related: list[RelatedForm], info: ValidationInfo) -> list[RelatedForm]:
+        periods = len(info.data.get("accounts", ()))
+        for place, each in enumerate(related):
+            if periods and len(each.accounts) != periods:
+                raise refusal(
+                    (place, "accounts"), "has other periods than the company's accounts", f"{periods} entries"
+                )
+        return related
 
 
 class RegistrationForm(CompanyForm):
@@ -206,10 +260,41 @@ def read(form: type[F], said: Any, today: date, skills: Container[str], held: Pr
     Raises:
         RequestValidationError: with every wrong field, its path and what is allowed.
     """
-    require_json(said)
     country = said.get("country") if isinstance(said, dict) else None
+    return _read(form, said, Circumstances(today, skills, country, held))
+
+
+def read_renewal(said: Any, today: date, stay: Placement | HostingOffer) -> RenewalForm:
+    """Another window for a stay, which has to leave time for the shortest one that it can be.
+
+    Raises:
+        RequestValidationError: as ``read``.
+    """
+    return _read(RenewalForm, said, Circumstances(today, (), least_days=stay.min_days))
+
+
+def _read(form: type[S], said: Any, given: Circumstances) -> S:
+    require_json(said)
     try:
-        return form.model_validate_json(json.dumps(said), context=Circumstances(today, skills, country, held))
+        return form.model_validate_json(json.dumps(said), context=given)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found]) from None
+
+
+def read_draft(
+    form: type[F], said: Any, today: date, skills: Container[str], held: Profile | None = None
+) -> tuple[F | None, list[str]]:
+    """The form if it is whole, and the paths of what it still lacks. What is there must be right, who is written to be there.
+
+    Raises:
+        RequestValidationError: with every field that is wrong.
+    """
+    try:
+        return read(form, said, today, skills, held), []
+    except RequestValidationError as error:
+        found = error.errors()
+        wrong = [one for one in found if one["type"] != "missing" or one["loc"][:2] == ("body", "contact")]
+        if wrong:
+            raise RequestValidationError(wrong) from None
+        return None, [".".join(map(str, one["loc"][1:])) for one in found]

@@ -1,16 +1,19 @@
 """Makes a company's profile out of its form: what is new gets an id, what is said again keeps its own.
 
-So an update that is sent twice, because its first answer was lost, changes nothing the second time.
+So an update that is sent twice, because its first answer was lost, changes nothing the second time. A stay that was closed
+is not said again but by its id.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.vocabulary import Spoken
 
-from registration.companies.domain import Profile
-from registration.companies.form import CompanyForm, OfferForm, PlacementForm
+from registration.companies.domain import Profile, Rest
+from registration.companies.eligibility import Accounts, Enterprise, Related
+from registration.companies.form import AccountsForm, CompanyForm, OfferForm, PlacementForm
 from registration.people.domain import Addressee
 
 NewId = Callable[[str], UUID]
@@ -23,23 +26,41 @@ Travelling = tuple[Placement, Addressee]
 def profile(form: CompanyForm, new_id: NewId, held: Profile | None = None) -> Profile:
     """What the form says, with ids. ``held`` is what the company has said so far."""
     placements = _placements(form.placements, new_id, held)
-    return Profile(
+    said = Profile(
         name=form.name,
         country=form.country,
         region=form.region,
         nace=form.nace,
-        size_class=form.size_class,
+        enterprise=_enterprise(form),
         languages=tuple(Spoken(language=said.language, level=said.level) for said in form.languages),
         placements=tuple(placement for placement, _ in placements),
         offers=tuple(_offers(form.offers, new_id, held)),
         travellers={placement.traveller_id: traveller for placement, traveller in placements},
+        resting={},
+    )
+    kept = held.resting if held else {}
+    return replace(said, resting={stay_id: rest for stay_id, rest in kept.items() if stay_id in said.stays})
+
+
+def _enterprise(form: CompanyForm) -> Enterprise:
+    return Enterprise(
+        claimed=form.size_class,
+        accounts=_accounts(form.accounts),
+        related=tuple(Related(each.relation, each.share, _accounts(each.accounts)) for each in form.related),
+        vat=form.vat,
+        learning_only=form.learning_only,
     )
 
 
+def _accounts(forms: list[AccountsForm]) -> tuple[Accounts, ...]:
+    return tuple(Accounts(each.headcount, each.turnover, each.balance_sheet) for each in forms)
+
+
 def _placements(forms: list[PlacementForm], new_id: NewId, held: Profile | None) -> list[Travelling]:
-    left = {str(placement.placement_id): placement for placement in held.placements} if held else {}
+    ours = {str(placement.placement_id): placement for placement in held.placements} if held else {}
     travellers = held.travellers if held else {}
-    named = {form.placement_id: left.pop(form.placement_id) for form in forms if form.placement_id}
+    named = {form.placement_id: ours.pop(form.placement_id) for form in forms if form.placement_id}
+    left = {key: each for key, each in ours.items() if not _closed(held, each.placement_id)}
 
     def settled(place: int, form: PlacementForm) -> Travelling:
         if form.placement_id:
@@ -56,7 +77,8 @@ def _placements(forms: list[PlacementForm], new_id: NewId, held: Profile | None)
 
 
 def _offers(forms: list[OfferForm], new_id: NewId, held: Profile | None) -> list[HostingOffer]:
-    left = {str(offer.offer_id): offer for offer in held.offers} if held else {}
+    offers = held.offers if held else ()
+    left = {str(offer.offer_id): offer for offer in offers if not _closed(held, offer.offer_id)}
     for form in forms:
         left.pop(form.offer_id or "", None)
 
@@ -69,6 +91,10 @@ def _offers(forms: list[OfferForm], new_id: NewId, held: Profile | None) -> list
         return _offer(form, new_id(f"offer/{place}"))
 
     return [settled(place, form) for place, form in enumerate(forms)]
+
+
+def _closed(held: Profile | None, stay_id: UUID) -> bool:
+    return held is not None and held.resting.get(stay_id) is Rest.CLOSED
 
 
 def _placement(form: PlacementForm, placement_id: UUID, traveller_id: UUID) -> Placement:

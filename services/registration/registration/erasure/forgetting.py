@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 from chassis import erased
 from registration.companies import domain as companies
 from registration.companies import store as company_store
+from registration.companies.domain import Status
 from registration.erasure import domain, store
 from registration.erasure.domain import Erasure, Kind
 from registration.erasure.holdings import HELD
@@ -39,10 +40,11 @@ async def erase_person(tx: Transaction, person_id: UUID, *, admins_count: bool) 
     company = await company_store.locked(tx, person.company_id)
     if admins_count and person.part is Part.ADMIN:
         others = await store.admins_besides(tx, person)
-        domain.require_another_admin(others, company.withdrawn is None)
-    left, events = companies.without_traveller(company, person_id)
-    await company_store.save(tx, left)
-    tx.emit(*events)
+        domain.require_another_admin(others, company.status not in (Status.WITHDRAWN, Status.EXCLUDED, Status.REJECTED))
+    if person.part is Part.TRAVELLER:
+        left, events = companies.without_traveller(company, person_id, person.addressee.email)
+        await company_store.save(tx, left)
+        tx.emit(*events)
     await store.forget_people(tx, [person_id])
     return await _ask(tx, Kind.PERSON, person_id)
 
@@ -59,7 +61,7 @@ async def erase_company(tx: Transaction, company_id: UUID) -> Erasure:
     await company_store.locked(tx, company_id)
     person_ids = await store.people_of(tx, company_id)
     await store.forget_people(tx, person_ids)
-    await company_store.forget(tx, company_id)
+    await store.forget_company(tx, company_id)
     for told in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn):
         tx.erase(told, company_id)
     for person_id in person_ids:

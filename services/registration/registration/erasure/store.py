@@ -73,6 +73,17 @@ async def people_of(tx: Transaction, company_id: UUID) -> list[UUID]:
     return [row["person_id"] for row in rows]
 
 
+async def forget_company(tx: Transaction, company_id: UUID) -> None:
+    """Deletes all that is held of a company whose people are gone. Its chain of decisions stays, in codes and bare ids."""
+    await tx.connection.execute(
+        "delete from vat_check where number in (select profile #>> '{enterprise,vat}' from company where company_id = $1"
+        " union select said #>> '{enterprise,vat}' from company where company_id = $1)",
+        company_id,
+    )
+    for table in ("review", "decision_words", "company"):
+        await tx.connection.execute(f"delete from {table} where company_id = $1", company_id)  # noqa: S608
+
+
 async def admins_besides(tx: Transaction, person: Person) -> int:
     """How many others can say who speaks for their company."""
     return await tx.connection.fetchval(
@@ -83,7 +94,9 @@ async def admins_besides(tx: Transaction, person: Person) -> int:
 
 
 async def forget_people(tx: Transaction, person_ids: Sequence[UUID]) -> None:
-    """Deletes all that is held of these people; how they sign in goes with them."""
+    """Deletes all that is held of these people; how they sign in goes with them, and what they were told."""
+    await tx.connection.execute("delete from mail where person_id = any ($1)", person_ids)
+    await tx.connection.execute("delete from notice where recipient_id = any ($1)", person_ids)
     await tx.connection.execute("delete from person where person_id = any ($1)", person_ids)
 
 

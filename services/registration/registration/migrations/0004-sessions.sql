@@ -1,5 +1,5 @@
 -- How people sign in: links that go out by e-mail, sessions with their refresh tokens, and how often one may try
--- depends: 0002-people
+-- depends: 0003-admission
 
 -- migrate: apply
 

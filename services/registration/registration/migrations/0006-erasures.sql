@@ -1,5 +1,5 @@
 -- Who was to be forgotten, by the bare id, and which services have
--- depends: 0002-people
+-- depends: 0005-notices
 
 -- migrate: apply
 

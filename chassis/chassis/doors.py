@@ -39,6 +39,8 @@ class Work:
     data: dict[str, Any]
     cause: Cause
     attempts: int
+    loaded: Any = None
+    """What an errand's ``load`` found."""
 
 
 EventHandler = Callable[[Any, Transaction], Awaitable[None]]
@@ -46,6 +48,7 @@ BatchHandler = Callable[[Sequence[Any]], Awaitable[None]]
 WorkHandler = Callable[[Work, Transaction], Awaitable[None]]
 WorkBatchHandler = Callable[[Sequence[tuple[Work, Transaction]]], Awaitable[None]]
 EraseHandler = Callable[[UUID, Transaction], Awaitable[None]]
+Load = Callable[[Work, Transaction], Awaitable[Any]]
 Call = Callable[[Work], Awaitable[Any]]
 Outcome = Callable[[Work, Any, Transaction], Awaitable[None]]
 
@@ -98,12 +101,14 @@ class Errand:
     """Due work that talks to the outside.
 
     ``call`` runs without a transaction and may repeat; ``outcome`` stores its result in a transaction of its own, if the
-    attempt is still the latest one.
+    attempt is still the latest one. What ``call`` needs from the database or the settings, ``load`` reads for each attempt,
+    in a transaction of its own: ``call`` has it as ``work.loaded``.
     """
 
     kind: str
     call: Call
     outcome: Outcome
+    load: Load | None = None
 
 
 Door = OnEvent | OnEvents | OnErasure | OnDue | OnAllDue | Errand

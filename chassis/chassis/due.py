@@ -4,6 +4,8 @@ Guarantee 10: due work is done once: its row goes in the transaction of its effe
 left to it. Work that its handler asks for again is a new row.
 Guarantee 11: an errand, which talks to the outside, holds no transaction while it does. It may be called more than once, after
 a crash or when it lasted longer than its claim; only the latest attempt's outcome is stored, and that one once.
+
+Errands run beside the rest, so many at once: a slow outside holds up other errands at most, and no work of our own.
 """
 
 import asyncio
@@ -34,10 +36,12 @@ POLL = 0.1
 """Seconds between looks at what is due, when nothing wakes the runner."""
 LONGEST_CALL = 30.0
 """Seconds that an errand's call may take; its claim lasts twice as long."""
-ERRANDS = 5
-"""Errands between two looks at what else is due: a slow outside delays that by so many calls at most."""
-CALLS = 10
-"""Calls of an errand before it is parked for an operator."""
+ERRANDS = 20
+"""Errands side by side, per process."""
+CALLS = 500
+"""Calls of an errand before it is parked for an operator: two and a half to three and a half days of trouble."""
+LONGEST_PAUSE = 600.0
+"""Seconds between two calls of an errand at most, so also until it is called once the outside is back."""
 
 _COLUMNS = "id, kind, subject, at, data, correlation_id, causation_id, traceparent, attempts"
 _READY = (
@@ -83,10 +87,18 @@ class DueWork:
         self._metrics = metrics
         self._doors = {door.kind: door for door in doors if isinstance(door, OnDue | OnAllDue | Errand)}
         self._batches = Batches[Work](self._do, self._park)
+        self._errands = [kind for kind, door in self._doors.items() if isinstance(door, Errand)]
         self._wake = asyncio.Event()
+        self._wake_errands = asyncio.Event()
         self._stopping = False
-        self.in_hand = 0
+        self._works_in_hand = 0
+        self._errands_in_hand = 0
         self.done = 0
+
+    @property
+    def in_hand(self) -> int:
+        """Works that are being done."""
+        return self._works_in_hand + self._errands_in_hand
 
     @property
     def halted(self) -> bool:
@@ -96,19 +108,35 @@ class DueWork:
     def wake(self) -> None:
         """Makes the runner look at once: something may be due."""
         self._wake.set()
+        self._wake_errands.set()
 
     def stop(self) -> None:
-        """Ends ``run`` after the batch in hand."""
+        """Ends ``run`` after the batch and the errands in hand."""
         self._stopping = True
-        self._wake.set()
+        self.wake()
 
     async def run(self) -> None:
         """Does due work until stopped; trouble waits and resumes."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._run_works())
+            if self._errands:
+                both.create_task(self._run_errands())
+
+    async def round(self) -> int:
+        """Does what is due now: at most a few thousand works, then so many errands; returns how many were found."""
+        found = await self._works()
+        listed = await self._listed(self._errands, ERRANDS)
+        for one in listed:
+            for work in await self._claimed([one]):
+                await self._errand(work)
+        return found + len(listed)
+
+    async def _run_works(self) -> None:
         attempt = 0
         while not self._stopping:
             self._wake.clear()
             try:
-                found = await self.round()
+                found = await self._works()
                 attempt = 0
             except Halted as halted:
                 logger.critical("due work halted; a restart resumes", reason=str(halted))
@@ -122,26 +150,48 @@ class DueWork:
                     async with asyncio.timeout(backoff(attempt) if attempt else POLL):
                         await self._wake.wait()
 
-    async def round(self) -> int:
-        """Does what is due now, at most a few thousand; returns how many works were found."""
+    async def _run_errands(self) -> None:
+        """Starts errands as they fall due and as others end; the longest of them holds up nothing but its own place."""
+        attempt = 0
+        async with asyncio.TaskGroup() as running:
+            while not self._stopping:
+                self._wake_errands.clear()
+                found = 0
+                try:
+                    if free := ERRANDS - self._errands_in_hand:
+                        listed = await self._listed(self._errands, free)
+                        found = len(listed)
+                        for work in await self._claimed(listed):
+                            running.create_task(self._errand(work))
+                    attempt = 0
+                except Exception as error:
+                    logger.warning("errands wait", error=repr(error)[:300])
+                    self._metrics.failed("due", "trouble")
+                    attempt += 1
+                if not found:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(backoff(attempt) if attempt else POLL):
+                            await self._wake_errands.wait()
+
+    async def _listed(self, kinds: Sequence[str], limit: int) -> list[Work]:
         async with self._pool.acquire() as connection:
             rows = await connection.fetch(
-                f"select {_COLUMNS} from due where {_READY} and kind = any($2) order by at, kind, subject limit 5000",  # noqa: S608
+                f"select {_COLUMNS} from due where {_READY} and kind = any($2) order by at, kind, subject limit $3",  # noqa: S608
                 self.clock.now(),
-                list(self._doors),
+                kinds,
+                limit,
             )
-        works = [_work(row) for row in rows]
-        self.in_hand = len(works)
+        return [_work(row) for row in rows]
+
+    async def _works(self) -> int:
+        """Does what is due now and is no errand, at most a few thousand; returns how many works were found."""
+        works = await self._listed([kind for kind in self._doors if kind not in self._errands], 5_000)
+        self._works_in_hand = len(works)
         try:
-            await self._batches.run(deque(work for work in works if not isinstance(self._doors[work.kind], Errand)))
-            errands = [work for work in works if isinstance(self._doors[work.kind], Errand)]
-            for work in errands[:ERRANDS]:
-                door = self._doors[work.kind]
-                if isinstance(door, Errand) and not self._stopping:
-                    await self._run_errand(work, door)
+            await self._batches.run(deque(works))
             self.done += len(works)
         finally:
-            self.in_hand = 0
+            self._works_in_hand = 0
         return len(works)
 
     async def _do(self, works: Sequence[Work]) -> None:
@@ -190,13 +240,50 @@ class DueWork:
                 "due work parked", kind=work.kind, subject=work.subject, cause=cause_of(error), detail=str(error)[:500]
             )
 
-    async def _run_errand(self, listed: Work, errand: Errand) -> None:
-        work = await self._claim(listed)
-        if work is None:
-            return
+    async def _claimed(self, listed: Sequence[Work]) -> list[Work]:
+        """Those of the errands that no other process has and that are still due, each with the number of this attempt.
+
+        They count as in hand from before they are claimed until ``_errand`` is done with them.
+        """
+        if not listed:
+            return []
+        self._errands_in_hand += len(listed)
+        claimed: list[Work] = []
+        try:
+            async with self._pool.acquire() as connection:
+                rows = await connection.fetch(
+                    f"""
+                    update due set attempts = attempts + 1, claimed_until = clock_timestamp() + $3 * interval '1 second'
+                    where id in (select id from due where id = any($2) and {_READY} for update skip locked)
+                    returning {_COLUMNS}
+                    """,  # noqa: S608
+                    self.clock.now(),
+                    [work.id for work in listed],
+                    2 * LONGEST_CALL,
+                )
+            claimed = [_work(row) for row in rows]
+        finally:
+            self._errands_in_hand -= len(listed) - len(claimed)
+        return claimed
+
+    async def _errand(self, work: Work) -> None:
+        """Runs what is claimed. Where not even its failure can be stored, it is called again once its claim is over."""
+        door = self._doors[work.kind]
+        try:
+            if isinstance(door, Errand):
+                await self._run(door, work)
+            self.done += 1
+        except Exception as error:
+            logger.warning("an errand's end is not stored", kind=work.kind, error=repr(error)[:300])
+            self._metrics.failed("due", "trouble")
+        finally:
+            self._errands_in_hand -= 1
+            self._wake_errands.set()
+
+    async def _run(self, errand: Errand, work: Work) -> None:
         try:
             with _working_for(work) as cause, self._metrics.handling(f"due {work.kind}"):
-                mine = replace(work, cause=cause)
+                mine = await self._loaded(errand, replace(work, cause=cause))
                 async with asyncio.timeout(LONGEST_CALL):
                     result: Any = await errand.call(mine)
                 done = await self._store(mine, errand, result)
@@ -210,20 +297,11 @@ class DueWork:
             if done:
                 self._metrics.handled(f"due {work.kind}")
 
-    async def _claim(self, work: Work) -> Work | None:
-        """The work with the number of this attempt, or None if another process has it or it is not due any more."""
-        async with self._pool.acquire() as connection:
-            attempt = await connection.fetchval(
-                f"""
-                update due set attempts = attempts + 1, claimed_until = clock_timestamp() + $3 * interval '1 second'
-                where id = $2 and {_READY}
-                returning attempts
-                """,  # noqa: S608
-                self.clock.now(),
-                work.id,
-                2 * LONGEST_CALL,
-            )
-        return None if attempt is None else replace(work, attempts=attempt)
+    async def _loaded(self, errand: Errand, work: Work) -> Work:
+        if errand.load is None:
+            return work
+        async with self._open(work.cause) as tx:
+            return replace(work, loaded=await errand.load(work, tx))
 
     async def _store(self, work: Work, errand: Errand, result: Any) -> bool:
         """False if a later attempt has the work: this one's outcome is dropped."""
@@ -242,7 +320,7 @@ class DueWork:
                 " where id = $1 and attempts = $2",
                 work.id,
                 work.attempts,
-                backoff(work.attempts, longest=600),
+                backoff(work.attempts, longest=LONGEST_PAUSE),
             )
 
 

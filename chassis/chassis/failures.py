@@ -28,5 +28,5 @@ def cause_of(error: BaseException) -> str:
 
 def backoff(attempt: int, longest: float = 10.0) -> float:
     """Seconds to wait before the next attempt, from 0.1 doubling up to ``longest``, with full jitter above half."""
-    ceiling = min(longest, 0.1 * 2 ** min(attempt, 10))
+    ceiling = min(longest, 0.1 * 2 ** min(attempt, 30))
     return ceiling * random.uniform(0.5, 1.0)

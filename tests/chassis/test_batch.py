@@ -173,6 +173,7 @@ def test_pauses_grow_up_to_a_limit_and_never_meet():
     for attempt in range(2_000):
         assert min(10.0, 0.1 * 2 ** min(attempt, 30)) / 2 <= backoff(attempt) <= 10.0
     assert len({backoff(3) for _ in range(50)}) > 40
+    assert 300 <= backoff(20, longest=600) <= 600, "a longer limit is reached"
 
 
 def test_a_cause_is_a_rule_or_the_kind_of_the_error():

@@ -203,7 +203,27 @@ async def test_a_call_that_takes_too_long_is_given_up(
     assert (work["attempts"], work["parked_at"], work["not_before"] is None) == (1, None, False)
 
 
-async def test_trouble_that_does_not_end_is_parked_after_so_many_calls(driver: Driver, outside: Outside):
+async def test_an_outside_that_is_away_for_a_day_is_called_again_within_ten_minutes_of_coming_back(
+    driver: Driver, outside: Outside
+):
+    away, pauses = timedelta(days=1), list[timedelta]()
+    while sum(pauses, timedelta()) < away:
+        outside.answers = [OSError("away")]
+        await driver.process.due.round()
+        work = await the_work(driver)
+        assert work["parked_at"] is None
+        pauses.append(work["not_before"] - datetime.now(UTC))
+        await driver.rows("update due set not_before = null")
+    assert max(pauses) <= timedelta(minutes=10)
+    assert len(pauses) < 350, "it is not called all the time"
+    await driver.run_due()
+    assert len(await stored(driver)) == 1
+
+
+async def test_trouble_that_does_not_end_is_parked_after_so_many_calls(
+    driver: Driver, outside: Outside, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(due, "CALLS", 3)
     outside.answers = [OSError("away")] * due.CALLS
     for _ in range(due.CALLS):
         await driver.process.due.round()
@@ -211,6 +231,83 @@ async def test_trouble_that_does_not_end_is_parked_after_so_many_calls(driver: D
     assert (await the_work(driver))["cause"] == "OSError: away"
     await driver.run_due()
     assert len(outside.calls) == due.CALLS
+
+
+async def test_a_call_has_what_was_read_for_this_attempt_and_the_transaction_that_read_it_is_over(driving: Driving):
+    heard: list[tuple[int, str]] = []
+
+    async def load(work: Work, tx: Transaction) -> str:
+        return await tx.connection.fetchval("select note from effect")
+
+    async def call(work: Work) -> None:
+        heard.append((work.attempts, work.loaded))
+        if work.attempts == 1:
+            raise OSError("away")
+
+    async def outcome(work: Work, result: None, tx: Transaction) -> None:
+        pass
+
+    driver = await driving(a_service(Errand("send", call, outcome, load)))
+    await driver.rows("insert into effect (subject, note) values ($1, 'old')", uuid7())
+    async with driver.process.open_transaction(Cause()) as tx:
+        tx.schedule("send", uuid7(), NOON)
+    await driver.process.due.round()
+    await driver.rows("update effect set note = 'new'")
+    await driver.rows("update due set not_before = null")
+    await driver.run_due()
+    assert heard == [(1, "old"), (2, "new")]
+    assert await the_work(driver) is None
+
+
+async def test_calls_that_hang_hold_up_no_other_work_and_no_errand_beyond_their_places(
+    driving: Driving, outside: Outside
+):
+    async def do(work: Work, tx: Transaction) -> None:
+        await tx.connection.execute("insert into effect (subject, note) values ($1, 'done')", UUID(work.subject))
+
+    driver = await driving(a_service(Errand("send", outside.call, outside.outcome), OnDue("do", do)))
+    hanging = due.ERRANDS - 1
+    outside.held = {number: asyncio.Event() for number in range(1, hanging + 1)}
+    async with driver.process.open_transaction(Cause()) as tx:
+        for number in range(hanging + 30):
+            tx.schedule("send", uuid7(), NOON - timedelta(hours=1) + timedelta(seconds=number))
+        for _ in range(30):
+            tx.schedule("do", uuid7(), NOON)
+    running = asyncio.create_task(driver.process.due.run())
+    try:
+        await until(lambda: effects(driver, 60))
+        assert (await driver.process.status())["in_flight"] == hanging
+    finally:
+        driver.process.due.stop()
+        for event in outside.held.values():
+            event.set()
+        await running
+    assert await effects(driver, 60 + hanging), "those in hand were ended before it stopped"
+
+
+async def test_no_more_errands_run_side_by_side_than_there_are_places(driving: Driving, outside: Outside):
+    driver = await driving(outside.service())
+    outside.held = {number: asyncio.Event() for number in range(1, 2 * due.ERRANDS)}
+    async with driver.process.open_transaction(Cause()) as tx:
+        for _ in range(due.ERRANDS + 5):
+            tx.schedule("send", uuid7(), NOON)
+    running = asyncio.create_task(driver.process.due.run())
+    try:
+        await until(lambda: len(outside.calls) == due.ERRANDS)
+        outside.held[1].set()
+        await until(lambda: effects(driver, 1))
+        await until(lambda: len(outside.calls) == due.ERRANDS + 1)
+        claimed = await driver.rows("select 1 from due where claimed_until is not null")
+        assert len(claimed) == due.ERRANDS
+    finally:
+        driver.process.due.stop()
+        for event in outside.held.values():
+            event.set()
+        await running
+
+
+async def effects(driver: Driver, number: int) -> bool:
+    return len(await stored(driver)) == number
 
 
 async def test_a_failing_errand_does_not_hold_up_other_due_work(driving: Driving, outside: Outside):

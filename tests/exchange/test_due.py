@@ -53,7 +53,9 @@ async def test_a_stay_that_starts_falls_due_for_closing(driver: Driver):
     await stands_at(driver, given.agreed())
     await driver.run_due(STARTS)
     assert [type(event) for event in await driver.emitted()] == [ExchangeUpdated]
-    assert [tuple(row) for row in await driver.rows("select kind, at from due where kind <> 'notify'")] == [("close", CLOSES)]
+    assert [tuple(row) for row in await driver.rows("select kind, at from due where kind <> 'notify'")] == [
+        ("close", CLOSES)
+    ]
 
 
 async def test_a_stay_that_nobody_looks_after_is_started_and_closed_late_but_once(driver: Driver):

@@ -97,10 +97,6 @@ class RegistrationSettings(Settings, SigningSettings, MailSettings):
     taxonomy: Annotated[InFolder, NoDecode, AfterValidator(_searched)] = Field(
         default_factory=starter, description="folder of the skills taxonomy in force; unset, the starter set"
     )
-    sign_in_page: HttpUrl = Field(
-        default=HttpUrl("http://127.0.0.1:8000/sign-in"),
-        description="the page that links in e-mails lead to; it posts link and secret, from the fragment, to /sessions",
-    )
     sign_ins_per_address: int = Field(
         default=5, ge=1, le=1_000, description="links that one address can ask for in 15 minutes"
     )

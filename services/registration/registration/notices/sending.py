@@ -4,7 +4,7 @@ A crash loses no mail: the errand is gone only in the transaction that keeps wha
 server's answer and that transaction sends the mail a second time, under the same Message-ID.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -19,8 +19,10 @@ from registration.notices import domain, rendering, store
 from registration.notices.asked import SEND, answer
 from registration.notices.domain import Mail, Notice, Reason, State
 from registration.notices.post import MailTrouble, Post
+from registration.people import links
 from registration.people.domain import Addressee
 from registration.settings import RegistrationSettings
+from registration.sign_in.store import link_address
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,20 @@ class Letter:
 
 
 async def load(work: Work, tx: Transaction) -> Letter | None:
-    """The mail to who has this address by now; None where nobody has the id any more."""
+    """The mail to where the person is written to by now, or to where its link is for.
+
+    None where nobody has the id any more, or the link is good for nothing any more.
+    """
     notice_id, person_id = _ids(work)
     waiting = await store.waiting(tx, notice_id, person_id)
     if waiting is None:
         return None
     notice, addressee, since = waiting
+    if "link" in domain.TEMPLATES[notice.template]:
+        address = await link_address(tx, UUID(notice.parameters["link"]))
+        if address is None:
+            return None
+        addressee = replace(addressee, email=address)
     settings: RegistrationSettings = tx.settings
     return Letter(
         message(notice, person_id, addressee, settings, tx.now),
@@ -80,7 +90,7 @@ def message(
     """The mail, with a Message-ID that is the same on every attempt: a repeat can be told from another mail."""
     template, parameters = notice.template, notice.parameters
     url = (
-        f"{str(settings.programme_url).rstrip('/')}/sign-in/{parameters['link']}"
+        links.url(UUID(parameters["link"]), settings)
         if "link" in domain.TEMPLATES[template]
         else rendering.place(template, parameters, str(settings.programme_url))
     )

@@ -23,7 +23,7 @@ def url(link_id: UUID, settings: "RegistrationSettings") -> str:
 
     The page that it leads to posts both to ``/sessions``; that a mail scanner opens it uses nothing up.
     """
-    return f"{settings.sign_in_page}#link={link_id}&secret={secret(link_id, settings)}"
+    return f"{str(settings.programme_url).rstrip('/')}/sign-in#link={link_id}&secret={secret(link_id, settings)}"
 
 
 def secret(link_id: UUID, settings: "SigningSettings") -> str:

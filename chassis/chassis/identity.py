@@ -58,6 +58,8 @@ class Caller:
     person_id: UUID | None = None
     country: str | None = None
     """ISO 3166-1 alpha-2, of a contact point: that of the companies which it decides about."""
+    session_id: UUID | None = None
+    """The session that the token is of, if it is of one."""
 
 
 def issue(key: OKPKey, caller: Caller, lifetime: timedelta) -> str:
@@ -73,6 +75,7 @@ def issue(key: OKPKey, caller: Caller, lifetime: timedelta) -> str:
         "company_id": str(caller.company_id) if caller.company_id else None,
         "person_id": str(caller.person_id) if caller.person_id else None,
         "country": caller.country,
+        "sid": str(caller.session_id) if caller.session_id else None,
     }
     said = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, said, key, algorithms=[ALGORITHM])
@@ -94,17 +97,19 @@ class KeySource:
         self._keys: dict[str, OKPKey] = {}
         self._good_at = -self.MAX_AGE
         self._next_try = 0.0
+        self._away = False
+        """Of the last attempt to read."""
         self._reading = asyncio.Lock()
 
     async def key(self, kid: str) -> OKPKey | None:
         """The key of this name, or None.
 
         Raises:
-            Problem: 503, there was never a key to verify with.
+            Problem: 503, there was never a key to verify with, or this one may be new and the source is away.
         """
         if kid not in self._keys or time.monotonic() - self._good_at > self.MAX_AGE:
             await self._refresh()
-        if not self._keys:
+        if not self._keys or (kid not in self._keys and self._away):
             raise Problem(503, "no_keys", "The keys that tokens are verified with are away", {"Retry-After": "2"})
         return self._keys.get(kid)
 
@@ -118,7 +123,9 @@ class KeySource:
                 async with asyncio.timeout(3):
                     self._keys = _keys(await self._read(self._location))
                 self._good_at = time.monotonic()
+                self._away = False
             except (OSError, TimeoutError, ValueError, httpx.HTTPError, JoseError) as error:
+                self._away = True
                 logger.warning(
                     "keys not read", location=self._location, error=type(error).__name__, known=len(self._keys)
                 )
@@ -190,7 +197,9 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
         return UUID(str(claims[name])) if claims.get(name) is not None else None
 
     role, country = Role(claims["role"]), claims.get("country")
-    caller = Caller(role, claims["sub"], id_of("company_id"), id_of("person_id"), country and str(country))
+    caller = Caller(
+        role, claims["sub"], id_of("company_id"), id_of("person_id"), country and str(country), id_of("sid")
+    )
     if (
         (role in (Role.COMPANY, Role.COMPANY_ADMIN) and caller.company_id is None)
         or (role is Role.TRAVELLER and caller.person_id is None)

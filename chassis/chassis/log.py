@@ -18,7 +18,23 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
-_SECRET_NAMES = frozenset({"authorization", "token", "password", "secret", "private_key", "traveller_token"})
+_DETAIL = re.compile(r"DETAIL:.*")
+"""Of PostgreSQL's errors: it repeats the row, with whoever is in it."""
+_SECRET_NAMES = frozenset(
+    {
+        "authorization",
+        "token",
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "traveller_token",
+        "password",
+        "secret",
+        "client_secret",
+        "code_verifier",
+        "private_key",
+    }
+)
 
 QUIET = ("aiokafka", "asyncio", "httpcore", "httpx")
 """Libraries whose lines below a warning say nothing to an operator."""
@@ -117,7 +133,9 @@ def _discreet(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
 
 
 def blot(text: str) -> str:
-    """The text without the passwords of URLs and without tokens."""
+    """The text without the passwords of URLs, without tokens, and without the rows in PostgreSQL's errors."""
+    if "DETAIL:" in text:
+        text = _DETAIL.sub("DETAIL: ***", text)
     if "://" in text:
         text = _PASSWORD.sub(r"\1***@", text)
     return _TOKEN.sub("***", text) if "eyJ" in text else text

@@ -100,6 +100,7 @@ async def test_a_valid_token_says_who_is_calling(http: httpx.AsyncClient, key: O
     assert answer.json() == {
         "role": "company", "subject": COMPANY.subject, "company_id": str(COMPANY.company_id), "person_id": None,
         "country": None,
+        "session_id": None,
     }  # fmt: skip
 
 
@@ -211,6 +212,22 @@ async def test_the_last_good_keys_stay_while_the_source_is_bad(
     monkeypatch.setattr(keys, "_good_at", time.monotonic() - 601)
     monkeypatch.setattr(keys, "_next_try", 0.0)
     assert await keys.key("k1")
+
+
+async def test_a_token_of_a_key_that_may_be_new_is_503_while_the_source_is_away(
+    http: httpx.AsyncClient, source: Source, key: OKPKey, monkeypatch: pytest.MonkeyPatch
+):
+    assert (await http.get("/any", headers=bearer(issue(key, COMPANY, HOUR)))).status_code == 200
+    source.away = True
+    monkeypatch.setattr(KeySource, "PAUSE", 0.0)
+    [app_keys] = [http._transport.app.state.keys]  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(app_keys, "_next_try", 0.0)
+    new = new_key("k2")
+    answer = await http.get("/any", headers=bearer(issue(new, COMPANY, HOUR)))
+    assert (answer.status_code, answer.json()["rule"]) == (503, "no_keys")
+    assert (await http.get("/any", headers=bearer(issue(key, COMPANY, HOUR)))).status_code == 200
+    source.away, source.keys = False, [*source.keys, new]
+    assert (await http.get("/any", headers=bearer(issue(new, COMPANY, HOUR)))).status_code == 200
 
 
 async def test_without_any_key_ever_the_answer_is_503(http: httpx.AsyncClient, source: Source, key: OKPKey):

@@ -3,6 +3,7 @@
 import json
 import logging
 
+import asyncpg
 import pytest
 import structlog
 
@@ -56,6 +57,20 @@ def test_passwords_and_tokens_are_blotted_out_wherever_they_slip_in(capsys: pyte
     assert token not in text
     assert said[0]["event"] == "no answer from postgresql://registration:***@db/x with ***"
     assert "ConnectionError" in said[1]["exception"]
+
+
+def test_the_row_in_an_error_of_postgresql_is_blotted_out(capsys: pytest.CaptureFixture[str]):
+    log.configure("exchange", "json")
+    error = asyncpg.NotNullViolationError('null value in column "part"')
+    error.detail = "Failing row contains (1, null, Ana Kovač, ana@zahnrad.example)."
+    try:
+        raise error
+    except asyncpg.PostgresError:
+        structlog.get_logger("x").exception("failed", cause=str(error))
+    said = capsys.readouterr().err
+    assert "null value in column" in said
+    assert "Kov" not in said
+    assert "zahnrad" not in said
 
 
 def test_a_library_that_brought_its_own_handler_is_led_to_ours(capsys: pytest.CaptureFixture[str]):

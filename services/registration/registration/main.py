@@ -10,20 +10,24 @@ from chassis.identity import Caller, Role
 from chassis.service import Service
 from fastapi import APIRouter
 
-from registration import programme, signing, skills, taxonomy_files
+from registration import keys, programme, signing, skills, taxonomy_files
 from registration.companies import api
 from registration.notices import api as notices
 from registration.notices import commands as notice_commands
 from registration.notices import handlers as notice_handlers
+from registration.people import api as people
 from registration.settings import RegistrationSettings, SigningSettings
+from registration.sign_in import api as sign_in
+from registration.sign_in import handlers as sign_in_handlers
+from registration.sign_in import oidc_api
 
 routes = APIRouter()
-for router in (api.routes, notices.routes, skills.routes):
+for router in (api.routes, people.routes, sign_in.routes, oidc_api.routes, notices.routes, skills.routes):
     routes.include_router(router)
 
 service = Service(
     name="registration",
-    doors=notice_handlers.DOORS,
+    doors=(*sign_in_handlers.doors, *notice_handlers.DOORS),
     routes=routes,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,
@@ -32,6 +36,7 @@ service = Service(
 )
 command = service.command()
 command.add_typer(notice_commands.command_line(service), name="notices")
+command.add_typer(keys.command, name="keys")
 command.add_typer(taxonomy_files.command, name="taxonomy")
 
 

@@ -1,20 +1,23 @@
 """What registration takes from the environment beside what every service does: the key that signs tokens."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from chassis.settings import LogSettings, Settings
-from pydantic import AfterValidator, EmailStr, Field, HttpUrl, SecretStr
+from pydantic import AfterValidator, EmailStr, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 from sojourn_contracts.taxonomy import InFolder, Taxonomy, starter
 
 from registration import signing
 from registration.skill_search import search_in
 
+_SECURE = re.compile(r"https://[^/\s]|http://(127\.0\.0\.1|localhost|\[::1\])[:/]")
+
 
 def _signs(path: Path) -> Path:
-    """A key that cannot sign is found at the start, not when the first company registers."""
-    signing.key(path)
+    """Keys that cannot sign are found at the start, not when the first company registers."""
+    signing.keys(path)
     return path
 
 
@@ -28,10 +31,10 @@ class SigningSettings(LogSettings):
     """What signing a token takes; ``registration token`` needs no more."""
 
     signing_key: Annotated[Path, AfterValidator(_signs)] = Field(
-        description="file with the private key that signs tokens: a JWK, Ed25519; registration alone has it"
+        description="file with the private key that signs tokens (a JWK, Ed25519), or a folder as `registration keys` keeps it"
     )
     token_lifetime_hours: int = Field(
-        720, ge=1, le=8_760, description="hours of the wall clock after which a token is no longer valid"
+        720, ge=1, le=8_760, description="hours after which a token of `registration token` is no longer valid"
     )
 
 
@@ -65,3 +68,51 @@ class RegistrationSettings(Settings, SigningSettings, MailSettings):
     taxonomy: Annotated[InFolder, NoDecode, AfterValidator(_searched)] = Field(
         default_factory=starter, description="folder of the skills taxonomy in force; unset, the starter set"
     )
+    sign_in_page: HttpUrl = Field(
+        default=HttpUrl("http://127.0.0.1:8000/sign-in"),
+        description="the page that links in e-mails lead to; it posts link and secret, from the fragment, to /sessions",
+    )
+    sign_ins_per_address: int = Field(
+        default=5, ge=1, le=1_000, description="links that one address can ask for in 15 minutes"
+    )
+    sign_ins_per_client: int = Field(
+        default=30, ge=1, le=1_000_000, description="the same for one IPv4 address, or IPv6 network of 64 bits"
+    )
+    session_days: int = Field(
+        default=30, ge=1, le=365, description="days after which who signed in by a link has to sign in again"
+    )
+    oidc_client_id: str | None = Field(default=None, description="what the OpenID provider calls this service")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="what it knows the service by; unset, the service is a public client"
+    )
+    oidc_redirect_url: HttpUrl | None = Field(
+        default=None, description="where the provider sends people back: /sign-in/oidc/callback here, as they see it"
+    )
+    oidc_roles: dict[str, Literal["contact_point", "operator", "analyst"]] = Field(
+        default_factory=dict[str, Literal["contact_point", "operator", "analyst"]],
+        description="the provider's roles or groups to ours, as JSON; who has several gets the first",
+    )
+    oidc_role_claim: str = Field(
+        default="roles", description="the claim of the id token with roles or groups; dots lead into it"
+    )
+    oidc_country_claim: str = Field(default="country", description="the claim with a contact point's country")
+    oidc_scopes: str = Field(default="openid", description="scopes that are asked for, separated by spaces")
+    oidc_session_hours: int = Field(
+        default=12, ge=1, le=720, description="hours after which who signed in by the provider has to do so again"
+    )
+    # After all that it needs.
+    oidc_issuer: str | None = Field(
+        default=None, description="the OpenID provider of operators, analysts and contact points; unset, there is none"
+    )
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _complete(cls, issuer: str | None, info: ValidationInfo) -> str | None:
+        if issuer is None:
+            return None
+        if not _SECURE.match(issuer):
+            raise ValueError("should begin with https://, or http:// on this machine")
+        needed = ("oidc_client_id", "oidc_redirect_url", "oidc_roles")
+        if missing := [name.upper() for name in needed if not info.data.get(name)]:
+            raise ValueError(f"should have with it {', '.join(missing)}")
+        return issuer

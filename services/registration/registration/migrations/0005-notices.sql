@@ -1,5 +1,5 @@
 -- What people are to be told by e-mail, and what became of each mail; addresses and texts are made anew for every attempt
--- depends: 0002-people
+-- depends: 0004-sessions
 
 -- migrate: apply
 

@@ -19,6 +19,7 @@ from registration.notices import domain, rendering, store
 from registration.notices.asked import SEND, answer
 from registration.notices.domain import Mail, Notice, Reason, State
 from registration.notices.post import MailTrouble, Post
+from registration.people import links
 from registration.people.domain import Addressee
 from registration.settings import RegistrationSettings
 
@@ -80,7 +81,7 @@ def message(
     """The mail, with a Message-ID that is the same on every attempt: a repeat can be told from another mail."""
     template, parameters = notice.template, notice.parameters
     url = (
-        f"{str(settings.programme_url).rstrip('/')}/sign-in/{parameters['link']}"
+        links.url(UUID(parameters["link"]), settings)
         if "link" in domain.TEMPLATES[template]
         else rendering.place(template, parameters, str(settings.programme_url))
     )

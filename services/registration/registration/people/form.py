@@ -1,10 +1,10 @@
 """What is told about a person."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, StringConstraints
 
-from registration.people.domain import Addressee, Reads
+from registration.people.domain import Addressee, Part, Reads
 from registration.wrongs import NO_CONTROLS, Allowed, plain
 
 LONGEST_EMAIL = 254
@@ -37,3 +37,19 @@ class PersonForm(BaseModel):
     @property
     def addressee(self) -> Addressee:
         return Addressee(self.name, self.email, self.reads)
+
+
+SpeakingPart = Annotated[Literal[Part.ADMIN, Part.MEMBER], Allowed(f"{Part.ADMIN}, {Part.MEMBER}")]
+"""Who travels is said with the placement."""
+
+
+class InvitationForm(PersonForm):
+    """Somebody who is to speak for a company."""
+
+    part: SpeakingPart = Part.MEMBER
+
+
+class PartForm(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    part: SpeakingPart

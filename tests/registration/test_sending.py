@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from registration.main import service
+from registration.people import links
 from registration.people.domain import Addressee, Part, Person, Reads
 from sojourn_contracts.notice import NoticeDue, NoticeSent
 
@@ -379,3 +380,20 @@ async def test_a_server_that_cannot_be_trusted_or_signed_in_to_gets_no_mail_and_
         driver = await sending_with(driving, smtp_port=server.port, smtp_user="sojourn", smtp_password=password)
         assert server.mails == []
         assert await states(driver) == {TRAVELLER: ("waiting", None)}
+
+
+@pytest.mark.parametrize("template", ["sign_in", "invited", "new_address"])
+async def test_a_link_that_signs_in_stands_in_the_mail_and_is_kept_nowhere(
+    driver: Driver, server: MailServer, template: str
+):
+    link = uuid4()
+    await asked(driver, uuid4(), TRAVELLER, template, link=str(link))
+    await driver.run_due()
+    body = server.mails[0].get_body(("plain",))
+    settings: Any = driver.process.settings
+    assert body is not None
+    assert links.url(link, settings) in body.get_content()
+    kept = await driver.rows(
+        "select row_to_json(notice)::text as row from notice union all select row_to_json(mail)::text from mail"
+    )
+    assert all(links.secret(link, settings) not in row["row"] for row in kept)

@@ -17,6 +17,7 @@ from joserfc.jwk import OKPKey
 from sojourn_contracts import catalogue, envelope
 from sojourn_contracts.envelope import Envelope
 from sojourn_contracts.event import Event
+from sojourn_contracts.notice import NoticeDue
 from uuid_utils.compat import uuid7
 
 from chassis import identity
@@ -95,7 +96,14 @@ class Driver:
             pass
 
     async def emitted(self) -> list[Event]:
-        """The events that were emitted so far, in order; tombstones left out."""
+        """The events that were emitted so far, in order; tombstones left out, and what ``notices`` gives."""
+        return [event for event in await self._outbox() if not isinstance(event, NoticeDue)]
+
+    async def notices(self) -> list[NoticeDue]:
+        """The notices that were asked for so far, in order."""
+        return [event for event in await self._outbox() if isinstance(event, NoticeDue)]
+
+    async def _outbox(self) -> list[Event]:
         rows = await self.rows("select type, data from outbox where data is not null order by id")
         return [
             catalogue.BY_NAME[row["type"].rpartition(".v")[0]].event.model_validate_json(row["data"]) for row in rows

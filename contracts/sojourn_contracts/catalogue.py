@@ -86,8 +86,8 @@ TABLE: tuple[Topic, ...] = (
     Topic(ExchangeCancelled, ("exchange",), ("matching", "survey")),
     Topic(ExchangeCompleted, ("exchange",), ("matching", "survey")),
     Topic(SurveySubmitted, ("survey",), ()),
-    Topic(NoticeDue, ("exchange", "survey"), ("registration",), Visibility.INTERNAL, Cleanup.DELETE, planned=True),
-    Topic(NoticeSent, ("registration",), ("survey",), Visibility.INTERNAL, Cleanup.DELETE, planned=True),
+    Topic(NoticeDue, ("exchange", "survey"), ("registration",), Visibility.INTERNAL, Cleanup.DELETE),
+    Topic(NoticeSent, ("registration",), ("survey",), Visibility.INTERNAL, Cleanup.DELETE),
     Topic(
         ErasureRequested,
         ("registration",),

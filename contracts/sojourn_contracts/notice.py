@@ -25,13 +25,18 @@ class NoticeDue(Event):
     recipient_id: UUID
     """A person's, or a company's for whoever speaks for it. Address, name and language, only registration knows."""
     template: str
-    """Known codes: ``match_proposed``, ``agreement_to_sign``, ``stay_ahead``, ``survey_open``, ``survey_reminder``."""
+    """Known codes: ``match_proposed``, ``accepted_by_other``, ``agreement_to_sign``, ``agreement_signed``, ``reminder``,
+    ``stay_ahead``, ``survey_open``, ``survey_reminder``.
+    """
     parameters: dict[str, Parameter]
-    """What fills the template in; never a name, an address or a text."""
+    """What fills the template in; never a name, an address or a text. A list is numbered: ``learns_1``, ``learns_2``."""
 
 
 class NoticeSent(Event):
-    """The mail server accepted a notice or refused it. That it was accepted does not say that it arrived."""
+    """The mail server accepted a notice or refused it. That it was accepted does not say that it arrived.
+
+    A notice for a company is accepted once one mail to those who speak for it was, and refused when none was.
+    """
 
     key: ClassVar[str] = "notice_id"
 
@@ -45,5 +50,5 @@ class NoticeSent(Event):
     outcome: str
     """Known codes: ``accepted``, ``refused``."""
     reason: str | None = None
-    """Why it was refused. Known codes: ``address_refused``, ``recipient_unknown``, ``gave_up``."""
+    """Why it was refused. Known codes: ``address_refused``, ``message_refused``, ``recipient_unknown``, ``gave_up``."""
     answered_at: AwareDatetime

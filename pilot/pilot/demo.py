@@ -155,5 +155,5 @@ async def judged(system: System, progress: Progress, evaluated: Evaluated) -> tu
 async def aftermath(system: System) -> tuple[list[Verdict], World]:
     """The same without what only a replay knows."""
     unclean = await system.stop_services()
-    world = await invariants.read(system.database.owner_url, system.kafka)
+    world = await invariants.read(system.database.owner_url, system.kafka, system.folder)
     return [*invariants.judged(world), Verdict("Every service stopped cleanly", tuple(unclean))], world

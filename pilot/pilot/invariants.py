@@ -9,15 +9,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+from laptop.mails import kept
 from sojourn_contracts.catalogue import SERVICES, TOPICS
 
 from pilot.logs import Logged, Published, handled, logged, published
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
+MAIL_FIGURES = ("notices", "waiting", "accepted", "refused")
 SHOWN = 5
 """Breaches that are told in full."""
 
@@ -42,6 +45,18 @@ class Surveys:
 
 
 @dataclass(frozen=True)
+class Mails:
+    """The mails of notices, as registration and the mail catcher hold them."""
+
+    by_template: Mapping[str, Mapping[str, int]]
+    """Template to how many notices there are, and how many of their mails wait, were accepted and were refused."""
+    accepted: frozenset[str]
+    """Notice and person of each that the mail server accepted, as a Message-ID begins with them."""
+    caught: Mapping[str, int]
+    """The same of each that was caught, with how often it was."""
+
+
+@dataclass(frozen=True)
 class World:
     """All that the invariants are judged by."""
 
@@ -53,6 +68,7 @@ class World:
     surveys: Surveys
     handled: Mapping[str, Mapping[UUID, datetime]]
     """By service, each event that it handled with the time of day."""
+    mails: Mails
 
     def said(self, name: str) -> list[Logged]:
         """All events of this name, in the log's order, whose data was not erased."""
@@ -76,18 +92,22 @@ class Verdict:
         return {"invariant": self.invariant, "holds": self.holds, "breaches": list(self.breaches)}
 
 
-async def read(admin_url: str, bootstrap_servers: str) -> World:
-    """Reads the world while nothing happens in it. The administrator's URL is that of the services' database."""
+async def read(admin_url: str, bootstrap_servers: str, folder: Path) -> World:
+    """Reads the world while nothing happens in it.
+
+    The administrator's URL is that of the services' database, the folder that of the run, where mails are caught.
+    """
     connection = await asyncpg.connect(admin_url, timeout=10)
     try:
         logs = {service: await logged(connection, service) for service in SERVICES}
         leftovers = {service: await _leftovers(connection, service) for service in SERVICES}
         surveys = await _surveys(connection)
         inboxes = {service: await handled(connection, service) for service in SERVICES}
+        mails = await _mails(connection, folder)
     finally:
         await connection.close(timeout=10)
     topics = await published(bootstrap_servers, [topic.name for topic in TOPICS])
-    return World(logs, topics, leftovers, surveys, inboxes)
+    return World(logs, topics, leftovers, surveys, inboxes, mails)
 
 
 async def _leftovers(connection: asyncpg.Connection, service: str) -> Leftovers:
@@ -114,6 +134,25 @@ async def _surveys(connection: asyncpg.Connection) -> Surveys:
     return Surveys(**row)
 
 
+async def _mails(connection: asyncpg.Connection, folder: Path) -> Mails:
+    counts = await connection.fetch(
+        """
+        select template, count(distinct notice_id) as notices,
+               count(*) filter (where mail.state = 'waiting') as waiting,
+               count(*) filter (where mail.state = 'accepted') as accepted,
+               count(*) filter (where mail.state = 'refused' or mail.notice_id is null) as refused
+        from registration.notice left join registration.mail using (notice_id)
+        group by template order by template
+        """
+    )
+    accepted = await connection.fetch("select notice_id, person_id from registration.mail where state = 'accepted'")
+    return Mails(
+        {row["template"]: {name: row[name] for name in MAIL_FIGURES} for row in counts},
+        frozenset(f"{row['notice_id']}.{row['person_id']}" for row in accepted),
+        Counter(mail.message_id.strip("<>").partition("@")[0] for mail in kept(folder)),
+    )
+
+
 def judged(world: World) -> list[Verdict]:
     """All invariants, in the order in which a report shows them."""
     judges: dict[str, Callable[[World], Iterable[str]]] = {
@@ -126,6 +165,8 @@ def judged(world: World) -> list[Verdict]:
         "No dead letter and no due work given up": dead_letters,
         "Every outbox is empty": outboxes_not_empty,
         "Every survey that was submitted is released or withheld": surveys_that_differ,
+        "Every notice that was asked for was accepted or refused, and was told so once": notices_untold,
+        "Every mail that was accepted was caught": mails_lost,
     }
     return [Verdict(text, tuple(judge(world))) for text, judge in judges.items()]
 
@@ -287,3 +328,21 @@ def surveys_that_differ(world: World) -> Iterable[str]:
     said = len([event for event in world.logs["survey"] if event.type == "SurveySubmitted.v1"])
     if said != counts.released:
         yield f"{counts.released} released, but SurveySubmitted was said {said} times"
+
+
+def notices_untold(world: World) -> Iterable[str]:
+    answers: defaultdict[str, list[int]] = defaultdict(list)
+    for event in world.said("NoticeSent"):
+        answers[str(event.subject)].append(event.content["revision"])
+    for notice in dict.fromkeys(str(event.subject) for event in world.said("NoticeDue")):
+        told = answers[notice]
+        if told.count(max(told, default=0)) != 1:
+            yield f"notice {notice} was answered {len(told)} times, with the revisions {sorted(told)}"
+    for template, figures in world.mails.by_template.items():
+        if figures["waiting"]:
+            yield f"{figures['waiting']} mails of {template} were neither accepted nor refused"
+
+
+def mails_lost(world: World) -> Iterable[str]:
+    for mail in sorted(world.mails.accepted - world.mails.caught.keys()):
+        yield f"mail {mail} was accepted, and nobody caught it"

@@ -33,6 +33,7 @@ def show(made: Report, console: Console) -> None:
         [_matrix(made["matrix"])],
         [_stays(made)],
         [_counts("Acts of people", made["acts"]), _counts("Refused, as the rules want", made["refusals"])],
+        [_notices(made["notices"])],
         [_events(made["events"]), _wall_clock(made["wall_clock"])],
         [_invariants(made["invariants"])],
     ):
@@ -157,6 +158,15 @@ def _wall_clock(figures: Mapping[str, Any]) -> Table:
     for name, lasted in figures.items():
         if name.endswith("_seconds"):
             table.add_row(f"[dim]{name.removesuffix('_seconds')} took {lasted:,.0f} s[/]")
+    return table
+
+
+def _notices(notices: Mapping[str, Mapping[str, int]]) -> Table:
+    """A notice to a company is a mail to each who speaks for it."""
+    table = _table("Notices by e-mail", "", "notices", "accepted", "refused")
+    for template, figures in notices.items():
+        told = (figures[name] for name in ("notices", "accepted", "refused"))
+        table.add_row(template.replace("_", " "), *(f"{figure:,}" for figure in told))
     return table
 
 

@@ -72,6 +72,7 @@ def report(
         "surveys": vars(world.surveys) | {"answered": progress.acts["answer"]},
         "acts": dict(sorted(progress.acts.items())),
         "refusals": dict(sorted(progress.refusals.items())),
+        "notices": {template: dict(figures) for template, figures in world.mails.by_template.items()},
         "events": {topic.event.__name__: len(world.topics.get(topic.name, ())) for topic in TOPICS},
         "invariants": [verdict.told() for verdict in verdicts],
         "wall_clock": wall_clock.figures(world, progress, seconds),

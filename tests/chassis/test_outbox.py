@@ -14,8 +14,8 @@ from chassis.outbox import HEADERS_ROOM, TooLarge
 from chassis.relay import MOVE
 from chassis.transaction import Cause
 from sojourn_contracts import catalogue
+from sojourn_contracts.erasure import ErasureDone
 from sojourn_contracts.match import MatchDeclined
-from sojourn_contracts.notice import NoticeDue
 from uuid_utils.compat import uuid7
 
 from tests.chassis.given import SERVICE, a_service, an, cancelled, declined, transaction, withdrawn
@@ -73,10 +73,10 @@ async def test_an_event_of_another_producer_is_refused(pool: Pool):
 
 
 async def test_an_event_that_is_only_planned_is_refused_since_its_topic_does_not_exist(pool: Pool):
-    assert SERVICE in catalogue.BY_NAME["NoticeDue"].producers
+    assert SERVICE in catalogue.BY_NAME["ErasureDone"].producers
     async with transaction(pool) as tx:
-        with pytest.raises(ValueError, match="does not let exchange emit NoticeDue"):
-            tx.emit(an(NoticeDue))
+        with pytest.raises(ValueError, match="does not let exchange emit ErasureDone"):
+            tx.emit(an(ErasureDone))
     assert await pool.fetchval("select count(*) from outbox") == 0
 
 

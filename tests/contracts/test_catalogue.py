@@ -26,7 +26,7 @@ DESIGN = {
     "ErasureRequested": ({"registration"}, {"matching", "exchange", "survey"}),
     "ErasureDone": ({"matching", "exchange", "survey"}, {"registration"}),
 }
-PLANNED = {"NoticeDue", "NoticeSent", "ErasureRequested", "ErasureDone"}
+PLANNED = {"ErasureRequested", "ErasureDone"}
 ALL = pytest.mark.parametrize("topic", TABLE, ids=lambda topic: topic.name)
 
 

@@ -40,7 +40,9 @@ async def stage_of(driver: Driver, exchange_id: UUID = MATCH) -> Stage | None:
 
 async def due_work(driver: Driver) -> dict[str, str]:
     """Kind of work by exchange."""
-    return {row["subject"]: row["kind"] for row in await driver.rows("select subject, kind from due")}
+    return {
+        row["subject"]: row["kind"] for row in await driver.rows("select subject, kind from due where kind <> 'notify'")
+    }
 
 
 async def companies_gone(driver: Driver) -> set[UUID]:

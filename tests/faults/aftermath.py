@@ -103,7 +103,7 @@ async def read(system: System) -> Aftermath:
     """Reads logs, topics and tables while nothing happens: what begins meanwhile makes it read again."""
     while True:
         before = await settled(system)
-        world = await invariants.read(system.database.owner_url, system.kafka)
+        world = await invariants.read(system.database.owner_url, system.kafka, system.folder)
         connection = await asyncpg.connect(system.database.owner_url, timeout=10)
         try:
             inboxes, tables, written = await _tables(connection)

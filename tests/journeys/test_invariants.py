@@ -9,7 +9,7 @@ from pilot.logs import Published
 from pilot.surveys import counts_agree
 from sojourn_contracts.catalogue import BY_NAME
 
-from tests.journeys.worlds import STORY, a_world, an_evaluation, an_id
+from tests.journeys.worlds import MAILS, STORY, a_world, an_evaluation, an_id
 
 
 def broken(world: World) -> dict[str, tuple[str, ...]]:
@@ -131,6 +131,32 @@ def test_what_is_left_over_is_told_with_the_command_that_lists_it():
 def test_surveys_that_differ_are_told(surveys: Surveys):
     found = broken(replace(a_world(), surveys=surveys))
     assert list(found) == ["Every survey that was submitted is released or withheld"]
+
+
+TOLD = "Every notice that was asked for was accepted or refused, and was told so once"
+
+
+@pytest.mark.parametrize("revisions", [[], [1, 1]], ids=str)
+def test_a_notice_that_was_not_told_or_twice_is_told(revisions: list[int]):
+    others = [event for event in STORY if event[1] != "NoticeSent"]
+    answers = [
+        ("registration", "NoticeSent", "notice", 60 + day, {"revision": revision})
+        for day, revision in enumerate(revisions)
+    ]
+    assert list(broken(a_world([*others, *answers]))) == [TOLD]
+
+
+def test_a_mail_that_still_waits_is_told():
+    waiting = replace(MAILS, by_template={"admitted": {"notices": 1, "waiting": 1, "accepted": 0, "refused": 0}})
+    assert broken(replace(a_world(), mails=waiting)) == {
+        TOLD: ("1 mails of admitted were neither accepted nor refused",)
+    }
+
+
+def test_a_mail_that_was_accepted_and_not_caught_is_told():
+    assert list(broken(replace(a_world(), mails=replace(MAILS, caught={})))) == [
+        "Every mail that was accepted was caught"
+    ]
 
 
 def differing(world: World, answered: int = 2, **evaluated: Any) -> str:

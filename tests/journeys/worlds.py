@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from pilot.invariants import Leftovers, Surveys, Verdict, World
+from pilot.invariants import Leftovers, Mails, Surveys, Verdict, World
 from pilot.logs import Logged, Published
 from pilot.population import population
 from pilot.replay import Progress
@@ -52,8 +52,20 @@ STORY: Story = [
     ("matching", "MatchProposed", "second", 2, MATCH),
     ("exchange", "ExchangeAgreed", "second", 4, AGREED),
     ("exchange", "ExchangeCompleted", "second", 60, PAIR | {"days": 20, "training_hours": 30}),
+    ("survey", "NoticeDue", "notice", 60, {"template": "survey_open"}),
+    ("registration", "NoticeSent", "notice", 60, {"revision": 1, "outcome": "refused"}),
+    ("registration", "NoticeSent", "notice", 61, {"revision": 2, "outcome": "accepted"}),
     ("survey", "SurveySubmitted", "record", 70, {"exchange_cluster": "c", "answers": {"SEND_MATCH": "5"}}),
 ]
+
+
+MAIL = f"{an_id('notice')}.{an_id('person')}"
+MAILS = Mails(
+    by_template={"survey_open": {"notices": 1, "waiting": 0, "accepted": 1, "refused": 0}},
+    accepted=frozenset({MAIL}),
+    caught={MAIL: 2},
+)
+"""One mail, which was sent twice: a process was killed before it stored that the first one was accepted."""
 
 
 def a_world(story: Story = STORY) -> World:
@@ -79,7 +91,7 @@ def a_world(story: Story = STORY) -> World:
     nothing_left = {service: Leftovers(outbox=0, dead_letters=0, parked=0) for service in SERVICES}
     handled = {event.event_id: event.written_at + timedelta(seconds=0.1) for log in logs.values() for event in log}
     surveys = Surveys(submitted=2, released=1, withheld=1)
-    return World(logs, topics, nothing_left, surveys, dict.fromkeys(SERVICES, handled))
+    return World(logs, topics, nothing_left, surveys, dict.fromkeys(SERVICES, handled), MAILS)
 
 
 def a_record(event: Logged, offset: int) -> Published:

@@ -3,41 +3,19 @@
 from uuid import UUID, uuid4
 
 import pytest
-from chassis.transaction import Cause
 from registration.main import service
-from registration.notices.asked import ask
-from registration.people import store as people
-from registration.people.domain import Addressee, Part, Person, Reads
 from sojourn_contracts.refusal import Refused
 
 from tests.chassis_driver import Driver
 from tests.conftest import Driving
-
-COMPANY, ADMIN, MEMBER, TRAVELLER = (UUID(int=number) for number in range(1, 5))
-PEOPLE = (
-    Person(ADMIN, COMPANY, Part.ADMIN, Addressee("Ana Admin", "ana@example.org", Reads.EN)),
-    Person(MEMBER, COMPANY, Part.MEMBER, Addressee("Mia Member", "mia@example.org", Reads.DE)),
-    Person(TRAVELLER, COMPANY, Part.TRAVELLER, Addressee("Ugo Unterwegs", "ugo@example.org", Reads.IT)),
-)
+from tests.registration.noticed import ADMIN, COMPANY, MEMBER, TRAVELLER, asked, known
 
 
 @pytest.fixture
 async def driver(driving: Driving) -> Driver:
     driver = await driving(service)
-    await driver.rows(
-        "insert into company (company_id, revision, name, profile, registered_at) values ($1, 1, 'Acme', '{}', now())",
-        COMPANY,
-    )
-    async with driver.process.open_transaction(Cause()) as tx:
-        await people.save(tx, PEOPLE)
+    await known(driver)
     return driver
-
-
-async def asked(
-    driver: Driver, notice_id: UUID, recipient_id: UUID, template: str = "admitted", **parameters: str
-) -> None:
-    async with driver.process.open_transaction(Cause()) as tx:
-        await ask(tx, notice_id, recipient_id, template, parameters)
 
 
 async def mails(driver: Driver) -> list[tuple[UUID, str]]:

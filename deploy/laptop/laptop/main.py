@@ -17,6 +17,8 @@ from rich.console import Console
 
 from laptop.backing import Backing
 from laptop.containers import Contained, remove_volumes
+from laptop.mails import catch as catch_mails
+from laptop.mails import kept
 from laptop.process import Running, StartError, together
 from laptop.system import STOP_WITHIN, System, terminated_like_ctrl_c
 from laptop.topics import TopicsError
@@ -25,6 +27,8 @@ FOLDER = Path(__file__).resolve().parents[3] / ".run"
 Folder = Annotated[Path, typer.Option(help="where data, logs, keys and passwords are kept")]
 
 command = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+caught = typer.Typer(add_completion=False)
+command.add_typer(caught, name="mails")
 out = Console(highlight=False, soft_wrap=True)
 
 
@@ -47,6 +51,37 @@ def up(folder: Folder = FOLDER) -> None:
         record.write_text(json.dumps([asdict(running) for running in system.running()], indent=1))
         system.let_go()
     out.print(_where(system))
+
+
+@caught.callback(invoke_without_command=True)
+def mails(
+    context: typer.Context,
+    folder: Folder = FOLDER,
+    to: Annotated[str | None, typer.Option(metavar="ADDRESS", help="those to this address only")] = None,
+    template: Annotated[str | None, typer.Option(metavar="CODE", help="those of this template only")] = None,
+) -> None:
+    """The e-mails that the services sent: nobody else got them."""
+    if context.invoked_subcommand is not None:
+        return
+    for mail in kept(folder, to=to, template=template):
+        out.print(f"{mail.number:>6}  {mail.template:<18} {mail.to:<40} {mail.message['Subject']}", markup=False)
+
+
+@caught.command()
+def show(number: int, folder: Folder = FOLDER) -> None:
+    """One of them, as text."""
+    for mail in kept(folder):
+        if mail.number == number:
+            said = [f"{name}: {mail.message[name]}" for name in ("Date", "From", "To", "Subject", "Message-ID")]
+            out.print("\n".join([*said, "", mail.text]), markup=False)
+            return
+    raise _failed(f"There is no mail {number}.")
+
+
+@caught.command(hidden=True)
+def catch(port: Annotated[int, typer.Option()], folder: Folder = FOLDER) -> None:
+    """Takes mails at a port of this machine, until it is told to stop; `up` starts it."""
+    asyncio.run(catch_mails(folder, port))
 
 
 @command.command()
@@ -87,7 +122,7 @@ async def _stop(recorded: list[Running | Contained]) -> tuple[list[str], list[st
         if not await running.stop(STOP_WITHIN):
             killed.append(running.name)
 
-    backing = [running for running in recorded if running.name.startswith(("Kafka", "PostgreSQL"))]
+    backing = [running for running in recorded if running.name.startswith(("Kafka", "PostgreSQL", "mails"))]
     await together(*(stop(running) for running in recorded if running not in backing))
     await together(*(stop(running) for running in backing))
     return gone, killed
@@ -121,10 +156,15 @@ def _where(system: System) -> str:
         ("Kafka", system.kafka, _logs(system.broker)),
         ("PostgreSQL", address, _logs(system.server)),
         ("passwords", str(system.folder / "passwords.json"), ""),
+        ("e-mails", f"uv run laptop mails{_folder(system)}", str(system.logs / "mails.log")),
         ("a token", token, ""),
         ("stop", "make down", ""),
     ]
     return "\n".join(f"{name:<13} {where:<48} {log}".rstrip() for name, where, log in rows)
+
+
+def _folder(system: System) -> str:
+    return "" if system.folder == FOLDER else f" --folder {system.folder}"
 
 
 def _logs(backing: Backing | None) -> str:

@@ -77,6 +77,9 @@ class System:
         self._unclean: list[str] = []
         self.broker = None if kafka else backing.broker(self.folder, self.logs, brokers)
         self.server = None if self._admin_url else backing.database_server(self.folder, self.logs)
+        self.catcher: Process | None = None
+        """Takes the e-mails that registration sends: ``laptop.mails`` finds them in ``folder``."""
+        self._smtp_port = 0
         self.processes: dict[str, Process] = {}
         self.urls: dict[str, str] = {}
         self._interruptible = terminated_like_ctrl_c()
@@ -134,7 +137,7 @@ class System:
         self._say(
             "starting Kafka and PostgreSQL" if self.broker or self.server else "using Kafka and PostgreSQL as set"
         )
-        await together(*(each.start() for each in (self.broker, self.server) if each is not None))
+        await together(*(each.start() for each in (self.broker, self.server) if each is not None), self._catch_mails())
         self._say("making topics, roles and schemas")
         brokers = len(self.broker.parts) if self.broker else None
         await together(self._provision(), create_topics(self.kafka, brokers))
@@ -149,6 +152,23 @@ class System:
         admin_url = self._admin_url or (self.server.admin_url if self.server else "")
         passwords = kept_passwords(self.folder / "passwords.json")
         self._database = await provision(admin_url, passwords, self._database_name)
+
+    async def _catch_mails(self) -> None:
+        """Only one is needed, and none where nobody sends any."""
+        if "registration" not in self._services:
+            return
+        self._smtp_port = free_port()
+        arguments = ["mails", "catch", "--folder", str(self.folder), "--port", str(self._smtp_port)]
+        self.catcher = Process(
+            "mails", [_command("laptop"), *arguments], log=self.logs / "mails.log", environment=_inherited()
+        )
+        self.catcher.spawn()
+        deadline = asyncio.get_running_loop().time() + READY_WITHIN
+        while not await _listens(self._smtp_port):
+            self.catcher.require_alive()
+            if asyncio.get_running_loop().time() > deadline:
+                raise self.catcher.failure(f"was not ready within {READY_WITHIN:.0f} s")
+            await asyncio.sleep(0.05)
 
     def _add(self, name: str, service: str) -> None:
         port = free_port()
@@ -172,6 +192,7 @@ class System:
         }
         if service == "registration":
             ours["SIGNING_KEY"] = str(keys.private)
+            ours |= {"SMTP_HOST": HOST, "SMTP_PORT": str(self._smtp_port)}
         if self._clock is not None:
             ours["CLOCK_FILE"] = str(self._clock.file)
         return _inherited() | ours | self._environment
@@ -232,9 +253,9 @@ class System:
         return self._unclean
 
     async def stop(self) -> list[str]:
-        """End everything: the services, then broker and database. Returns what ``stop_services`` does."""
+        """End everything: the services, then what they work on. Returns what ``stop_services`` does."""
         await self.stop_services()
-        await together(*(each.stop() for each in (self.broker, self.server) if each is not None))
+        await together(*(each.stop() for each in (self.broker, self.server, self.catcher) if each is not None))
         return self._unclean
 
     def running(self) -> list[Running | Contained]:
@@ -248,7 +269,8 @@ class System:
 
     def _all(self) -> list[backing.Part]:
         servers = [each for each in (self.broker, self.server) if each is not None]
-        return [*self.processes.values(), *(part for server in servers for part in server.parts)]
+        catcher = [self.catcher] if self.catcher else []
+        return [*self.processes.values(), *catcher, *(part for server in servers for part in server.parts)]
 
     async def _stop_service(self, process: Process) -> None:
         if process.running is None:
@@ -261,6 +283,15 @@ class System:
             self._unclean.append(f"{process.name} did not stop within {STOP_WITHIN:.0f} s and was killed")
         elif code != 0:
             self._unclean.append(str(process.failure(f"did not stop cleanly, but with {code}")))
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def _command(service: str) -> str:

@@ -5,6 +5,7 @@ both of its ends does not.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
 from sojourn_contracts.match import MatchDeclined, MatchProposed
+from sojourn_contracts.refusal import Unknown
 
-from exchange import companies, domain, store
+from exchange import companies, domain, notices, store
 from exchange.domain import Decision
 from exchange.state import Exchange
 
@@ -80,6 +82,13 @@ async def close(work: Work, tx: Transaction) -> None:
     await _when_due(work, tx, domain.close)
 
 
+@on_due(notices.NOTIFY)
+async def notify(work: Work, tx: Transaction) -> None:
+    """Without a lock, for the same reason; that somebody acted a moment ago may be too late for a reminder to know."""
+    with suppress(Unknown):
+        tx.emit(*notices.fallen_due(await store.read(tx, UUID(work.subject)), tx.now))
+
+
 async def _when_due(work: Work, tx: Transaction, decide: Callable[[Exchange, datetime], Decision]) -> None:
     """Does not wait for an exchange that somebody is acting on: they may be waiting to take this very work back.
 
@@ -105,4 +114,5 @@ DOORS: tuple[Door, ...] = (
     expire,
     start,
     close,
+    notify,
 )

@@ -17,7 +17,7 @@ from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.refusal import Unknown
 from sojourn_contracts.vocabulary import Side
 
-from exchange import domain
+from exchange import domain, notices
 from exchange.agreement import Agreement
 from exchange.companies import Company
 from exchange.state import Ending, Exchange
@@ -147,6 +147,7 @@ async def save(tx: Transaction, before: Exchange | None, decision: domain.Decisi
         await _write(tx, exchange)
         _set_due(tx, before, exchange)
         tx.emit(*events)
+        _tell(tx, before, exchange)
     return exchange
 
 
@@ -182,11 +183,21 @@ def _set_due(tx: Transaction, before: Exchange | None, exchange: Exchange) -> No
         tx.schedule(will.kind, exchange.id, will.at)
 
 
+def _tell(tx: Transaction, before: Exchange | None, exchange: Exchange) -> None:
+    was, will = notices.falls_due(before), notices.falls_due(exchange)
+    if was and not will:
+        tx.unschedule(notices.NOTIFY, exchange.id)
+    if will and will != was:
+        tx.schedule(notices.NOTIFY, exchange.id, will.at)
+    tx.emit(*notices.asked(before, exchange))
+
+
 async def forget(tx: Transaction, exchange: Exchange) -> None:
     """Deletes all that is held of an exchange."""
     await tx.connection.execute("delete from exchange where exchange_id = $1", exchange.id)
     if due := domain.due(exchange):
         tx.unschedule(due.kind, exchange.id)
+    tx.unschedule(notices.NOTIFY, exchange.id)
 
 
 async def companies_locked_or_blank(tx: Transaction, *company_ids: UUID) -> list[Company]:

@@ -12,20 +12,26 @@ from fastapi import APIRouter
 
 from registration import programme, signing, skills, taxonomy_files
 from registration.companies import api, auditing, handlers, reviewing
+from registration.notices import api as notices
+from registration.notices import commands as notice_commands
+from registration.notices import handlers as notice_handlers
 from registration.settings import RegistrationSettings, SigningSettings
 
 routes = APIRouter()
-for router in (api.routes, reviewing.routes, skills.routes):
+for router in (api.routes, reviewing.routes, notices.routes, skills.routes):
     routes.include_router(router)
 
 service = Service(
     name="registration",
     routes=routes,
-    doors=handlers.DOORS,
+    doors=(*handlers.DOORS, *notice_handlers.DOORS),
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,
+    counters=notice_handlers.COUNTERS,
+    prepare=notice_handlers.posting,
 )
 command = service.command()
+command.add_typer(notice_commands.command_line(service), name="notices")
 command.add_typer(taxonomy_files.command, name="taxonomy")
 command.add_typer(auditing.commands(service), name="audit")
 

@@ -1,10 +1,10 @@
 """What registration takes from the environment beside what every service does: the key that signs tokens."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from chassis.settings import LogSettings, Settings
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, EmailStr, Field, HttpUrl, SecretStr
 from pydantic_settings import NoDecode
 from sojourn_contracts.taxonomy import InFolder, Taxonomy, starter
 
@@ -35,16 +35,34 @@ class SigningSettings(LogSettings):
     )
 
 
-def _is_http(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("should begin with http:// or https://")
-    return url
+class MailSettings(LogSettings):
+    """What sending e-mails takes."""
+
+    programme_url: HttpUrl = Field(
+        default=HttpUrl("http://127.0.0.1:8000"), description="the front end that links in e-mails lead into"
+    )
+    smtp_host: str = Field(default="localhost", description="mail server that takes the programme's e-mails")
+    smtp_port: int = Field(default=25, ge=1, le=65_535, description="its port; usually 587 for starttls, 465 for tls")
+    smtp_security: Literal["none", "starttls", "tls"] = Field(
+        default="none", description="none; starttls: encrypted from STARTTLS on; tls: from the start"
+    )
+    smtp_user: str | None = Field(
+        default=None, description="name to sign in to the mail server with; unset, nobody does"
+    )
+    smtp_password: SecretStr | None = Field(default=None, description="the password for it")
+    smtp_seconds: float = Field(
+        default=15, ge=0.1, le=25, description="how long sending one e-mail may take before it is tried again later"
+    )
+    mail_from: EmailStr = Field(default="no-reply@sojourn.example", description="address that the e-mails come from")
+    mail_give_up_hours: float = Field(
+        default=48, ge=0, le=60, description="hours after which an e-mail that cannot be sent is parked for an operator"
+    )
 
 
-class RegistrationSettings(Settings, SigningSettings):
+class RegistrationSettings(Settings, SigningSettings, MailSettings):
     """The settings of ``registration serve``."""
 
-    vies_url: Annotated[str, AfterValidator(_is_http)] | None = Field(
+    vies_url: HttpUrl | None = Field(
         default=None,
         description="the Union's VAT register, https://ec.europa.eu/taxation_customs/vies/rest-api; unset, it is not asked",
     )

@@ -15,7 +15,7 @@ from sojourn_contracts.vocabulary import Party
 
 from survey import domain, questionnaire, store
 from survey.domain import Estimate, InvitationState
-from survey.handlers import schedule_release
+from survey.handlers import expect_nothing, schedule_release
 
 routes = APIRouter()
 
@@ -58,6 +58,8 @@ class Responses(BaseModel):
     party: Party
     wave: int
     invited: int
+    sent: int
+    """Invitations that the mail server accepted; that does not say that they arrived."""
     submitted: int
 
 
@@ -107,7 +109,7 @@ async def submit(invitation_id: UUID, body: SubmissionForm, caller: Respondent, 
         _check(body, submitted.party)
         await store.save_state(tx, submitted)
         await store.keep_until_release(tx, submitted, body.answers)
-        tx.unschedule("close", invitation_id)
+        expect_nothing(tx, invitation_id)
         schedule_release(tx)
         return Submitted(invitation_id=invitation_id)
 
@@ -129,8 +131,8 @@ async def evaluation(_caller: Reader, tx: Tx) -> Evaluation:
             domain.estimate(indicator, counts.get(indicator.code, {})) for indicator in questionnaire.INDICATORS
         ],
         responses=[
-            Responses(party=party, wave=wave, invited=invited, submitted=submitted)
-            for party, wave, invited, submitted in await store.responses(tx)
+            Responses(party=party, wave=wave, invited=invited, sent=sent, submitted=submitted)
+            for party, wave, invited, sent, submitted in await store.responses(tx)
         ],
         funnel=domain.funnel(registered, left, await store.exchanges_by_stage(tx)),
     )

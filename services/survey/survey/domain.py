@@ -11,12 +11,17 @@ from uuid import UUID, uuid5
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated, Stage
 from sojourn_contracts.match import MatchDeclined, MatchProposed
+from sojourn_contracts.notice import NoticeDue
 from sojourn_contracts.refusal import NotYours, Refused
 from sojourn_contracts.vocabulary import Party, TrainingDirection
 
 from survey.questionnaire import DONT_KNOW, MISSING, NOT_APPLICABLE, Indicator, Question
 
 TIME_TO_ANSWER = timedelta(days=60)
+REMINDED_AFTER = timedelta(days=14)
+
+OPEN, REMINDER = "survey_open", "survey_reminder"
+"""Templates of e-mails."""
 
 Profile = CompanyRegistered | CompanyUpdated
 ExchangeEvent = MatchDeclined | ExchangeUpdated | ExchangeAgreed | ExchangeCancelled | ExchangeCompleted
@@ -119,6 +124,27 @@ class Invitation:
     state: InvitationState = InvitationState.OPEN
 
     @property
+    def notice_id(self) -> UUID:
+        """Of the e-mail that invites."""
+        return uuid5(self.invitation_id, OPEN)
+
+    @property
+    def reminds_at(self) -> datetime:
+        return self.invited_at + REMINDED_AFTER
+
+    def notice(self, template: str) -> NoticeDue:
+        """Asks that whoever may answer be told; nothing here says what anybody answered."""
+        return NoticeDue(
+            notice_id=uuid5(self.invitation_id, template),
+            recipient_id=self.respondent_id,
+            template=template,
+            parameters={
+                "invitation_id": str(self.invitation_id),
+                "closes_on": self.closes_at.astimezone(UTC).date().isoformat(),
+            },
+        )
+
+    @property
     def programme_year(self) -> int:
         """The year in which the exchange ended; clusters are told apart within it."""
         return self.invited_at.astimezone(UTC).year
@@ -148,6 +174,11 @@ def invite(event: ExchangeCompleted, wave: int, questionnaire: str, erased: Coll
         for party, (company_id, respondent_id) in asked.items()
         if company_id not in erased
     ]
+
+
+def remind(invitation: Invitation, now: datetime) -> list[NoticeDue]:
+    """Who has not answered by then is asked once more, while there is time to."""
+    return [invitation.notice(REMINDER)] if state_at(invitation, now) is InvitationState.OPEN else []
 
 
 def submit(invitation: Invitation, respondent_id: UUID, now: datetime) -> Invitation:

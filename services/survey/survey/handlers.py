@@ -8,6 +8,7 @@ from chassis.transaction import UNLINKED, Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
 from sojourn_contracts.match import MatchDeclined, MatchProposed
+from sojourn_contracts.notice import NoticeSent
 
 from survey import domain, questionnaire, release, store
 from survey.settings import SurveySettings
@@ -37,17 +38,32 @@ async def invite(event: ExchangeCompleted, tx: Transaction) -> None:
     for invitation in invitations:
         if invitation.invitation_id in new:
             tx.schedule("close", invitation.invitation_id, invitation.closes_at)
+            tx.schedule("remind", invitation.invitation_id, invitation.reminds_at)
+            tx.emit(invitation.notice(domain.OPEN))
 
 
 async def forget_company(company_id: UUID, tx: Transaction) -> None:
     """What was released stays: nothing in it leads back to the company once the year's key is gone."""
     for invitation_id in await store.erase_company(tx, company_id):
-        tx.unschedule("close", invitation_id)
+        expect_nothing(tx, invitation_id)
 
 
 async def forget_exchange(exchange_id: UUID, tx: Transaction) -> None:
     for invitation_id in await store.erase_exchange(tx, exchange_id):
-        tx.unschedule("close", invitation_id)
+        expect_nothing(tx, invitation_id)
+
+
+def expect_nothing(tx: Transaction, invitation_id: UUID) -> None:
+    """An invitation that is answered or gone is neither closed nor reminded of."""
+    tx.unschedule("close", invitation_id)
+    tx.unschedule("remind", invitation_id)
+
+
+async def note_sending(event: NoticeSent, tx: Transaction) -> None:
+    """Keeps when an invitation was sent, by the latest answer of the mail server; that of other notices is none of ours."""
+    if event.template == domain.OPEN:
+        sent_at = event.answered_at if event.outcome == "accepted" else None
+        await store.note_sending(tx, event.notice_id, event.revision, sent_at)
 
 
 @on_due("close")
@@ -55,6 +71,13 @@ async def close(work: Work, tx: Transaction) -> None:
     invitation = await store.locked_or_none(tx, UUID(work.subject))
     if invitation is not None:
         await store.save_state(tx, domain.close(invitation))
+
+
+@on_due("remind")
+async def remind(work: Work, tx: Transaction) -> None:
+    invitation = await store.locked_or_none(tx, UUID(work.subject))
+    if invitation is not None:
+        tx.emit(*domain.remind(invitation, tx.now))
 
 
 @on_due("release")
@@ -97,6 +120,7 @@ DOORS = (
     consumes(ExchangeAgreed)(follow_exchange),
     consumes(ExchangeCancelled)(follow_exchange),
     consumes(ExchangeCompleted)(invite),
+    consumes(NoticeSent)(note_sending),
     erases(CompanyRegistered)(forget_company),
     erases(CompanyUpdated)(forget_company),
     erases(CompanyWithdrawn)(forget_company),
@@ -112,6 +136,7 @@ DOORS = (
         )
     ),
     close,
+    remind,
     release_submissions,
 )
 """What this service listens to, as data."""

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -90,12 +91,12 @@ async def add_invitations(tx: Transaction, invitations: Sequence[Invitation]) ->
     """Those that are there already stay as they are; the ids of the new ones are returned."""
     rows = await tx.connection.fetch(
         f"""
-        insert into invitation ({_INVITATION})
-        select {_INVITATION} from jsonb_populate_recordset(null::invitation, $1)
+        insert into invitation ({_INVITATION}, notice_id)
+        select {_INVITATION}, notice_id from jsonb_populate_recordset(null::invitation, $1)
         on conflict do nothing
         returning invitation_id
         """,  # noqa: S608
-        json.dumps([vars(invitation) for invitation in invitations], default=str),
+        json.dumps([vars(each) | {"notice_id": each.notice_id} for each in invitations], default=str),
     )
     return {row["invitation_id"] for row in rows}
 
@@ -196,15 +197,25 @@ async def answer_counts(tx: Transaction, wave: int) -> dict[str, dict[str, int]]
     return counts
 
 
-async def responses(tx: Transaction) -> list[tuple[Party, int, int, int]]:
-    """Party, wave, invited, submitted; of what has been erased, nothing is counted."""
+async def note_sending(tx: Transaction, notice_id: UUID, revision: int, sent_at: datetime | None) -> None:
+    """What the mail server last said to an invitation; of one that is gone, nothing is kept."""
+    await tx.connection.execute(
+        "update invitation set sent_at = $3, sent_revision = $2 where notice_id = $1 and sent_revision < $2",
+        notice_id,
+        revision,
+        sent_at,
+    )
+
+
+async def responses(tx: Transaction) -> list[tuple[Party, int, int, int, int]]:
+    """Party, wave, invited, sent, submitted; of what has been erased, nothing is counted."""
     rows = await tx.connection.fetch(
         """
-        select party, wave, count(*) as invited, count(*) filter (where state = 'submitted') as submitted
+        select party, wave, count(*) as invited, count(sent_at) as sent, count(*) filter (where state = 'submitted') as submitted
         from invitation group by party, wave order by wave, party
         """
     )
-    return [(Party(row["party"]), row["wave"], row["invited"], row["submitted"]) for row in rows]
+    return [(Party(row["party"]), row["wave"], row["invited"], row["sent"], row["submitted"]) for row in rows]
 
 
 async def companies_registered_and_left(tx: Transaction) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from sojourn_contracts.refusal import Refused
 TEMPLATES: Mapping[str, frozenset[str]] = {
     "sign_in": frozenset({"link"}),
     "invited": frozenset({"link"}),
+    "new_address": frozenset({"link"}),
     "admitted": frozenset(),
     "needs_changes": frozenset(),
     "rejected": frozenset(),
@@ -19,6 +20,8 @@ TEMPLATES: Mapping[str, frozenset[str]] = {
     "match_proposed": frozenset(
         {
             "exchange_id",
+            "side",
+            "country",
             "language",
             "language_level",
             "window_first",
@@ -28,15 +31,15 @@ TEMPLATES: Mapping[str, frozenset[str]] = {
             "answer_by",
         }
     ),
-    "accepted_by_other": frozenset({"exchange_id"}),
+    "accepted_by_other": frozenset({"exchange_id", "next"}),
     "agreement_to_sign": frozenset({"exchange_id", "version", "first_day", "last_day"}),
     "agreement_signed": frozenset({"exchange_id", "first_day", "last_day"}),
-    "reminder": frozenset({"exchange_id", "act_by"}),
+    "reminder": frozenset({"exchange_id", "step", "act_by"}),
     "stay_ahead": frozenset({"exchange_id", "first_day", "last_day"}),
     "survey_open": frozenset({"invitation_id", "closes_on"}),
     "survey_reminder": frozenset({"invitation_id", "closes_on"}),
 }
-"""Template to the parameters that it cannot do without."""
+"""Template to the parameters that it cannot do without; lists are numbered, as in ``learns_1``, and may be empty."""
 
 
 class State(StrEnum):

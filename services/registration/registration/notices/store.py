@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from chassis.transaction import Transaction
 from sojourn_contracts.refusal import Unknown
 
 from registration.notices.domain import Mail, Notice, Reason, State
+from registration.people.domain import Addressee, Reads
 
 _NOTICE = "notice_id, asked_by, recipient_id, template, parameters, asked_at, revision"
 
@@ -91,13 +93,101 @@ async def recipients(tx: Transaction, recipient_ids: Collection[UUID]) -> dict[U
 
 async def locked(tx: Transaction, notice_id: UUID) -> Notice:
     """Raises: Unknown."""
+    notice = await locked_or_none(tx, notice_id)
+    if notice is None:
+        raise Unknown("unknown_notice", "There is no notice under this id")
+    return notice
+
+
+async def locked_or_none(tx: Transaction, notice_id: UUID) -> Notice | None:
     row = await tx.connection.fetchrow(f"select {_NOTICE} from notice where notice_id = $1 for update", notice_id)  # noqa: S608
     if row is None:
-        raise Unknown("unknown_notice", "There is no notice under this id")
+        return None
     mails = await tx.connection.fetch(
         "select person_id, state, reason from mail where notice_id = $1 order by person_id", notice_id
     )
     return _notice(row, mails)
+
+
+async def waiting(tx: Transaction, notice_id: UUID, person_id: UUID) -> tuple[Notice, Addressee, datetime] | None:
+    """A mail that is to be sent: what, to whom, and since when that is tried (wall time); the notice has no mails here."""
+    row = await tx.connection.fetchrow(
+        f"""
+        select {_NOTICE}, name, email, reads, tried_since
+        from notice join mail using (notice_id) join person using (person_id)
+        where notice_id = $1 and person_id = $2 and state = 'waiting'
+        """,  # noqa: S608
+        notice_id,
+        person_id,
+    )
+    if row is None:
+        return None
+    return _notice(row, ()), Addressee(row["name"], row["email"], Reads(row["reads"])), row["tried_since"]
+
+
+async def forget_refused(tx: Transaction, notice_id: UUID) -> None:
+    """The mails that were refused; who is still to be told gets a new one."""
+    await tx.connection.execute("delete from mail where notice_id = $1 and state = 'refused'", notice_id)
+
+
+_VIEW = """
+    select notice_id, asked_by, recipient_id, template, parameters, asked_at, revision,
+           coalesce(outcome, 'waiting') as state, reason, answered_at,
+           coalesce((
+               select jsonb_agg(jsonb_build_object(
+                   'person_id', mail.person_id, 'state', mail.state, 'reason', mail.reason,
+                   'tried_since', mail.tried_since, 'answered_at', mail.answered_at,
+                   'attempts', coalesce(due.attempts, 0)
+               ) order by mail.person_id)
+               from mail left join due on due.kind = 'send_mail' and due.subject = mail.notice_id || '/' || mail.person_id
+               where mail.notice_id = notice.notice_id
+           ), '[]') as mails
+    from notice
+"""
+
+
+async def page(
+    tx: Transaction, state: State | None, template: str | None, after: UUID | None, limit: int
+) -> list[dict[str, Any]]:
+    """Those with a mail in this state, or in it as a whole, in the order of their ids."""
+    rows = await tx.connection.fetch(
+        f"""
+        {_VIEW}
+        where ($1::text is null or coalesce(outcome, 'waiting') = $1
+               or exists (select from mail where mail.notice_id = notice.notice_id and mail.state = $1))
+          and ($2::text is null or template = $2) and ($3::uuid is null or notice_id > $3)
+        order by notice_id limit $4
+        """,
+        state,
+        template,
+        after,
+        limit,
+    )
+    return [_view(row) for row in rows]
+
+
+async def one(tx: Transaction, notice_id: UUID) -> dict[str, Any] | None:
+    row = await tx.connection.fetchrow(f"{_VIEW} where notice_id = $1", notice_id)
+    return None if row is None else _view(row)
+
+
+async def counts(tx: Transaction) -> list[dict[str, Any]]:
+    """Mails by template and state."""
+    rows = await tx.connection.fetch(
+        """
+        select template, count(distinct notice_id) as notices,
+               count(*) filter (where mail.state = 'waiting') as waiting,
+               count(*) filter (where mail.state = 'accepted') as accepted,
+               count(*) filter (where mail.state = 'refused' or mail.notice_id is null) as refused
+        from notice left join mail using (notice_id)
+        group by template order by template
+        """
+    )
+    return [dict(row) for row in rows]
+
+
+def _view(row: asyncpg.Record) -> dict[str, Any]:
+    return {**row, "parameters": json.loads(row["parameters"]), "mails": json.loads(row["mails"])}
 
 
 def _notice(row: asyncpg.Record, mails: Iterable[Any]) -> Notice:

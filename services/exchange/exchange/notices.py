@@ -1,0 +1,153 @@
+"""Who is told what by e-mail as an exchange goes on: which notices a change asks for, and when the next ones fall due.
+
+Registration, which has the addresses, makes words of the codes here. A notice's id is made of what it is about, so that it is
+one notice however often it is asked for. Pure, as the domain is.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from uuid import UUID, uuid5
+
+from sojourn_contracts.exchange import Stage
+from sojourn_contracts.notice import NoticeDue
+from sojourn_contracts.vocabulary import Party, Side
+
+from exchange.agreement import Agreement
+from exchange.domain import Due, due
+from exchange.state import Exchange, start_of
+
+NOTIFY = "notify"
+"""The due work that asks for what has fallen due by then."""
+
+REMIND_BEFORE = timedelta(days=3)
+"""How long before a proposal expires those are reminded who have not answered."""
+REMIND_AFTER = timedelta(days=7)
+"""After so long without a change, whoever is to act is reminded: once for each state that it came to."""
+STAY_AHEAD = timedelta(days=7)
+"""How long before the first day of a stay all three are told of it."""
+
+
+def asked(before: Exchange | None, after: Exchange) -> list[NoticeDue]:
+    """What is to be told now that this one state became the other."""
+    if after.stage.ended:
+        return []
+    return [*_proposed(before, after), *_accepted(before, after), *_to_sign(before, after), *_signed(before, after)]
+
+
+def falls_due(exchange: Exchange | None) -> Due | None:
+    """When somebody is to be told next if nothing changes; None where nobody is."""
+    if exchange is None or not _by_then(exchange):
+        return None
+    match exchange.stage:
+        case Stage.PROPOSED:
+            at = exchange.open_until - REMIND_BEFORE
+        case Stage.ACCEPTED | Stage.DRAFTED:
+            at = exchange.changed_at + REMIND_AFTER
+        case Stage.AGREED:
+            at = start_of(exchange.drafted.terms.first_day) - STAY_AHEAD
+        case _:
+            at = start_of(exchange.drafted.terms.last_day) + REMIND_AFTER
+    return Due(NOTIFY, at)
+
+
+def fallen_due(exchange: Exchange, now: datetime) -> list[NoticeDue]:
+    """What is to be told by now; nothing if the exchange went on meanwhile, and is about to be told of later."""
+    next_one = falls_due(exchange)
+    return list(_by_then(exchange)) if next_one and now >= next_one.at else []
+
+
+def _by_then(exchange: Exchange) -> list[NoticeDue]:
+    match exchange.stage:
+        case Stage.PROPOSED:
+            late = [Party(side) for side in Side if side not in exchange.accepted_by]
+            return _reminders(exchange, "answer", late)
+        case Stage.ACCEPTED:
+            return _reminders(exchange, "draft", (Party.SENDER, Party.HOST))
+        case Stage.DRAFTED:
+            signed = exchange.drafted.signed_by
+            return _reminders(exchange, "sign", [party for party in Party if party not in signed])
+        case Stage.AGREED:
+            return [_notice(exchange, party, "stay_ahead", _dates(exchange.drafted)) for party in Party]
+        case Stage.ONGOING:
+            return _reminders(exchange, "complete", (Party.SENDER, Party.HOST))
+        case _:
+            return []
+
+
+def _proposed(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
+    """Not to a side that proposed it itself."""
+    for side in Side if before is None else ():
+        if side not in after.accepted_by:
+            yield _notice(after, Party(side), "match_proposed", _explained(after, side))
+
+
+def _accepted(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
+    new = [side for side in after.accepted_by if before is not None and side not in before.accepted_by]
+    for side in Side if new else ():
+        if side not in new:
+            step = "draft" if side in after.accepted_by else "accept"
+            yield _notice(after, Party(side), "accepted_by_other", {"next": step})
+
+
+def _to_sign(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
+    version = after.agreement
+    known = before.agreement_version if before else 0
+    for party in Party if version and version.version > known and not version.signed_by_all else ():
+        if version:
+            yield _notice(after, party, "agreement_to_sign", {"version": str(version.version), **_dates(version)})
+
+
+def _signed(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
+    if after.stage is Stage.AGREED and before is not None and before.stage is not Stage.AGREED:
+        for party in Party:
+            yield _notice(after, party, "agreement_signed", _dates(after.drafted))
+
+
+def _reminders(exchange: Exchange, step: str, parties: Iterable[Party]) -> list[NoticeDue]:
+    next_one = due(exchange)
+    act_by = next_one.at if next_one else exchange.open_until
+    said = {"step": step, "act_by": act_by.isoformat()}
+    return [_notice(exchange, party, "reminder", said) for party in parties]
+
+
+def _explained(exchange: Exchange, side: Side) -> dict[str, str]:
+    """Why it fits, in codes: skills, language, level, days."""
+    match, why = exchange.match, exchange.match.explanation
+    return {
+        "side": side.value,
+        "country": match.host_country if side is Side.SENDER else match.sender_country,
+        **{f"learns_{number}": skill for number, skill in enumerate(why.traveller_learns, 1)},
+        **{f"gains_{number}": skill for number, skill in enumerate(why.host_gains, 1)},
+        "language": why.language,
+        "language_level": why.language_level.value,
+        "window_first": match.window.first.isoformat(),
+        "window_last": match.window.last.isoformat(),
+        "min_days": str(match.min_days),
+        "max_days": str(match.max_days),
+        "answer_by": exchange.open_until.isoformat(),
+    }
+
+
+def _dates(agreement: Agreement) -> dict[str, str]:
+    terms = agreement.terms
+    return {"first_day": terms.first_day.isoformat(), "last_day": terms.last_day.isoformat()}
+
+
+def _notice(exchange: Exchange, party: Party, template: str, said: dict[str, str]) -> NoticeDue:
+    about = said.get("step") or said.get("next") or ""
+    return NoticeDue(
+        notice_id=uuid5(exchange.id, f"{template}/{about}/{exchange.agreement_version}/{party}"),
+        recipient_id=_recipient(exchange, party),
+        template=template,
+        parameters={"exchange_id": str(exchange.id), **said},
+    )
+
+
+def _recipient(exchange: Exchange, party: Party) -> UUID:
+    match party:
+        case Party.SENDER:
+            return exchange.match.sender_id
+        case Party.HOST:
+            return exchange.match.host_id
+        case Party.TRAVELLER:
+            return exchange.match.traveller_id

@@ -71,7 +71,7 @@ def _is_http(url: str) -> str:
 class RegistrationSettings(Settings, SigningSettings, MailSettings):
     """The settings of ``registration serve``."""
 
-    vies_url: Annotated[str, AfterValidator(_is_http)] | None = Field(
+    vies_url: HttpUrl | None = Field(
         default=None,
         description="the Union's VAT register, https://ec.europa.eu/taxation_customs/vies/rest-api; unset, it is not asked",
     )

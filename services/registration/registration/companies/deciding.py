@@ -1,7 +1,7 @@
 """What follows when a company has submitted something: the rules decide, ask VIES first, or leave it to a contact point."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from chassis.identity import Caller, Role
 from chassis.transaction import Transaction
@@ -12,6 +12,7 @@ from registration.companies.audit import Decided, Words
 from registration.companies.domain import Command, Company, Decision, Status, Who
 from registration.companies.eligibility import Facts, Judgement, Vies
 from registration.companies.store import Review
+from registration.notices.asked import ask
 
 LOOK = "look_up_vat"
 """The errand that asks VIES; its subject is the company."""
@@ -19,6 +20,13 @@ ASK = "ask_interest"
 """Due work: the company is asked whether it is still interested."""
 CLOSE = "close_stays"
 """Due work: the company did not say in time that it is still interested."""
+
+_NOTICES = {
+    Command.ADMIT: "admitted",
+    Command.SEND_BACK: "needs_changes",
+    Command.REJECT: "rejected",
+}
+"""What the company is told of by e-mail."""
 
 _WHO = {
     Role.COMPANY: Who.COMPANY,
@@ -86,6 +94,11 @@ async def keep(
     )
     await store.decide(tx, decided, words)
     tx.emit(*events)
+    if command in _NOTICES and (by is not Who.PROGRAMME or before.status is not Status.ADMITTED):
+        notice_id = uuid5(
+            company.company_id, f"{command}/{company.revision}"
+        )  # an edit that the rules admit is no news
+        await ask(tx, notice_id, company.company_id, _NOTICES[command], {})
     _follow(tx, before, company)
     return company
 

@@ -2,7 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from chassis.doors import Door, Errand, Work, on_due
 from chassis.transaction import Transaction
@@ -12,6 +12,7 @@ from registration.companies.deciding import ASK, CLOSE, LOOK
 from registration.companies.domain import Command, Company, Status
 from registration.companies.eligibility import Vies
 from registration.companies.vies import Register
+from registration.notices.asked import ask
 
 SHORTLY = timedelta(milliseconds=100)
 """Of wall time, until due work comes back whose company somebody else had."""
@@ -27,7 +28,7 @@ async def _number(work: Work, tx: Transaction) -> tuple[Register, str] | None:
     number = _asked_about(await store.found(tx, company_id))
     if number is None:
         return None
-    return Register(tx.settings.vies_url, tx.settings.vies_timeout_seconds), number
+    return Register(str(tx.settings.vies_url), tx.settings.vies_timeout_seconds), number
 
 
 async def _call(work: Work) -> tuple[str, Vies] | None:
@@ -82,6 +83,8 @@ async def ask_interest(work: Work, tx: Transaction) -> None:
     """Once a year after its admission or its last sign of interest."""
     company = await _locked(work, tx)
     if company is not None and company.status is Status.ADMITTED:
+        notice_id = uuid5(company.company_id, f"still_interested/{tx.now.isoformat()}")
+        await ask(tx, notice_id, company.company_id, "still_interested", {})
         tx.schedule(CLOSE, company.company_id, tx.now + timedelta(days=tx.settings.interest_answer_days))
 
 

@@ -44,8 +44,10 @@ class Index:
         """``parameters.today`` does not matter: every question brings its own day.
 
         Raises:
-            Full: the taxonomy has more skills than can be numbered.
+            Full: the taxonomy has more skills than can be numbered, or there is to be room for more ends than that.
         """
+        if room > layout.MOST_ENDS:
+            raise Full(f"room for {room:,} ends, {layout.MOST_ENDS:,} at most")
         if len(parameters.rarity) > layout.MOST_SKILLS:
             raise Full(f"the taxonomy has {len(parameters.rarity):,} skills, {layout.MOST_SKILLS:,} at most")
         self._number = {skill: number for number, skill in enumerate(sorted(parameters.rarity))}
@@ -68,8 +70,8 @@ class Index:
     @property
     def used_bytes(self) -> int:
         """Of all arrays, what is written to: the rest takes no memory."""
-        used = self._market.postings.nbytes + self._market.kinds.nbytes
-        used += int(self._market.counts[layout.LISTED]) * 3 * self._market.lists.itemsize
+        used = self._market.postings.nbytes
+        used += int(self._market.counts[layout.LISTED]) * 2 * self._market.lists.itemsize
         for side in self._sides:
             slots, pool = int(side.counts[layout.SLOTS]), int(side.counts[layout.POOL])
             used += slots * (RECORD.itemsize + 2 * side.ids.itemsize + side.chain.itemsize)

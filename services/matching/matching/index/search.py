@@ -6,13 +6,13 @@ given here. Most postings of these lists cannot fit, which the posting itself sa
 The arithmetic is that of :func:`matching.domain.score`, in the same integers.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import njit
 
 from matching.index.layout import Array, Ends, Market, Parts, Skills
-from matching.index.upkeep import GUARDS, SLOT, numbers_at, stay, whereabouts
+from matching.index.upkeep import GUARDS, SLOT, find, numbers_at, stay, whereabouts
 
 WHOLE = 1_000_000
 PERCENT = 100
@@ -21,6 +21,10 @@ SHORTEST = 14
 GATHERED = 128
 """Candidates that are looked at together."""
 ALL_PLACES = (1 << 32) - 1
+
+
+Whole: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], Array, tuple[Any, ...]]
+"""Placements, offers, market, skills, working memory, its parts: plain tuples, which numba looks through three times faster."""
 
 
 class Terms(NamedTuple):
@@ -44,24 +48,23 @@ def share(part: int, whole: int) -> int:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def best(
-    mine: Ends,
-    slot: int,
-    theirs: Ends,
-    side: int,
-    market: Market,
-    skills: Skills,
-    work: Array,
-    parts: Parts,
-    terms: Terms,
-    question: int,
-    but_not: Array,
-    scores: Array,
-    slots: Array,
-) -> int:
-    """Writes the best of ``theirs`` for an end of ``mine``, best first, ties by id, and returns how many there are.
+    whole: Whole, side: int, high: int, low: int, by: tuple[int, ...], question: int,
+    but_not: Array, scores: Array, ids: Array,
+) -> int:  # fmt: skip
+    """Writes scores and ids of those who fit best, best first, ties by id, and returns how many there are.
 
-    ``side`` is 0 when the candidates are placements and 1 when they are offers; ``but_not`` are slots that are left out.
+    ``side`` is that of a stranger, whose record is in slot 0, or -1 for the end that has the id. Ids in ``but_not`` are left out.
     """
+    placements, offers, market = Ends(*whole[0]), Ends(*whole[1]), Market(*whole[2])
+    skills, work, parts, terms = Skills(*whole[3]), whole[4], Parts(*whole[5]), Terms(*by)
+    slot = 0
+    if side < 0:
+        side, slot = 0, find(placements, high, low)
+        if slot == 0:
+            side, slot = 1, find(offers, high, low)
+        if slot == 0:
+            return 0
+    mine, theirs = (placements, offers) if side == 0 else (offers, placements)
     me, numbers = mine.records[slot], mine.flat
     start = numbers_at(me, slot)
     if me.open == 0 or scores.shape[0] == 0:
@@ -69,9 +72,9 @@ def best(
     keys, n_giving, n_lists = _prepare(me, numbers, start, skills, work, parts, terms.trains_from)
     length = max(SHORTEST, me.min_days) - 1
     when = stay(max(me.first, terms.today) + length, me.last - length, me.min_days, me.max_days)
-    where = whereabouts(market, me, numbers, start, 1 - side)
+    where = whereabouts(market, me, numbers, start, side)
     places, spoken = where & ALL_PLACES, where & ~ALL_PLACES
-    waiting = np.empty(GATHERED, np.int32)
+    waiting, slots = np.empty(GATHERED, np.int32), np.empty(scores.shape[0], np.int32)
     lists, records, flat = market.lists, theirs.records, theirs.flat
     found = n_waiting = n_read = at = end = 0
     while True:
@@ -87,7 +90,7 @@ def best(
                 )
             at = part
         elif at == end and n_read < n_lists:
-            listed = market.postings[side, 0 if n_read < n_giving else 1, keys[n_read]]
+            listed = market.postings[1 - side, 0 if n_read < n_giving else 1, keys[n_read]]
             at, end = listed.head, listed.head + listed.length
             n_read += 1
         elif n_waiting == 0:
@@ -104,12 +107,16 @@ def best(
                 them = waiting[i]
                 value = _score(
                     me, numbers, start, records[them], flat, numbers_at(records[them], them),
-                    work, parts, terms, side,
+                    work, parts, terms, 1 - side,
                 )  # fmt: skip
-                if value >= 0 and not _among(but_not, them):
+                if value >= 0 and not _among(but_not, theirs.ids, them):
                     found = _keep(theirs, scores, slots, found, value, them)
             n_waiting = 0
     _forget(me, numbers, start, skills, work, parts)
+    for i in range(found):
+        for half in range(2):
+            for j in range(8):  # as a UUID has them, the highest first
+                ids[i, 8 * half + j] = (theirs.ids[slots[i], half] >> (56 - 8 * j)) ^ (128 if j == 0 else 0)
     return found
 
 
@@ -288,9 +295,9 @@ def section_of(sector: int) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _among(slots: Array, slot: int) -> bool:
-    for each in slots:  # noqa: SIM110 - compiled
-        if each == slot:
+def _among(some: Array, ids: Array, slot: int) -> bool:
+    for i in range(some.shape[0]):  # noqa: SIM110 - compiled
+        if some[i, 0] == ids[slot, 0] and some[i, 1] == ids[slot, 1]:
             return True
     return False
 

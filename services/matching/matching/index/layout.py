@@ -32,7 +32,7 @@ MOST_SKILLS = 32_767
 SIZES = 52
 """A posting list has room for 2, 3, 4, 6, 8, 12, 16... postings: a power of two, or one and a half of it."""
 SLOT_BITS = 22
-"""Of a posting."""
+"""Of a posting, to name an end by."""
 MOST_ENDS = 1 << SLOT_BITS
 
 # Everything is signed: a mixture of signed and unsigned numbers would be computed in floating point.

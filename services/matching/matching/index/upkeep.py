@@ -23,6 +23,7 @@ from matching.index.layout import (
 SLOT = (1 << SLOT_BITS) - 1
 SPANS = (1 << 13) - 1
 GUARDS = (1 << (SLOT_BITS + 13)) | (1 << (SLOT_BITS + 27)) | (1 << (SLOT_BITS + 34)) | -(1 << 63)
+"""The bit above each of the four numbers of a stay."""
 
 
 @njit(cache=True, nogil=True)
@@ -176,7 +177,7 @@ def _list(ends: Ends, market: Market, side: int, slot: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def stay(least_last: int, most_first: int, least_max: int, most_min: int) -> int:
-    """When and how long, such that more is wider: four numbers, each below its bit of ``GUARDS``, in spans of four days.
+    """When, in spans of four days, and how long: four numbers in one, each of which is greater where more fit.
 
     With the guards set, the stay that is asked for can be taken from the one that is offered: no guard is lost where all fits.
     """

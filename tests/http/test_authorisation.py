@@ -18,6 +18,7 @@ ANYBODY = frozenset({None, *Role})
 """Without a token as well."""
 COMPANY = frozenset({Role.COMPANY, Role.COMPANY_ADMIN})
 TRAVELLER = frozenset({Role.TRAVELLER})
+CONTACT_POINT = frozenset({Role.CONTACT_POINT})
 OPERATOR = frozenset({Role.OPERATOR})
 ANALYST = frozenset({Role.ANALYST})
 PARTIES = COMPANY | TRAVELLER
@@ -44,14 +45,25 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /market/report": OPERATOR,
     },
     "exchange": {
-        "GET /exchanges": PARTIES | OPERATOR,
-        "GET /exchanges/{exchange_id}": PARTIES | OPERATOR,
+        "GET /exchanges": PARTIES | CONTACT_POINT | OPERATOR,
+        "GET /exchanges/{exchange_id}": PARTIES | CONTACT_POINT | OPERATOR,
         "POST /exchanges/{exchange_id}/acceptance": COMPANY,
         "POST /exchanges/{exchange_id}/decline": COMPANY,
         "PUT /exchanges/{exchange_id}/agreement": COMPANY,
+        "GET /exchanges/{exchange_id}/agreement/versions": PARTIES | CONTACT_POINT | OPERATOR,
         "POST /exchanges/{exchange_id}/signatures": PARTIES,
+        "POST /exchanges/{exchange_id}/approval": CONTACT_POINT,
+        "POST /exchanges/{exchange_id}/sending-back": CONTACT_POINT,
+        "PUT /exchanges/{exchange_id}/arrival": PARTIES,
+        "PUT /exchanges/{exchange_id}/fit": PARTIES,
+        "PUT /exchanges/{exchange_id}/training-record/{day}/{skill}": PARTIES,
+        "POST /exchanges/{exchange_id}/interruption": PARTIES,
+        "POST /exchanges/{exchange_id}/resumption": PARTIES,
+        "POST /exchanges/{exchange_id}/early-end": COMPANY,
         "POST /exchanges/{exchange_id}/completion": COMPANY,
         "POST /exchanges/{exchange_id}/cancellation": COMPANY,
+        "GET /alerts": CONTACT_POINT,
+        "POST /alerts/{alert_id}/acknowledgement": CONTACT_POINT,
     },
     "survey": {
         "GET /invitations": PARTIES,

@@ -60,7 +60,7 @@ def tokens(driver: Driver, seeded: Seeded) -> list[dict[str, str]]:
         driver.token(Role.COMPANY, company_id=seeded.company_id),
         driver.token(Role.COMPANY_ADMIN, company_id=seeded.company_id),
         driver.token(Role.TRAVELLER, person_id=seeded.traveller_id),
-        driver.token(Role.CONTACT_POINT, country="DE"),
+        driver.token(Role.CONTACT_POINT, country="PT"),
         driver.token(Role.OPERATOR),
         driver.token(Role.ANALYST),
     ]

@@ -63,7 +63,7 @@ class Parameters:
     """The traveller arrives on the second day."""
     answer_fit: float = 0.9
     fits: float = 0.92
-    interrupt: float = 0.08
+    interrupt: float = 0.12
     days_interrupted: tuple[float, float, float] = (1, 4, 12)
     end_early: float = 0.06
     extend: float = 0.1

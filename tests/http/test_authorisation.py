@@ -23,8 +23,18 @@ OPERATOR = frozenset({Role.OPERATOR})
 ANALYST = frozenset({Role.ANALYST})
 PARTIES = COMPANY | TRAVELLER
 
+PERSON = PARTIES | OPERATOR
+ADMIN = frozenset({Role.COMPANY_ADMIN}) | OPERATOR
+EXPORT = {"GET /export/people/{person_id}": PERSON, "GET /export/companies/{company_id}": ADMIN}
+"""Of every service: a person's for themself, a company's for its admin."""
+
 MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     "registration": {
+        **EXPORT,
+        "POST /people/{person_id}/erasure": PERSON,
+        "POST /companies/{company_id}/erasure": ADMIN,
+        "GET /erasures/{erasure_id}": ANYBODY,
+        "GET /erasures": OPERATOR,
         "POST /companies": ANYBODY,
         "GET /companies/{company_id}": COMPANY | OPERATOR,
         "PUT /companies/{company_id}": COMPANY | OPERATOR,
@@ -35,6 +45,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /taxonomy": ANYBODY,
     },
     "matching": {
+        **EXPORT,
         "GET /placements/{placement_id}/matches": COMPANY | OPERATOR,
         "GET /offers/{offer_id}/matches": COMPANY | OPERATOR,
         "GET /placements/{placement_id}/candidates": COMPANY | OPERATOR,
@@ -45,6 +56,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /market/report": OPERATOR,
     },
     "exchange": {
+        **EXPORT,
         "GET /exchanges": PARTIES | CONTACT_POINT | OPERATOR,
         "GET /exchanges/{exchange_id}": PARTIES | CONTACT_POINT | OPERATOR,
         "POST /exchanges/{exchange_id}/acceptance": COMPANY,
@@ -66,6 +78,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "POST /alerts/{alert_id}/acknowledgement": CONTACT_POINT,
     },
     "survey": {
+        **EXPORT,
         "GET /invitations": PARTIES,
         "POST /invitations/{invitation_id}/submission": PARTIES,
         "GET /evaluation": ANALYST | OPERATOR,

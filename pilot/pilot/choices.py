@@ -100,6 +100,12 @@ class Parameters:
 
     update: float = 0.15
     """A company changes its profile once."""
+    erase_traveller: float = 0.15
+    """A traveller wants to be forgotten after the stay."""
+    erase_company: float = 0.5
+    """A company that left wants to be forgotten."""
+    days_to_erase: tuple[float, float, float] = (75, 90, 120)
+    """Once invitations are closed and everybody has answered."""
     withdraw: float = 0.05
     """A company leaves the programme at some time."""
     days_to_change: tuple[float, float, float] = (10, 40, 150)

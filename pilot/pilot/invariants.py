@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 from laptop.mails import kept
-from sojourn_contracts.catalogue import SERVICES, TOPICS
+from sojourn_contracts.catalogue import BY_NAME, SERVICES, TOPICS
 
 from pilot.logs import Logged, Published, handled, logged, published
 
@@ -127,9 +127,11 @@ async def _leftovers(connection: asyncpg.Connection, service: str) -> Leftovers:
 async def _surveys(connection: asyncpg.Connection) -> Surveys:
     row = await connection.fetchrow(
         """
-        select (select count(*) from survey.invitation where state = 'submitted') as submitted,
+        select (select count(*) from survey.invitation where state = 'submitted')
+               + (select coalesce(sum(submitted), 0)::bigint from survey.unlinked) as submitted,
                (select count(*) from survey.released) as released,
-               (select count(*) from survey.waiting) as withheld
+               (select count(*) from survey.waiting)
+               + (select coalesce(sum(never_released), 0)::bigint from survey.unlinked) as withheld
         """
     )
     assert row is not None  # noqa: S101 - such a select has always one row
@@ -168,6 +170,7 @@ def judged(world: World) -> list[Verdict]:
         "Topics keep the order of the log, the newest event of each key last": events_out_of_order,
         "No dead letter and no due work given up": dead_letters,
         "Every outbox is empty": outboxes_not_empty,
+        "Every erasure that was asked for was done by every service": erasures_undone,
         "Every survey that was submitted is released or withheld": surveys_that_differ,
         "Every notice that was asked for was accepted or refused, and was told so once": notices_untold,
         "Every mail that was accepted was caught": mails_lost,
@@ -325,25 +328,34 @@ def events_lost_or_repeated(world: World) -> Iterable[str]:
         for id_, (service, event) in known.items():
             if not times[id_]:
                 yield f"{topic}: event {id_}, position {event.position} of {service}, is missing"
+        erased = {UUID(event.content["erased_id"]) for event in world.said("ErasureRequested")}
         for record in records:
             id_, place = record.headers.get("ce_id", ""), f"{topic}/{record.partition}/{record.offset}"
             if id_ not in known:
                 yield f"{place}: event {id_} stands in no log"
-            elif wrong := _differs(known[id_][1], record):
+            elif wrong := _differs(known[id_][1], record, erased):
                 yield f"{place}: event {id_} has another {wrong} than in the log"
 
 
-def _differs(event: Logged, record: Published) -> str | None:
-    """Name of the first part that is not as the log has it; erased data is not compared."""
+def _differs(event: Logged, record: Published, erased: set[UUID]) -> str | None:
+    """Name of the first part that is not as the log has it; the log has lost who is erased."""
     wanted = {
         "key": (str(event.subject), record.key),
         "type": (event.type, record.headers.get("ce_type")),
         "subject": (str(event.subject), record.headers.get("ce_subject")),
         "sequence": (str(event.sequence), record.headers.get("ce_sequence")),
         "generation": (str(event.generation), record.headers.get("ce_generation")),
-        "data": (event.data, record.value if event.data is not None else None),
+        "data": (event.data, _without(erased, event, record.value) if event.data is not None else None),
     }
     return next((part for part, (ours, theirs) in wanted.items() if ours != theirs), None)
+
+
+def _without(erased: set[UUID], event: Logged, value: str | None) -> str | None:
+    """What the topic keeps until it is compacted, without who is erased."""
+    if value is None or not any(str(whom) in value for whom in erased):
+        return value
+    left = BY_NAME[event.type.rpartition(".v")[0]].event.model_validate_json(value).without(erased)
+    return left and left.model_dump_json()
 
 
 def events_out_of_order(world: World) -> Iterable[str]:
@@ -361,6 +373,15 @@ def events_out_of_order(world: World) -> Iterable[str]:
             latest[service, record.partition] = position
             if partitions.setdefault(record.key or "", record.partition) != record.partition:
                 yield f"{place}: key {record.key} also stands in partition {partitions[record.key or '']}"
+
+
+def erasures_undone(world: World) -> Iterable[str]:
+    done: dict[str, set[str]] = defaultdict(set)
+    for event in world.said("ErasureDone"):
+        done[str(event.subject)].add(event.content["done_by"])
+    for event in world.said("ErasureRequested"):
+        for service in sorted({*BY_NAME["ErasureDone"].producers} - done[str(event.subject)]):
+            yield f"erasure {event.subject} was not done by {service}"
 
 
 def dead_letters(world: World) -> Iterable[str]:

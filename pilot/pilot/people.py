@@ -41,6 +41,8 @@ class Does(IntEnum):
     SIGN = 20
     APPROVE = 21
     ANSWER = 22
+    ERASE = 23
+    """A traveller or a company that left wants to be forgotten."""
 
     @property
     def is_about_admission(self) -> bool:
@@ -50,7 +52,7 @@ class Does(IntEnum):
     @property
     def changes_a_company(self) -> bool:
         """It can end exchanges that others are at; so what follows from it must be over before anybody acts on one."""
-        return self in (Does.UPDATE, Does.WITHDRAW)
+        return self in (Does.UPDATE, Does.WITHDRAW, Does.ERASE)
 
     @property
     def may_agree(self) -> bool:
@@ -151,8 +153,20 @@ def about_exchange(person: Person, view: View, now: datetime, choices: Choices) 
                 *_about_calling_off(person, view, now, choices),
                 *(_about_the_stay(person, view, now, choices) if view["stage"] != "agreed" else ()),
             ]
+        case "completed":
+            return about_forgetting(person, view["exchange_id"], now, choices.p.erase_traveller, choices)
         case _:
             return []
+
+
+def about_forgetting(person: Person, why: str, now: datetime, share: float, choices: Choices) -> list[Act]:
+    """Some want to be forgotten once all is over: a traveller after a stay, a company after it left."""
+    if (why != person.id and person.is_company) or not person.decides("erase"):
+        return []
+    if not choices.happens(share, "is forgotten", person.id):
+        return []
+    at = office_hour(now + choices.after(choices.p.days_to_erase, "erase", person.id))
+    return [Act(at, Does.ERASE, person.number)]
 
 
 def about_invitation(person: Person, invitation: View, now: datetime, choices: Choices) -> list[Act]:

@@ -26,6 +26,7 @@ from pilot.people import (
     View,
     about_alert,
     about_exchange,
+    about_forgetting,
     about_invitation,
     about_validation,
     agreement,
@@ -226,7 +227,7 @@ class Replay:
     async def _do(self, act: Act) -> None:
         """One act. That the programme refuses it is part of the story, and counted."""
         person = self._people.get(act.person)
-        if person is not None and person.gone:
+        if person is not None and person.gone and act.does is not Does.ERASE:
             return
         began = time.monotonic()
         try:
@@ -249,6 +250,10 @@ class Replay:
                 await self._submit(act, person)
             case Does.REVIEW:
                 await self._review(act, person)
+            case Does.ERASE:
+                whom = "companies" if person.is_company else "people"
+                await self._programme.post("registration", f"/{whom}/{person.id}/erasure", person.token)
+                person.gone = True
             case Does.UPDATE | Does.WITHDRAW:
                 await self._change_profile(act, person)
             case Does.ACCEPT:
@@ -385,6 +390,7 @@ class Replay:
         if act.does is Does.WITHDRAW:
             await self._programme.post("registration", f"{path}/withdrawal", person.token, {"reason": "left"})
             self._gone(person)
+            self._plan(about_forgetting(person, person.id, act.at, self._choices.p.erase_company, self._choices))
             return
         company = self._companies[person.number[0]]
         form = changed(company.form, self._profiles[person.number], self._choices.by("update", company.key))

@@ -20,6 +20,7 @@ DOING = {
     "register": "registering companies",
     "update": "taking in changed profiles",
     "withdraw": "taking out companies that leave",
+    "erase": "forgetting who asked for it",
     "accept": "taking in replies to proposals",
     "decline": "taking in replies to proposals",
     "draft": "drafting agreements",

@@ -1,99 +1,91 @@
-"""What is forgotten after a while, and what is not."""
+"""What is forgotten after a while, by due work, and what is not."""
 
-import asyncio
-from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from chassis.database import Pool
-from chassis.retention import forget, forget_old
-from chassis.settings import Settings
+from chassis.retention import begin, begin_when_possible
 
-from chassis import retention
-from tests.chassis.waiting import until
-
-DAYS = 30
-SETTINGS = Settings.model_validate(
-    {"database_url": "postgresql://x", "kafka_bootstrap_servers": "x:1", "jwks": "x", "retention_days": DAYS}
-)
+from chassis import due, retention
+from tests.chassis.given import a_service
+from tests.chassis_driver import NOON, Driver
+from tests.conftest import Driving
 
 
-async def aged(pool: Pool) -> None:
+@pytest.fixture
+async def driver(driving: Driving) -> Driver:
+    return await driving(a_service(), retention_days=30, dead_letter_days=90)
+
+
+async def aged(driver: Driver) -> None:
     """Five of each that are just older than the limit, and three that are just younger."""
-    for days, rows in (("30 days 1 minute", 5), ("29 days 23 hours", 3)):
-        await pool.execute(
-            "insert into inbox (event_id, handled_at)"
-            f" select gen_random_uuid(), now() - interval '{days}' from generate_series(1, $1)",
-            rows,
+    for minutes, count in ((1, 5), (-60, 3)):
+        await driver.rows(
+            "insert into inbox (event_id, handled_at) select gen_random_uuid(),"
+            " now() - interval '30 days' - $1 * interval '1 minute' from generate_series(1, $2)",
+            minutes,
+            count,
         )
-        await pool.execute(
-            "insert into answer (scope, key, digest, made_at)"
-            f" select 'one', gen_random_uuid(), '', now() - interval '{days}' from generate_series(1, $1)",
-            rows,
+        await driver.rows(
+            "insert into answer (scope, key, digest, made_at) select 'one', gen_random_uuid(), '',"
+            " now() - interval '30 days' - $1 * interval '1 minute' from generate_series(1, $2)",
+            minutes,
+            count,
+        )
+        await driver.rows(
+            "insert into dead_letter (id, topic, partition, record_offset, recorded_at, headers, event_id, cause, detail,"
+            " dead_at) select gen_random_uuid(), 'x', 0, 0, now(), '[]', gen_random_uuid(), 'x', 'x',"
+            " now() - interval '90 days' - $1 * interval '1 minute' from generate_series(1, $2)",
+            minutes,
+            count,
         )
 
 
-async def kept(pool: Pool) -> list[int]:
-    row = await pool.fetchrow("select (select count(*) from inbox), (select count(*) from answer)")
-    return list(row.values()) if row else []
+async def kept(driver: Driver) -> list[int]:
+    [row] = await driver.rows(
+        "select (select count(*) from inbox), (select count(*) from answer), (select count(*) from dead_letter)"
+    )
+    return list(row.values())
 
 
-@pytest.mark.parametrize("chunk", [2, 5, 10_000])
-async def test_old_event_ids_and_answers_are_forgotten_and_younger_ones_kept(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch, chunk: int
+@pytest.mark.parametrize("chunk", [2, 5, 1_000])
+async def test_what_is_old_is_forgotten_however_much_it_is_and_what_is_younger_is_kept(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, chunk: int
 ):
     monkeypatch.setattr(retention, "CHUNK", chunk)
-    await aged(pool)
-    assert await forget(pool, "inbox", DAYS) == 5
-    assert await kept(pool) == [3, 8]
-    assert await forget(pool, "answer", DAYS) == 5
-    assert await kept(pool) == [3, 3]
-    assert await forget(pool, "answer", DAYS) == 0
+    await aged(driver)
+    async with driver.process.pool.acquire() as connection:
+        await begin(connection)
+        await begin(connection)
+    await driver.run_due()
+    assert await kept(driver) == [3, 3, 3]
 
 
-async def test_of_several_processes_one_forgets_at_a_time(pool: Pool, monkeypatch: pytest.MonkeyPatch):
-    under_way, most, calls = 0, 0, 0
-
-    async def counted(pool: Pool, table: str, days: int) -> int:
-        nonlocal under_way, most, calls
-        under_way, calls = under_way + 1, calls + 1
-        most = max(most, under_way)
-        await pool.execute("select pg_sleep(0.02)")
-        under_way -= 1
-        return 0
-
-    monkeypatch.setattr(retention, "forget", counted)
-    monkeypatch.setattr(retention, "EVERY", 0.2)
-    processes = [asyncio.create_task(forget_old(pool, SETTINGS)) for _ in range(4)]
-    await until(lambda: calls >= 6)
-    for process in processes:
-        process.cancel()
-    await asyncio.gather(*processes, return_exceptions=True)
-    assert most == 1
+async def test_a_look_plans_the_next_one_a_day_later_by_the_wall_clock_and_no_replay_waits_for_it(driver: Driver):
+    async with driver.process.pool.acquire() as connection:
+        await begin(connection)
+        assert (await due.figures(connection, NOON))["ready"] == 0
+    await driver.run_due()
+    [planned] = await driver.rows("select not_before - now() as ahead from due where kind = 'retention'")
+    assert 23.9 * 3600 < planned["ahead"].total_seconds() < 24.1 * 3600
+    async with driver.process.pool.acquire() as connection:
+        figures: dict[str, Any] = await due.figures(connection, NOON)
+    assert (figures["ready"], figures["backing_off"], figures["next_at"]) == (0, 0, None)
 
 
-async def test_trouble_waits_for_the_next_time(pool: Pool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(retention, "EVERY", 0.05)
-    troubles = 0
+async def test_the_first_look_is_planned_once_postgresql_is_there(driver: Driver):
+    tried = 0
 
     class Troubled:
         """The pool, once it answers."""
 
         def acquire(self) -> Any:
-            nonlocal troubles
-            troubles += 1
-            if troubles < 4:
+            nonlocal tried
+            tried += 1
+            if tried < 3:
                 raise ConnectionRefusedError
-            return pool.acquire()
+            return driver.process.pool.acquire()
 
-    await aged(pool)
-    forgetting = asyncio.create_task(forget_old(cast("Pool", Troubled()), SETTINGS))
-
-    async def forgotten() -> bool:
-        return await kept(pool) == [3, 3]
-
-    await until(forgotten)
-    forgetting.cancel()
-    with suppress(asyncio.CancelledError):
-        await forgetting
-    assert troubles > 4
+    pool: Any = Troubled()
+    await begin_when_possible(pool)
+    assert tried == 3
+    assert len(await driver.rows("select id from due where kind = 'retention'")) == 1

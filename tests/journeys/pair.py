@@ -37,6 +37,7 @@ EVERYBODY_DOES = replace(
     skip_optional=0.0,
     update=0.0,
     withdraw=0.0,
+    erase_traveller=0.0,
 )
 
 

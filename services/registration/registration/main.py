@@ -16,6 +16,7 @@ from registration.erasure import api as erasures
 from registration.erasure import command as erasure_command
 from registration.erasure import forgetting, metrics
 from registration.erasure.holdings import HELD
+from registration.erasure.retention import KEPT
 from registration.notices import api as notices
 from registration.notices import commands as notice_commands
 from registration.notices import handlers as notice_handlers
@@ -44,6 +45,7 @@ service = Service(
     routes=routes,
     doors=(*handlers.DOORS, *sign_in_handlers.doors, *notice_handlers.DOORS, *forgetting.DOORS),
     observed=metrics.observed,
+    kept=KEPT,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,
     counters=notice_handlers.COUNTERS,

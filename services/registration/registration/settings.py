@@ -71,6 +71,25 @@ def _is_http(url: str) -> str:
 class RegistrationSettings(Settings, SigningSettings, MailSettings):
     """The settings of ``registration serve``."""
 
+    draft_days: int = Field(
+        default=180, ge=1, le=3_653, description="days after which a company that was never submitted is erased"
+    )
+    gone_days: int = Field(
+        default=730,
+        ge=1,
+        le=3_653,
+        description="days after which a company is erased that left, was rejected or excluded",
+    )
+    sign_in_days: int = Field(
+        default=7, ge=0, le=365, description="days for which links and sessions are kept that are over"
+    )
+    notice_days: int = Field(
+        default=180,
+        ge=1,
+        le=3_653,
+        description="days for which is kept who was told what, and what became of the e-mail",
+    )
+
     vies_url: HttpUrl | None = Field(
         default=None,
         description="the Union's VAT register, https://ec.europa.eu/taxation_customs/vies/rest-api; unset, it is not asked",

@@ -80,8 +80,37 @@ async def forget_company(tx: Transaction, company_id: UUID) -> None:
         " union select said #>> '{enterprise,vat}' from company where company_id = $1)",
         company_id,
     )
+    await tx.connection.execute("delete from notice where recipient_id = $1", company_id)
     for table in ("review", "decision_words", "company"):
         await tx.connection.execute(f"delete from {table} where company_id = $1", company_id)  # noqa: S608
+
+
+async def drafts_of_before(tx: Transaction, instant: datetime, limit: int) -> list[UUID]:
+    """At most so many companies that began by then and are drafts still, locked."""
+    rows = await tx.connection.fetch(
+        "select company_id from company where status = 'draft' and registered_at < $1"
+        " order by company_id limit $2 for update skip locked",
+        instant,
+        limit,
+    )
+    return [row["company_id"] for row in rows]
+
+
+async def gone_before(tx: Transaction, instant: datetime, limit: int) -> list[UUID]:
+    """At most so many companies about which the last was decided by then, that they are out of the programme, locked."""
+    rows = await tx.connection.fetch(
+        """
+        select company_id from company
+        where status in ('withdrawn', 'excluded', 'rejected') and registered_at < $1 and not exists (
+            select from decision
+            where decision.company_id = company.company_id and (content::jsonb ->> 'at')::timestamptz >= $1
+        )
+        order by company_id limit $2 for update skip locked
+        """,
+        instant,
+        limit,
+    )
+    return [row["company_id"] for row in rows]
 
 
 async def admins_besides(tx: Transaction, person: Person) -> int:

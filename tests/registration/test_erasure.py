@@ -1,0 +1,160 @@
+"""Who may have whom forgotten, what is left of them here, and how it is proved."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from chassis.identity import Role
+from registration.main import service
+from sojourn_contracts.company import CompanyRegistered, CompanyUpdated
+from sojourn_contracts.erasure import ErasureDone, ErasureRequested
+
+from tests.chassis_driver import NOON, Driver
+from tests.conftest import Driving
+from tests.registration.test_companies_over_http import registered
+
+OTHERS = ("matching", "exchange", "survey")
+
+
+@pytest.fixture
+async def driver(driving: Driving) -> Driver:
+    return await driving(service)
+
+
+async def person(driver: Driver, part: str) -> UUID:
+    return (await driver.rows("select person_id from person where part = $1", part))[0]["person_id"]
+
+
+async def asked(driver: Driver, path: str, status: int = 202, **who: Any) -> dict[str, Any]:
+    answer = await driver.http.post(f"{path}/erasure", headers=driver.token(**who))
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def shown(driver: Driver, erasure_id: str) -> dict[str, Any]:
+    return (await driver.http.get(f"/erasures/{erasure_id}")).json()
+
+
+async def published(driver: Driver) -> None:
+    """As the relay would; what is in the log is none of this test's."""
+    await driver.rows("delete from outbox")
+    await driver.rows("update due set not_before = null")
+    await driver.run_due()
+
+
+async def test_a_traveller_is_forgotten_and_their_company_is_told_anew_without_them(driver: Driver):
+    made = await registered(driver)
+    traveller = await person(driver, "traveller")
+    erasure = await asked(driver, f"/people/{traveller}", role=Role.TRAVELLER, person_id=traveller)
+    assert await driver.rows("select person_id from person where person_id = $1", traveller) == []
+    first, again, updated, request = await driver.emitted()
+    assert isinstance(first, CompanyRegistered)
+    assert isinstance(again, CompanyRegistered)
+    assert isinstance(updated, CompanyUpdated)
+    assert isinstance(request, ErasureRequested)
+    assert [place.traveller_id for place in first.placements] == [traveller]
+    assert again.placements == updated.placements == ()
+    assert again.revision == updated.revision > first.revision
+    assert (request.erased_id, request.kind, str(request.erasure_id)) == (traveller, "person", erasure["erasure_id"])
+    company = await driver.rows("select profile::text || coalesce(said::text, '') as text from company")
+    assert str(traveller) not in company[0]["text"]
+    assert made["company_id"]
+
+
+async def test_each_services_answer_and_what_is_outstanding_is_shown_to_whoever_has_the_id(driver: Driver):
+    await registered(driver)
+    traveller = await person(driver, "traveller")
+    erasure = await asked(driver, f"/people/{traveller}", role=Role.TRAVELLER, person_id=traveller)
+    assert sorted(erasure["outstanding"]) == sorted(["registration", *OTHERS])
+    [open_one] = (await driver.http.get("/erasures", headers=driver.token(Role.OPERATOR))).json()
+    assert open_one["erasure_id"] == erasure["erasure_id"]
+    await published(driver)
+    driver.clock.now_is(NOON + timedelta(hours=30))
+    view = await shown(driver, erasure["erasure_id"])
+    assert (sorted(view["outstanding"]), view["done_at"], view["age_seconds"]) == (sorted(OTHERS), None, 30 * 3600)
+    metrics = (await driver.http.get("/metrics")).text
+    assert 'sojourn_erasures_overdue{service="registration"} 1.0' in metrics
+    for name in OTHERS:
+        done = {"erasure_id": erasure["erasure_id"], "erased_id": traveller, "kind": "person", "done_by": name}
+        await driver.handle(ErasureDone.model_validate(done | {"done_at": NOON + timedelta(hours=31)}))
+    view = await shown(driver, erasure["erasure_id"])
+    assert (view["outstanding"], view["age_seconds"]) == ([], 31 * 3600)
+    assert set(view["answers"]) == {"registration", *OTHERS}
+    assert str(traveller) not in str(view)
+    assert (await driver.http.get("/erasures", headers=driver.token(Role.OPERATOR))).json() == []
+    assert 'sojourn_erasures_overdue{service="registration"} 0.0' in (await driver.http.get("/metrics")).text
+
+
+async def test_a_repeat_asks_nobody_twice_and_answers_the_same(driver: Driver):
+    await registered(driver)
+    traveller = await person(driver, "traveller")
+    first = await asked(driver, f"/people/{traveller}", role=Role.TRAVELLER, person_id=traveller)
+    again = await asked(driver, f"/people/{traveller}", role=Role.OPERATOR)
+    assert again["erasure_id"] == first["erasure_id"]
+    assert len([event for event in await driver.emitted() if isinstance(event, ErasureRequested)]) == 1
+
+
+async def test_of_a_company_nothing_stays_but_the_bare_id_and_each_of_its_people_is_forgotten(driver: Driver):
+    made = await registered(driver)
+    company_id = UUID(made["company_id"])
+    people = {row["person_id"] for row in await driver.rows("select person_id from person")}
+    await asked(driver, f"/companies/{company_id}", role=Role.COMPANY_ADMIN, company_id=company_id)
+    requests = [event for event in await driver.emitted() if isinstance(event, ErasureRequested)]
+    assert {event.erased_id for event in requests} == {company_id, *people}
+    tombstones = await driver.rows("select topic from outbox where data is null and subject = $1", company_id)
+    assert {row["topic"] for row in tombstones} == {"CompanyRegistered", "CompanyUpdated", "CompanyWithdrawn"}
+    for table in ("company", "person", "review", "decision_words", "link", "session", "notice", "mail"):
+        assert await driver.rows(f"select from {table}") == [], table
+    answer = await driver.http.get(
+        f"/export/companies/{company_id}", headers=driver.token(Role.COMPANY_ADMIN, company_id)
+    )
+    assert {table for table, rows in answer.json()["held"].items() if rows} <= {"outbox"}
+
+
+async def test_an_admin_erases_the_company_and_nobody_of_it_but_themself(driver: Driver):
+    made = await registered(driver)
+    company_id, traveller = UUID(made["company_id"]), await person(driver, "traveller")
+    admin = {"role": Role.COMPANY_ADMIN, "company_id": company_id, "person_id": await person(driver, "admin")}
+    await asked(driver, f"/people/{traveller}", status=403, **admin)
+    await asked(driver, f"/companies/{uuid4()}", status=403, **admin)
+    member = {"role": Role.COMPANY, "company_id": company_id}
+    await asked(driver, f"/companies/{company_id}", status=403, **member)
+    refused = await asked(driver, f"/people/{admin['person_id']}", status=409, **admin)
+    assert refused["rule"] == "last_admin"
+    await asked(driver, f"/people/{admin['person_id']}", role=Role.OPERATOR)
+
+
+async def test_somebody_who_never_was_is_not_found(driver: Driver):
+    for path in ("people", "companies"):
+        assert (await asked(driver, f"/{path}/{uuid4()}", status=404, role=Role.OPERATOR))["rule"].startswith("unknown")
+    assert (await driver.http.get(f"/erasures/{uuid4()}")).status_code == 404
+
+
+async def test_a_repeated_registration_of_who_was_erased_creates_nobody(driver: Driver):
+    made = await registered(driver)
+    company_id = UUID(made["company_id"])
+    await asked(driver, f"/companies/{company_id}", role=Role.OPERATOR)
+    from tests.registration.test_companies_over_http import post, registration_form
+
+    answer = await post(driver, registration_form())
+    assert (answer.status_code, answer.json()["rule"]) == (410, "erased")
+    assert await driver.rows("select from company") == []
+
+
+@pytest.mark.parametrize(("status", "days"), [("draft", 180), ("withdrawn", 730), ("rejected", 730)])
+async def test_drafts_and_companies_that_are_out_are_erased_after_a_while(driver: Driver, status: str, days: int):
+    await registered(driver)
+    await driver.rows("update company set status = $1", status)
+
+    async def look(after: timedelta) -> int:
+        await driver.rows(
+            "insert into due (id, kind, subject, at, data) values (gen_random_uuid(), 'retention', 'tables', 'epoch', '{}')"
+            " on conflict (kind, subject) do update set not_before = null"
+        )
+        driver.clock.now_is(NOON + after)
+        await driver.process.due.round()
+        return len(await driver.rows("select from company"))
+
+    assert await look(timedelta(days=days) - timedelta(hours=1)) == 1
+    assert await look(timedelta(days=days) + timedelta(hours=1)) == 0

@@ -37,6 +37,8 @@ EVERY = 1.0
 """Seconds between two looks at what changed, when nobody asks."""
 FORGETTING = 60.0
 """Seconds between two removals of old changes."""
+PORTION = 16_000_000
+"""Bytes of rows that are taken in together when all is read: many enough to be listed class by class."""
 
 
 class Replica:
@@ -140,10 +142,39 @@ async def read(pool: Pool, taxonomy: Taxonomy) -> tuple[Index, str]:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         moment = await store.moment(connection)
         copies = index.copying(OpenPlacement), index.copying(OpenOffer)
-        await store.copy_out(connection, *copies)
+        with ThreadPoolExecutor(1, "index") as thread:
+            placements, offers = (_Taking(copying, thread) for copying in copies)
+            await store.copy_out(connection, placements, offers)
+            await placements.end()
+            await offers.end()
         _complete(index, copies, await store.meetings(connection))
     logger.info("index read", ends=len(index), seconds=round(time.monotonic() - began, 3))
     return index, moment
+
+
+class _Taking:
+    """Has rows taken in by a thread while the next ones come."""
+
+    def __init__(self, copying: Copying, thread: ThreadPoolExecutor) -> None:
+        self._copying, self._thread = copying, thread
+        self._rows = bytearray()
+        self._taken: asyncio.Future[None] | None = None
+
+    async def __call__(self, chunk: bytes) -> None:
+        self._rows += chunk
+        if len(self._rows) > PORTION:
+            await self._begin()
+
+    async def end(self) -> None:
+        await (await self._begin())
+
+    async def _begin(self) -> "asyncio.Future[None]":
+        """With what has come up to now, after what came before."""
+        if self._taken is not None:
+            await self._taken
+        rows, self._rows = bytes(self._rows), bytearray()
+        self._taken = asyncio.get_running_loop().run_in_executor(self._thread, self._copying.take, rows)
+        return self._taken
 
 
 def _complete(index: Index, copies: Sequence[Copying], meetings: Iterable[tuple[UUID, list[UUID]]]) -> None:

@@ -198,9 +198,13 @@ async def copy_out(
     await connection.copy_from_query(
         f"""
         select offer_id, country, sector, first_day, last_day, min_days, max_days,
-               capacity > (select count(*) from matches where matches.offer_id = offers.offer_id and live),
+               capacity > coalesce(places, 0),
                liked, spoken, skills_needed, skills_taught, '{{}}'::text[]
-        from offers {these and f"where offer_id {these}"}
+        from offers left join (
+            select offer_id, count(*) as places from matches
+            where live {these and f"and offer_id {these}"} group by offer_id
+        ) as held using (offer_id)
+        {these and f"where offer_id {these}"}
         """,  # noqa: S608
         output=offers,
         format="binary",

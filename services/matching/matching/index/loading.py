@@ -7,14 +7,16 @@ preferred sectors, spoken (two letters and the rank of the level, as ``en4``), w
 import numpy as np
 from numba import njit
 
-from matching.index.layout import LONGEST, Array, Ends, Market, Skills
+from matching.index.layout import CLASSES, LONGEST, Array, Ends, Market, Skills
 from matching.index.search import section_of
-from matching.index.upkeep import add, find, remove
+from matching.index.upkeep import class_of, find, place, publish, remove
 
 HEADER = 19
 """Bytes before the first row: a signature of 11, flags, and the length of an extension that nobody uses."""
 TRAILER = -1
 _COLUMNS = 13
+SHORTEST = 2 + 4 * _COLUMNS
+"""Bytes of a row at least."""
 _DAYS_TO_2000 = 3_652
 """PostgreSQL counts days from 2000 on, the index from 1990 on."""
 _MOVED = -(1 << 63)
@@ -43,9 +45,14 @@ def names(skills: list[str]) -> Array:
 def load(
     data: Array, ends: Ends, market: Market, skills: Skills, side: int, table: Array, record: Array, told: Array
 ) -> None:
-    """Takes the whole rows that ``data`` begins with; the rest is to come again with what follows."""
+    """Takes the whole rows that ``data`` begins with, none of them twice; the rest is to come again with what follows.
+
+    They are listed class by class: the ends of the lists of one class fit into the caches.
+    """
     numbers = np.empty(LONGEST, np.int16)
     seen = np.zeros(skills.rarity.shape[0], np.int8)
+    slots, classes = np.empty(data.shape[0] // SHORTEST, np.int32), np.full(data.shape[0] // SHORTEST, -1, np.int8)
+    sizes = np.zeros(CLASSES, np.int64)
     at, rows = 0, 0
     told[STATUS], told[LEFT_OUT] = MORE, 0
     while at + 2 <= data.shape[0]:
@@ -67,13 +74,26 @@ def load(
             remove(ends, market, side, known)
         if size < 0:
             told[LEFT_OUT] += 1
-        elif add(ends, market, skills, side, high, low, record, numbers[:size]) == 0:
-            told[STATUS] = NO_ROOM
-            break
+        else:
+            slots[rows] = place(ends, skills, high, low, record, numbers[:size])
+            if slots[rows] == 0:
+                told[STATUS] = NO_ROOM
+                break
+            if record[0].open != 0:
+                classes[rows] = class_of(record[0])
+                sizes[classes[rows]] += 1
         at = end
         rows += 1
     told[ROWS] = rows
     told[READ] = at
+    ordered, until = np.empty(sizes.sum(), np.int32), np.cumsum(sizes)
+    for row in range(rows - 1, -1, -1):
+        if classes[row] >= 0:
+            until[classes[row]] -= 1
+            ordered[until[classes[row]]] = slots[row]
+    for i in range(ordered.shape[0]):
+        if not publish(ends, market, skills, side, ordered[i]):
+            told[STATUS] = NO_ROOM
 
 
 @njit(cache=True, nogil=True)

@@ -62,6 +62,15 @@ def add(
     ends: Ends, market: Market, skills: Skills, side: int, high: int, low: int, record: Array, numbers: Array
 ) -> int:
     """Puts an end that is not known into the index: its slot, or 0 when there is no room."""
+    slot = place(ends, skills, high, low, record, numbers)
+    if slot != 0 and record[0].open != 0 and not publish(ends, market, skills, side, slot):
+        return 0
+    return slot
+
+
+@njit(cache=True, nogil=True)
+def place(ends: Ends, skills: Skills, high: int, low: int, record: Array, numbers: Array) -> int:
+    """The first half of adding: it is known, and closed."""
     slot = ends.counts[FREED]
     if slot != 0:
         ends.counts[FREED] = ends.chain[slot]
@@ -80,11 +89,18 @@ def add(
     ends.chain[slot] = ends.buckets[bucket]
     ends.buckets[bucket] = slot
     ends.counts[KNOWN] += 1
-    if ends.records[slot].open != 0 and not _list(ends, market, skills, side, slot):
-        ends.records[slot].open = 0
-        remove(ends, market, side, slot)
-        return 0
+    ends.records[slot].open = 0
     return slot
+
+
+@njit(cache=True, nogil=True)
+def publish(ends: Ends, market: Market, skills: Skills, side: int, slot: int) -> bool:
+    """The second half of adding one that is open: it is found by questions. Without room it is not known any more."""
+    if not _list(ends, market, skills, side, slot):
+        remove(ends, market, side, slot)
+        return False
+    ends.records[slot].open = 1
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -165,10 +181,16 @@ def _split(ends: Ends) -> None:
 
 
 @njit(cache=True, nogil=True)
+def class_of(record) -> int:  # type: ignore[no-untyped-def]
+    """In which lists of a skill an end stands."""
+    return 2 * record.section + (record.n_wishes > 0)
+
+
+@njit(cache=True, nogil=True)
 def _list(ends: Ends, market: Market, skills: Skills, side: int, slot: int) -> bool:
     record = ends.records[slot]
     numbers, at, wishes = ends.flat, numbers_at(record, slot), record.n_wishes
-    kind = 2 * record.section + (wishes > 0)
+    kind = class_of(record)
     gives = wishes + record.n_gives
     places, spoken = filters(record, numbers, at, side)
     where = places | (record.min_days << 20) | (record.max_days << 26)
@@ -215,8 +237,7 @@ def span(day: int) -> int:
 @njit(cache=True, nogil=True)
 def _unlist(ends: Ends, market: Market, side: int, slot: int) -> None:
     record = ends.records[slot]
-    at, wishes = numbers_at(record, slot), record.n_wishes
-    kind = 2 * record.section + (wishes > 0)
+    at, wishes, kind = numbers_at(record, slot), record.n_wishes, class_of(record)
     for i in range(wishes + record.n_gives):
         _strike(market, side, 1 if i < wishes else 0, ends.flat[at + i], kind, slot)
 

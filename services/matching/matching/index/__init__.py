@@ -222,7 +222,7 @@ class Index:
 
 
 class Copying:
-    """Feeds an index from the chunks of a binary COPY; what asyncpg calls with each."""
+    """Feeds an index from the chunks of a binary COPY."""
 
     def __init__(self, index: Index, side: int) -> None:
         self._index, self._side = index, side
@@ -231,9 +231,6 @@ class Copying:
         """The last row was taken."""
         self.left_out = 0
         """Rows with more numbers than an end may have."""
-
-    async def __call__(self, chunk: bytes) -> None:
-        self.take(chunk)
 
     def take(self, chunk: bytes) -> None:
         self._rest += chunk

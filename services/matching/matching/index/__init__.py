@@ -3,7 +3,7 @@
 What it answers equals the brute force over :func:`matching.domain.score` always: the same integers, ties by id.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from datetime import date
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from asyncpg.pgproto import pgproto
 
 from matching import domain
 from matching.domain import OpenOffer, OpenPlacement, Parameters
-from matching.index import layout, loading, search, upkeep
+from matching.index import asking, layout, loading, search, upkeep
 from matching.index.layout import RECORD, Array, Ends, Skills
 
 End = OpenPlacement | OpenOffer
@@ -22,12 +22,9 @@ End = OpenPlacement | OpenOffer
 ROOM = 2_000_000
 """Placements, and offers, that fit; only address space is taken for those that are not there."""
 
-_NOBODY = np.zeros((0, 2), np.int64)
 _EPOCH = date(1990, 1, 1).toordinal()
 _MOVED = 1 << 63
 _MOST_QUESTIONS = 2**31 - 1
-_KNOWN = -1
-"""Instead of a side, for an end that the index knows."""
 
 
 class Full(Exception):  # noqa: N818 - it is what happened
@@ -100,22 +97,48 @@ class Index:
 
     add = update
 
-    def remove(self, id_: UUID) -> None:
-        """Takes an end off the market; it is no error if it is not there."""
-        for side in (0, 1):
-            self._remove(side, id_)
+    def remove(self, *ids: UUID) -> None:
+        """Takes ends off the market; it is no error if one is not there."""
+        upkeep.remove_each(self._sides, self._market, _numbers(ids))
+        for id_ in ids:
+            self._forget_meetings(id_)
 
     def candidates(self, end: End | UUID, k: int, today: date) -> list[Candidate]:
         """The best k of the other side, best first, ties by id; none for an id that is not known."""
         if isinstance(end, UUID):
-            return self._ask(_KNOWN, end, self._met[0].get(end) or self._met[1].get(end, ()), k, today)
+            return self.candidates_of_each([end], k, today)[end]
         side = _side(end)
-        met = end.met if isinstance(end, OpenPlacement) else self._met[1].get(end.id, ())
+        met = _numbers([*(end.met if isinstance(end, OpenPlacement) else self._met[1].get(end.id, ()))])
+        scores, others = np.empty(k, np.int64), np.empty((k, 16), np.uint8)
         upkeep.fill(self._sides[side], self._skills, 0, self._record, self._encode(end))
         try:
-            return self._ask(side, end.id, met, k, today)
+            found = search.best(
+                self._whole,
+                side,
+                *_halves(end.id),
+                (*self._terms, _day(today)),
+                self._next_question(1),
+                met,
+                scores,
+                others,
+            )
         finally:
             upkeep.empty(self._sides[side], 0)
+        return _candidates(scores, others, found)
+
+    def candidates_of_each(self, ids: Sequence[UUID], k: int, today: date) -> dict[UUID, list[Candidate]]:
+        """To each of these ends what :meth:`candidates` answers, without Python's lock while all of them are looked for."""
+        met = [[*self._met[0].get(id_, ()), *self._met[1].get(id_, ())] for id_ in ids]
+        scores, others = np.empty((len(ids), k), np.int64), np.empty((len(ids), k, 16), np.uint8)
+        found = np.zeros(len(ids), np.int64)
+        asking.best_of_each(
+            self._whole, _numbers(ids), (*self._terms, _day(today)), self._next_question(len(ids)),
+            _numbers([id_ for each in met for id_ in each]), np.cumsum([0, *map(len, met)]), scores, others, found,
+        )  # fmt: skip
+        return {
+            id_: _candidates(values, named, count)
+            for id_, values, named, count in zip(ids, scores, others, found.tolist(), strict=True)
+        }
 
     def copying(self, side: type[End]) -> "Copying":
         """Takes what PostgreSQL copies out in binary, see :mod:`matching.index.loading` for the columns."""
@@ -143,22 +166,14 @@ class Index:
             raise ValueError(f"row {told[loading.ROWS]} has other columns")
         return int(told[loading.READ]), bool(told[loading.STATUS] == loading.DONE), int(told[loading.LEFT_OUT])
 
-    def _ask(self, side: int, id_: UUID, met: Collection[UUID], k: int, today: date) -> list[Candidate]:
-        but_not = np.array([_halves(each) for each in met], np.int64) if met else _NOBODY
-        scores, ids = np.empty(k, np.int64), np.empty((k, 16), np.uint8)
-        if self._questions == _MOST_QUESTIONS:
+    def _next_question(self, count: int) -> int:
+        """The number of the first of so many."""
+        if self._questions > _MOST_QUESTIONS - count:
             for each in self._sides:
                 each.records["seen"] = 0
             self._questions = 0
-        self._questions += 1
-        found = search.best(
-            self._whole, side, *_halves(id_), (*self._terms, _day(today)), self._questions, but_not, scores, ids
-        )
-        named = ids.tobytes()
-        return [  # the driver's UUID is one that is made in a tenth of the time
-            Candidate(pgproto.UUID(named[at : at + 16]), score)
-            for at, score in zip(range(0, 16 * found, 16), scores[:found].tolist(), strict=True)
-        ]
+        self._questions += count
+        return self._questions - count + 1
 
     def _remove(self, side: int, id_: UUID) -> None:
         slot = upkeep.find(self._sides[side], *_halves(id_))
@@ -214,9 +229,6 @@ class Copying:
         self.left_out = 0
         """Rows with more numbers than an end may have."""
 
-    async def __call__(self, chunk: bytes) -> None:
-        self.take(chunk)
-
     def take(self, chunk: bytes) -> None:
         self._rest += chunk
         if self._begins and len(self._rest) >= loading.HEADER:
@@ -252,6 +264,20 @@ def _side(end: End) -> int:
 
 def _halves(id_: UUID) -> tuple[int, int]:
     return (id_.int >> 64) - _MOVED, (id_.int & (1 << 64) - 1) - _MOVED
+
+
+def _numbers(ids: Sequence[UUID]) -> Array:
+    """The halves of each."""
+    return (np.frombuffer(b"".join([id_.bytes for id_ in ids]), ">u8") ^ _MOVED).view(np.int64).reshape(-1, 2)
+
+
+def _candidates(scores: Array, ids: Array, found: int) -> list[Candidate]:
+    """The driver's UUID is one that is made in a tenth of the time."""
+    named = ids.tobytes()
+    return [
+        Candidate(pgproto.UUID(named[at : at + 16]), score)
+        for at, score in zip(range(0, 16 * found, 16), scores[:found].tolist(), strict=True)
+    ]
 
 
 def _code(letters: str) -> int:

@@ -55,6 +55,16 @@ def remove(ends: Ends, market: Market, side: int, slot: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def remove_each(sides: tuple[Ends, Ends], market: Market, ids: Array) -> None:
+    """Takes ends of either side out of the index, as far as they are there."""
+    for i in range(ids.shape[0]):
+        for side in range(2):
+            slot = find(sides[side], ids[i, 0], ids[i, 1])
+            if slot != 0:
+                remove(sides[side], market, side, slot)
+
+
+@njit(cache=True, nogil=True)
 def add(
     ends: Ends, market: Market, skills: Skills, side: int, high: int, low: int, record: Array, numbers: Array
 ) -> int:

@@ -92,7 +92,7 @@ async def known(driver: Driver, replica: Replica | None = None) -> dict[UUID, li
     async with driver.process.pool.acquire() as connection:
         assert await replica.catch_up(connection)
     ids = await driver.rows("select placement_id as id from placements union all select offer_id from offers")
-    return {row["id"]: replica.candidates(row["id"], MANY, TODAY) for row in ids}
+    return await replica.candidates([row["id"] for row in ids], MANY, TODAY)
 
 
 async def brute_force(driver: Driver) -> dict[UUID, list[Candidate]]:
@@ -258,7 +258,7 @@ async def test_who_is_further_behind_than_the_log_answers_on_and_reads_all_anew(
         await matching.rows("delete from changes where id < (select max(id) from changes)")
         async with matching.process.pool.acquire() as connection:
             assert not await behind.catch_up(connection)
-        assert behind.candidates(named("sender's placement"), MANY, TODAY) == former[named("sender's placement")]
+        assert await behind.candidates([*former], MANY, TODAY) == former
 
         async def is_back() -> bool:
             async with matching.process.pool.acquire() as connection:

@@ -146,15 +146,16 @@ async def ask_for_placement(offer_id: UUID, body: PlacementWanted, caller: Compa
 
 async def _candidates(tx: Transaction, end_id: UUID, page: Page, request: Request, response: Response) -> Candidates:
     """Scored anew as the rows are now: what the index does not know yet is not shown as fitting."""
-    found = await store.ends(tx.connection, [end_id])
-    if not found:
+    ends = await store.ends(tx.connection, [end_id])
+    if not ends:
         return Candidates(candidates=[], reason=CLOSED)
-    end, parameters = found[0], planning.parameters(tx.now.date(), taxonomy(tx))
+    end, parameters = ends[0], planning.parameters(tx.now.date(), taxonomy(tx))
     replica = cast(Replica | None, tx.prepared)
     if replica is None:
         raise Problem(503, "unavailable", "The market is still being read; try again soon", {"Retry-After": "2"})
     await replica.catch_up(tx.connection)
-    best = replica.candidates(end_id, page.offset + page.limit + 1, parameters.today)[page.offset :]
+    found = await replica.candidates([end_id], page.offset + page.limit + 1, parameters.today)
+    best = found[end_id][page.offset :]
     if len(best) > page.limit and page.offset + page.limit <= FARTHEST:
         following = request.url.include_query_params(offset=page.offset + page.limit, limit=page.limit)
         response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'

@@ -5,14 +5,18 @@ the commit of a company's event sees every company that was committed before, an
 
 The copy goes by transactions, not by the numbers of the log: a number is given before the commit, and a reader that goes on from
 the highest it has seen passes over what is committed late. It remembers a snapshot, and reads what that did not show.
+
+The index is asked and changed in a thread of its own, one thing after the other: it needs a core for most of a search's time, and
+not Python's lock, so PostgreSQL and the next events get on meanwhile.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 import structlog
@@ -29,12 +33,16 @@ from matching.settings import MatchingSettings
 
 logger = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 RESCORE = "rescore"
 """Due work of a market that was scored by other rules."""
 EVERY = 1.0
 """Seconds between two looks at what changed, when nobody asks."""
 FORGETTING = 60.0
 """Seconds between two removals of old changes."""
+PORTION = 16_000_000
+"""Bytes of rows that are taken in together when all is read, while PostgreSQL sends on."""
 
 
 class Replica:
@@ -46,14 +54,15 @@ class Replica:
         self._taxonomy = taxonomy
         self.rules = planning.rules(taxonomy)
         self._one_at_a_time = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "index")
         self._lost = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._index)
 
-    def candidates(self, end_id: UUID, k: int, today: date) -> list[Candidate]:
-        """The ``k`` that fit an end best, best first, ties by id; none for an id that is not known."""
-        return self._index.candidates(end_id, k, today)
+    async def candidates(self, end_ids: Sequence[UUID], k: int, today: date) -> dict[UUID, list[Candidate]]:
+        """The ``k`` that fit each end best, best first, ties by id; none for an id that is not known."""
+        return await self._in_thread(lambda: self._index.candidates_of_each(end_ids, k, today))
 
     async def catch_up(self, connection: Connection) -> bool:
         """Takes in what was committed up to now, by a connection that has not changed the market itself.
@@ -74,13 +83,20 @@ class Replica:
         placements, offers = bytearray(), bytearray()
         await store.copy_out(connection, _gathering(placements), _gathering(offers), ids)
         meetings = await store.meetings(connection, ids)
-        # from here on without a break, in which a question would miss them
-        for end_id in ids:
-            self._index.remove(end_id)
-        copies = self._index.copying(OpenPlacement), self._index.copying(OpenOffer)
-        for copying, rows in zip(copies, (placements, offers), strict=True):
-            copying.take(bytes(rows))
-        _complete(self._index, copies, meetings)
+        index = self._index
+
+        def replace() -> None:
+            """In one go: in between a question would miss them."""
+            index.remove(*ids)
+            copies = index.copying(OpenPlacement), index.copying(OpenOffer)
+            for copying, rows in zip(copies, (placements, offers), strict=True):
+                copying.take(bytes(rows))
+            _complete(index, copies, meetings)
+
+        await self._in_thread(replace)
+
+    async def _in_thread(self, do: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     async def follow(self, pool: Pool) -> None:
         """Keeps up while nobody asks, and reads all anew where that is not possible; until cancelled."""
@@ -137,10 +153,39 @@ async def read(pool: Pool, taxonomy: Taxonomy) -> tuple[Index, str]:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         moment = await store.moment(connection)
         copies = index.copying(OpenPlacement), index.copying(OpenOffer)
-        await store.copy_out(connection, *copies)
+        with ThreadPoolExecutor(1, "index") as thread:
+            placements, offers = (_Taking(copying, thread) for copying in copies)
+            await store.copy_out(connection, placements, offers)
+            await placements.end()
+            await offers.end()
         _complete(index, copies, await store.meetings(connection))
     logger.info("index read", ends=len(index), seconds=round(time.monotonic() - began, 3))
     return index, moment
+
+
+class _Taking:
+    """Has rows taken in by a thread while the next ones come."""
+
+    def __init__(self, copying: Copying, thread: ThreadPoolExecutor) -> None:
+        self._copying, self._thread = copying, thread
+        self._rows = bytearray()
+        self._taken: asyncio.Future[None] | None = None
+
+    async def __call__(self, chunk: bytes) -> None:
+        self._rows += chunk
+        if len(self._rows) > PORTION:
+            await self._begin()
+
+    async def end(self) -> None:
+        await (await self._begin())
+
+    async def _begin(self) -> "asyncio.Future[None]":
+        """With what has come up to now, after what came before."""
+        if self._taken is not None:
+            await self._taken
+        rows, self._rows = bytes(self._rows), bytearray()
+        self._taken = asyncio.get_running_loop().run_in_executor(self._thread, self._copying.take, rows)
+        return self._taken
 
 
 def _complete(index: Index, copies: Sequence[Copying], meetings: Iterable[tuple[UUID, list[UUID]]]) -> None:

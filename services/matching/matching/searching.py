@@ -1,6 +1,6 @@
 """What matching does when searches for companies are due: whom their ends fit is kept, and the best pairs are proposed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import cast
@@ -47,25 +47,26 @@ class _Market:
     """Placements that somebody else is at, or at whose best host: they take no lesser one meanwhile."""
     wanted: list[Wanted] = field(default_factory=list[Wanted])
 
-    def pairs(self, ends: Ends) -> Iterator[tuple[UUID, UUID]]:
+    async def pairs(self, ends: Ends) -> AsyncIterator[tuple[UUID, UUID]]:
         """The pairs (placement, offer) that these ends are part of, best first.
 
         More than are kept as edges are looked for only where all of those went to others.
         """
         found, seen, k = {end_id: self.found[end_id] for end_id in ends.all}, 0, EDGES
         while found:
-            yield from planning.ranked(
+            for pair in planning.ranked(
                 (end_id, each.id, each.score) if end_id in ends.placements else (each.id, end_id, each.score)
                 for end_id, candidates in found.items()
                 for each in candidates[seen:]
-            )
-            more = [end_id for end_id, candidates in found.items() if len(candidates) == k]
+            ):
+                yield pair
+            more = [
+                end_id
+                for end_id, candidates in found.items()
+                if len(candidates) == k and end_id not in self.settled and not self.out_of_reach(end_id)
+            ]
             seen, k = k, 5 * k
-            found = {
-                end_id: self.replica.candidates(end_id, k, self.today)
-                for end_id in more
-                if end_id not in self.settled and not self.out_of_reach(end_id)
-            }
+            found = await self.replica.candidates(more, k, self.today) if more else {}
 
     def out_of_reach(self, end_id: UUID) -> bool:
         """It is postponed, gone, or somebody else is at it."""
@@ -109,20 +110,21 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
             _search_again(each, company_id, work.at)
         return
     today = tx.now.date()
-    found = {end_id: replica.candidates(end_id, EDGES, today) for theirs in ends.values() for end_id in theirs.all}
+    found = await replica.candidates([end_id for theirs in ends.values() for end_id in theirs.all], EDGES, today)
     await store.save_edges(tx, ends, found, replica.rules)
     market, batching = _Market(replica, today, found), planned.batching(tx)
     if not batching:
         await _hold_the_best(tx, ends, market)
-    within_reach = {*found, *(each.id for candidates in found.values() for each in candidates)}
-    for wish in await store.interests_in(tx, list(within_reach)):
-        if await _choose(tx, [(wish.placement_id, wish.offer_id)], market, wish.side):
+    for wish in await store.interests_near(tx, list(found)):
+        if not await _choose(tx, wish.placement_id, wish.offer_id, market, wish.side):
             _search_again(tx, wish.sender_id, tx.now)
     if batching:
         planned.ask(tx)
-    for company_id, (work, each) in searching.items():
-        if not batching and await _choose(each, market.pairs(ends[company_id]), market):
-            _search_again(each, company_id, work.at)
+    else:
+        for company_id, (work, each) in searching.items():
+            async for placement_id, offer_id in market.pairs(ends[company_id]):
+                if not await _choose(each, placement_id, offer_id, market):
+                    _search_again(each, company_id, work.at)
     for wanted, match_id in zip(market.wanted, await propose(market.wanted), strict=True):
         if match_id is None:
             _search_again(wanted.tx, wanted.placement.home.company_id, tx.now)
@@ -176,27 +178,25 @@ async def _hold_the_best(tx: Transaction, ends: dict[UUID, Ends], market: _Marke
 
 
 async def _choose(
-    tx: Transaction, pairs: Iterable[tuple[UUID, UUID]], market: _Market, initiator: str = SEARCH
+    tx: Transaction, placement_id: UUID, offer_id: UUID, market: _Market, initiator: str = SEARCH
 ) -> bool:
-    """Takes pairs (placement, offer) in this order, as long as slots last. True if somebody else was at one of them."""
-    parameters, somebody_was = planning.parameters(market.today, taxonomy(tx)), False
-    for placement_id, offer_id in pairs:
-        if placement_id in market.settled or offer_id in market.settled:
-            continue
-        pair = await market.pair(tx, placement_id, offer_id)
-        if pair is None:
-            market.postponed.add(placement_id)
-            somebody_was = True
-            continue
-        placement, offer = pair
-        fit = domain.score(placement, offer, parameters)
-        if fit is not None:
-            market.wanted.append(Wanted(tx, placement, offer, fit, initiator))
-            market.held[placement_id] = replace(placement, taken=True)
-            market.held[offer_id] = replace(offer, held=offer.held + 1)
-            market.settled.add(placement_id)
-        elif (hindrance := domain.obstacle(placement, offer, parameters)) is Obstacle.CAPACITY:
-            market.settled.add(offer_id)
-        elif hindrance is Obstacle.TAKEN:
-            market.settled.add(placement_id)
-    return somebody_was
+    """Takes a pair as long as slots last. False if somebody else was at one of the two."""
+    if placement_id in market.settled or offer_id in market.settled:
+        return True
+    pair = await market.pair(tx, placement_id, offer_id)
+    if pair is None:
+        market.postponed.add(placement_id)
+        return False
+    placement, offer = pair
+    parameters = planning.parameters(market.today, taxonomy(tx))
+    fit = domain.score(placement, offer, parameters)
+    if fit is not None:
+        market.wanted.append(Wanted(tx, placement, offer, fit, initiator))
+        market.held[placement_id] = replace(placement, taken=True)
+        market.held[offer_id] = replace(offer, held=offer.held + 1)
+        market.settled.add(placement_id)
+    elif (hindrance := domain.obstacle(placement, offer, parameters)) is Obstacle.CAPACITY:
+        market.settled.add(offer_id)
+    elif hindrance is Obstacle.TAKEN:
+        market.settled.add(placement_id)
+    return True

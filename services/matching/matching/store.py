@@ -5,7 +5,6 @@ searches can block each other, and none can stand in a circle with other work, w
 matches in this order.
 """
 
-import json
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -67,7 +66,7 @@ async def save_companies(tx: Transaction, events: Sequence[CompanyEvent]) -> Non
     offers = [each for profile in profiles for each in domain.offers_of(profile)]
     await _add_placements(tx, placements, since)
     await _add_offers(tx, offers, since)
-    kept = {*(each.terms.placement_id for each in placements), *(each.terms.offer_id for each in offers)}
+    kept = {each.id for each in (*placements, *offers)}
     await _withdraw_interests(tx, since.keys() - kept)
 
 
@@ -110,24 +109,25 @@ async def _withdraw_interests(tx: Transaction, gone: Collection[UUID]) -> None:
         )
 
 
+_TOLD = "unnest($1::uuid[], $2::text[], $3::text[], $4::text[]::jsonb[], $5::timestamptz[])"
+_WORKING_LANGUAGES = "array(select left(each, 2) from unnest(spoken(terms)) as each)"
+
+
 async def _add_placements(tx: Transaction, placements: Sequence[OpenPlacement], since: Mapping[UUID, datetime]) -> None:
     if not placements:
         return
     await tx.connection.execute(
-        """
+        f"""
         insert into placements (placement_id, company_id, country, sector, first_day, last_day, min_days, max_days,
                                 working_languages, terms, since, destinations, skills_sought, skills_brought)
-        select placement_id, company_id, country, sector, first_day, last_day, min_days, max_days,
-               working_languages, terms, since, destinations, skills_sought, skills_brought
-        from jsonb_to_recordset($1) as told(
-            placement_id uuid, company_id uuid, country text, sector text, first_day date, last_day date,
-            min_days int, max_days int, working_languages text[], terms jsonb, since timestamptz, destinations text[],
-            skills_sought text[], skills_brought text[])
-        """,
-        _rows(
-            [(each, since.get(each.terms.placement_id, tx.now)) for each in placements],
-            ("placement_id", "destinations", "skills_sought", "skills_brought"),
-        ),
+        select placement_id, company_id, country, sector, ("window"->>'first')::date, ("window"->>'last')::date,
+               min_days, max_days, {_WORKING_LANGUAGES}, terms, since, destinations, skills_sought, skills_brought
+        from {_TOLD} as told(company_id, country, sector, terms, since),
+             jsonb_to_record(terms) as said(
+                 placement_id uuid, "window" jsonb, min_days int, max_days int,
+                 destinations text[], skills_sought text[], skills_brought text[])
+        """,  # noqa: S608 - constants
+        *_told(placements, since, tx.now),
     )
 
 
@@ -135,40 +135,31 @@ async def _add_offers(tx: Transaction, offers: Sequence[OpenOffer], since: Mappi
     if not offers:
         return
     await tx.connection.execute(
-        """
+        f"""
         insert into offers (offer_id, company_id, country, sector, first_day, last_day, min_days, max_days,
                             working_languages, terms, since, capacity, skills_taught, skills_needed)
-        select offer_id, company_id, country, sector, first_day, last_day, min_days, max_days,
-               working_languages, terms, since, capacity, skills_taught, skills_needed
-        from jsonb_to_recordset($1) as told(
-            offer_id uuid, company_id uuid, country text, sector text, first_day date, last_day date,
-            min_days int, max_days int, working_languages text[], terms jsonb, since timestamptz, capacity int,
-            skills_taught text[], skills_needed text[])
-        """,
-        _rows(
-            [(each, since.get(each.terms.offer_id, tx.now)) for each in offers],
-            ("offer_id", "capacity", "skills_taught", "skills_needed"),
-        ),
+        select offer_id, company_id, country, sector, ("window"->>'first')::date, ("window"->>'last')::date,
+               min_days, max_days, {_WORKING_LANGUAGES}, terms, since, capacity, skills_taught, skills_needed
+        from {_TOLD} as told(company_id, country, sector, terms, since),
+             jsonb_to_record(terms) as said(
+                 offer_id uuid, "window" jsonb, min_days int, max_days int, capacity int,
+                 skills_taught text[], skills_needed text[])
+        """,  # noqa: S608
+        *_told(offers, since, tx.now),
     )
 
 
-def _rows(ends: Sequence[tuple[OpenPlacement | OpenOffer, datetime]], names: Sequence[str]) -> str:
-    """As JSON, since arrays of arrays of different lengths are no parameter: what both sides have, and these fields."""
-    return json.dumps([_row(end, names) | {"since": since.isoformat()} for end, since in ends])
-
-
-def _row(end: OpenPlacement | OpenOffer, names: Sequence[str]) -> dict[str, Any]:
-    terms, home = end.terms.model_dump(mode="json"), end.home
-    return {
-        **{name: terms[name] for name in ("min_days", "max_days", *names)},
-        "company_id": str(home.company_id),
-        "country": home.country,
-        "sector": home.sector,
-        "first_day": terms["window"]["first"],
-        "last_day": terms["window"]["last"],
-        "working_languages": list(domain.working_languages(end.terms.languages)),
-        "terms": terms,
-    }
+def _told(
+    ends: Sequence[OpenPlacement | OpenOffer], since: Mapping[UUID, datetime], now: datetime
+) -> tuple[list[Any], ...]:
+    """In columns."""
+    return (
+        [end.home.company_id for end in ends],
+        [end.home.country for end in ends],
+        [end.home.sector for end in ends],
+        [end.terms.model_dump_json() for end in ends],
+        [since.get(end.id, now) for end in ends],
+    )
 
 
 _PLACEMENTS = """
@@ -207,9 +198,13 @@ async def copy_out(
     await connection.copy_from_query(
         f"""
         select offer_id, country, sector, first_day, last_day, min_days, max_days,
-               capacity > (select count(*) from matches where matches.offer_id = offers.offer_id and live),
+               capacity > coalesce(places, 0),
                liked, spoken, skills_needed, skills_taught, '{{}}'::text[]
-        from offers {these and f"where offer_id {these}"}
+        from offers left join (
+            select offer_id, count(*) as places from matches
+            where live {these and f"and offer_id {these}"} group by offer_id
+        ) as held using (offer_id)
+        {these and f"where offer_id {these}"}
         """,  # noqa: S608
         output=offers,
         format="binary",
@@ -527,13 +522,16 @@ async def keep_interest(tx: Transaction, placement_id: UUID, offer_id: UUID, sid
     )
 
 
-async def interests_in(tx: Transaction, end_ids: Sequence[UUID]) -> list[Interest]:
-    """The pairs wanted that one of these ends is part of, in the order in which they were asked for."""
+async def interests_near(tx: Transaction, end_ids: Sequence[UUID]) -> list[Interest]:
+    """The pairs wanted that one of these ends, or one of their edges, is part of, in the order in which they were asked for."""
     rows = await tx.connection.fetch(
         """
+        with near as (
+            select unnest(others || end_id) as id from edges where end_id = any ($1)
+        )
         select placement_id, offer_id, side, placements.company_id as sender_id
         from interests join placements using (placement_id) join offers using (offer_id)
-        where placement_id = any ($1) or offer_id = any ($1)
+        where placement_id in (select id from near) or offer_id in (select id from near)
         order by at, placement_id, offer_id
         """,
         end_ids,

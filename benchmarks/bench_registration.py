@@ -1,4 +1,4 @@
-"""HTTP registrations per second into one process of registration, as fast as it answers.
+"""Companies per second that draft, submit and are admitted by the rules, over HTTP into one process of registration.
 
 Beside it, in the same run and in turn: a raw loop that inserts the same rows (company, event, kept answer) over as many
 connections, a transaction each, with no HTTP, no validation and no token.

@@ -17,7 +17,7 @@ from tests.faults.judges import PROPOSED, Aftermath, Row
 from tests.faults.public import PATIENCE
 
 TABLES = {
-    "registration.company": "company_id, revision, name, withdrawn",
+    "registration.company": "company_id, revision, name, status",
     "matching.companies": "company_id, revision, kind, payload, withdrawn",
     "matching.placements": "placement_id",
     "matching.offers": "offer_id",

@@ -61,6 +61,10 @@ def _as_written(found: Aftermath) -> World:
     return replace(found.world, logs=logs)
 
 
+ADMITTED_AT = 3
+"""A company's revision: it was drafted, submitted, and admitted by the rules."""
+
+
 def gaps(found: Aftermath) -> Iterator[str]:
     """Positions are dense in a log, sequences in a topic."""
     for service, log in found.world.logs.items():
@@ -83,7 +87,7 @@ def inboxes_that_differ(found: Aftermath) -> Iterator[str]:
 
 
 def companies_that_differ(found: Aftermath) -> Iterator[str]:
-    """Registration's are what it told of them, one event per revision; the others' are what was told last."""
+    """Registration's are what it told of them, one event per revision since admission; the others' are what was told last."""
     own, market, known = (
         {str(row["company_id"]): row for row in found.tables[table]}
         for table in ("registration.company", "matching.companies", "exchange.company")
@@ -96,7 +100,8 @@ def companies_that_differ(found: Aftermath) -> Iterator[str]:
             continue
         last, gone = events[-1], events[-1].type == "CompanyWithdrawn.v1"
         revisions = [event.content["revision"] for event in events]
-        if revisions != list(range(1, own[id_]["revision"] + 1)) or (own[id_]["withdrawn"] is not None) != gone:
+        admitted_to_now = list(range(ADMITTED_AT, own[id_]["revision"] + 1))
+        if revisions != admitted_to_now or (own[id_]["status"] == "withdrawn") != gone:
             yield f"company {id_}: registration has revision {own[id_]['revision']} and told of {revisions}"
         if (market[id_]["revision"], _read(market[id_]["payload"])) != (revisions[-1], last.content):
             yield f"company {id_}: matching has {dict(market[id_])} after {last}"
@@ -178,7 +183,7 @@ def broken(promises: Promises, found: Aftermath) -> Iterator[str]:
         if event.type.startswith("Company")
     }
     yield from (f"revision {revision} of company {id_} is lost" for id_, revision in promises.revisions - told)
-    gone = {str(row["company_id"]) for row in found.tables["registration.company"] if row["withdrawn"]}
+    gone = {str(row["company_id"]) for row in found.tables["registration.company"] if row["status"] == "withdrawn"}
     yield from _differ("companies that left", promises.left, gone)
     exchanges = {str(row["exchange_id"]): row for row in found.tables["exchange.exchange"]}
     for id_, side in promises.accepted:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from chassis.identity import Role
 from chassis.service import Service
 from exchange.main import service as exchange
 from matching.main import service as matching
@@ -31,8 +32,13 @@ class Seeded:
 async def _a_company(driver: Driver) -> None:
     for number in range(3):
         key = {"Idempotency-Key": f"seed-{number}-0123456789"}
-        answer = await driver.http.post("/companies", json=registration_form(), headers=key)
+        form = registration_form(learning_only=number > 0)
+        answer = await driver.http.post("/companies", json=form, headers=key)
         assert answer.status_code == 201, answer.text
+        if number < 2:  # one that a contact point is to decide about, one that is admitted, and a draft
+            path = f"/companies/{answer.json()['company_id']}/submission"
+            submitted = await driver.http.post(path, headers=driver.token(Role.OPERATOR))
+            assert submitted.status_code == 200, submitted.text
 
 
 async def _a_market(driver: Driver) -> None:

@@ -21,6 +21,7 @@ TRAVELLER = frozenset({Role.TRAVELLER})
 CONTACT_POINT = frozenset({Role.CONTACT_POINT})
 OPERATOR = frozenset({Role.OPERATOR})
 ANALYST = frozenset({Role.ANALYST})
+STAFF = frozenset({Role.CONTACT_POINT, Role.OPERATOR})
 PARTIES = COMPANY | TRAVELLER
 
 PERSON = PARTIES | OPERATOR
@@ -36,9 +37,22 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /erasures/{erasure_id}": ANYBODY,
         "GET /erasures": OPERATOR,
         "POST /companies": ANYBODY,
-        "GET /companies/{company_id}": COMPANY | OPERATOR,
+        "GET /companies/{company_id}": COMPANY | STAFF,
         "PUT /companies/{company_id}": COMPANY | OPERATOR,
+        "POST /companies/{company_id}/submission": COMPANY | OPERATOR,
         "POST /companies/{company_id}/withdrawal": COMPANY | OPERATOR,
+        "POST /companies/{company_id}/interest": COMPANY | OPERATOR,
+        "POST /companies/{company_id}/stays/{stay_id}/pause": COMPANY | OPERATOR,
+        "POST /companies/{company_id}/stays/{stay_id}/renewal": COMPANY | OPERATOR,
+        "POST /companies/{company_id}/stays/{stay_id}/closure": COMPANY | OPERATOR,
+        "POST /companies/{company_id}/decision": STAFF,
+        "POST /companies/{company_id}/exclusion": STAFF,
+        "GET /companies/{company_id}/decisions": STAFF,
+        "GET /reviews": STAFF,
+        "GET /notices": OPERATOR,
+        "GET /notices/counts": OPERATOR,
+        "GET /notices/{notice_id}": OPERATOR,
+        "POST /notices/{notice_id}/sending": OPERATOR,
         "GET /.well-known/jwks.json": ANYBODY,
         "GET /skills": ANYBODY,
         "GET /skills/{skill}": ANYBODY,

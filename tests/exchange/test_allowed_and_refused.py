@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from exchange import domain
+from exchange import domain, during
+from exchange.agreement import Giver
 from exchange.domain import Decision
 from exchange.state import Exchange
 from sojourn_contracts.exchange import Stage
@@ -12,7 +13,7 @@ from sojourn_contracts.refusal import Refused
 from sojourn_contracts.vocabulary import Party, Side
 
 from tests.exchange import given
-from tests.exchange.given import CLOSES, EXPIRES, LAST_NOON, NOON, OTHER_TERMS, STARTS, WINDOW_OVER
+from tests.exchange.given import AFTER, ASKS, CLOSES, DAY, EXPIRES, FIRST, LONGER, NOON, STARTS, WINDOW_OVER
 
 MUCH_LATER = CLOSES + timedelta(days=100)
 
@@ -23,48 +24,70 @@ COMMANDS: dict[str, Callable[[Exchange], Decision]] = {
     "accept": lambda exchange: domain.accept(exchange, Side.SENDER, NOON),
     "decline": lambda exchange: domain.decline(exchange, Side.HOST, "skills", NOON),
     "decline by the other": lambda exchange: domain.decline(exchange, Side.SENDER, "skills", NOON),
-    "draft": lambda exchange: given.draft(exchange, OTHER_TERMS, NOON),
+    "draft": lambda exchange: given.draft(exchange, LONGER, NOON),
     "sign": lambda exchange: domain.sign(exchange, Party.TRAVELLER, 1, NOON),
     "sign another version": lambda exchange: domain.sign(exchange, Party.TRAVELLER, 2, NOON),
+    "approve": lambda exchange: domain.approve(exchange, "PT", 1, NOON),
+    "send back": lambda exchange: domain.send_back(exchange, "PT", 1, "Hours are missing.", NOON),
     "start": lambda exchange: domain.start(exchange, STARTS),
-    "complete": lambda exchange: domain.complete(exchange, Side.HOST, 40, LAST_NOON),
-    "complete by the other": lambda exchange: domain.complete(exchange, Side.SENDER, 40, LAST_NOON),
+    "confirm arrival": lambda exchange: during.confirm_arrival(exchange, Party.HOST, FIRST, STARTS),
+    "ask if it fits": lambda exchange: during.ask(exchange, ASKS),
+    "say if it fits": lambda exchange: during.say_if_it_fits(exchange, Party.HOST, True, ASKS),
+    "record training": lambda exchange: during.record_training(
+        exchange, Party.HOST, FIRST, "cheese-making", 4, Giver.HOST, STARTS
+    ),
+    "interrupt": lambda exchange: during.interrupt(exchange, Party.HOST, "illness", STARTS + 15 * DAY),
+    "resume": lambda exchange: during.resume(exchange, Party.HOST, STARTS + 22 * DAY),
+    "end early": lambda exchange: during.end_early(exchange, Side.HOST, STARTS + 21 * DAY),
+    "end much too early": lambda exchange: during.end_early(exchange, Side.HOST, STARTS),
+    "complete": lambda exchange: during.confirm_completion(exchange, Side.HOST, AFTER),
     "cancel": lambda exchange: domain.cancel(exchange, Side.SENDER, "dates", NOON),
     "cancel by the other": lambda exchange: domain.cancel(exchange, Side.HOST, "dates", NOON),
     "expire at the proposal's expiry": lambda exchange: domain.expire(exchange, EXPIRES),
     "expire at the window's end": lambda exchange: domain.expire(exchange, WINDOW_OVER),
-    "close": lambda exchange: domain.close(exchange, MUCH_LATER),
+    "close": lambda exchange: during.close(exchange, MUCH_LATER),
     "withdraw": lambda exchange: domain.withdraw(exchange, NOON),
     "company_gone": lambda exchange: domain.company_gone(exchange, NOON),
 }
 
 STAGES = list(Stage)
 
-# By stage: proposed, accepted, drafted, agreed, ongoing, completed, declined, expired, withdrawn, cancelled
+# By stage: proposed, accepted, drafted, in_validation, agreed, ongoing, interrupted,
+# completed, declined, expired, withdrawn, cancelled
 TABLE = """
-open                             | =            =         =         =         =         =         =      =      =         =
-accept                           | proposed     =         =         =         =         =         ended  ended  ended     =
-decline                          | declined     declined  declined  too_late  too_late  ended     =      ended  ended     ended
-decline by the other             | declined     declined  declined  too_late  too_late  ended     ended  ended  ended     ended
-draft                            | too_early    drafted   drafted   too_late  too_late  ended     ended  ended  ended     ended
-sign                             | too_early    too_early drafted   =         =         =         ended  ended  ended     =
-sign another version             | too_early    too_early stale     stale     stale     stale     ended  ended  ended     stale
-start                            | =            =         =         ongoing   =         =         =      =      =         =
-complete                         | too_early    too_early too_early too_early completed =         ended  ended  ended     ended
-complete by the other            | too_early    too_early too_early too_early completed ended     ended  ended  ended     ended
-cancel                           | too_early    too_early too_early cancelled cancelled ended     ended  ended  ended     =
-cancel by the other              | too_early    too_early too_early cancelled cancelled ended     ended  ended  ended     ended
-expire at the proposal's expiry  | expired      =         =         =         =         =         =      =      =         =
-expire at the window's end       | expired      expired   expired   =         =         =         =      =      =         =
-close                            | =            =         =         =         cancelled =         =      =      =         =
-withdraw                         | withdrawn    withdrawn withdrawn =         =         =         =      =      =         =
-company_gone                     | withdrawn    withdrawn withdrawn cancelled cancelled =         =      =      =         =
+open                            | = = = = = = =  = = = = =
+accept                          | proposed = = = = = =  = ended ended ended =
+decline                         | declined declined declined declined too_late too_late too_late  ended = ended ended ended
+decline by the other            | declined declined declined declined too_late too_late too_late  ended ended ended ended ended
+draft                           | too_early drafted drafted drafted agreed ongoing interrupted  ended ended ended ended ended
+sign                            | too_early too_early drafted = = = =  = ended ended ended =
+sign another version            | too_early too_early stale stale stale stale stale  stale ended ended ended stale
+approve                         | too_early too_early not_yours in_validation not_yours not_yours not_yours  not_yours ended ended ended not_yours
+send back                       | too_early too_early not_yours drafted not_yours not_yours not_yours  not_yours ended ended ended not_yours
+start                           | = = = = ongoing = =  = = = = =
+confirm arrival                 | too_early too_early too_early too_early too_early ongoing too_late  ended ended ended ended ended
+ask if it fits                  | = = = = = ongoing interrupted  = = = = =
+say if it fits                  | too_early too_early too_early too_early too_early not_asked_yet not_asked_yet  ended ended ended ended ended
+record training                 | too_early too_early too_early too_early too_early ongoing interrupted  ended ended ended ended ended
+interrupt                       | too_early too_early too_early too_early too_early interrupted =  ended ended ended ended ended
+resume                          | too_early too_early too_early too_early too_early too_early ongoing  ended ended ended ended ended
+end early                       | too_early too_early too_early too_early too_early ongoing ongoing  ended ended ended ended ended
+end much too early              | too_early too_early too_early too_early too_early cancelled cancelled  ended ended ended ended ended
+complete                        | too_early too_early too_early too_early too_early untrained too_late  = ended ended ended ended
+cancel                          | too_early too_early too_early too_early cancelled cancelled cancelled  ended ended ended ended =
+cancel by the other             | too_early too_early too_early too_early cancelled cancelled cancelled  ended ended ended ended ended
+expire at the proposal's expiry | expired = = = = = =  = = = = =
+expire at the window's end      | expired expired expired expired = = =  = = = = =
+close                           | = = = = = cancelled cancelled  = = = = =
+withdraw                        | withdrawn withdrawn withdrawn withdrawn = = =  = = = = =
+company_gone                    | withdrawn withdrawn withdrawn withdrawn cancelled cancelled cancelled  = = = = =
 """
 
-RULES = {"too_early", "too_late", "ended", "stale_version"}
+SHORT = {"=": SAME, "stale": "stale_version", "not_yours": "not_your_exchange", "untrained": "no_training_recorded"}
+RULES = {"too_early", "too_late", "ended", "not_asked_yet", *SHORT.values()} - {SAME}
 
 CASES = [
-    (command.strip(), stage, {"=": SAME, "stale": "stale_version"}.get(outcome, outcome))
+    (command.strip(), stage, SHORT.get(outcome, outcome))
     for command, _, outcomes in (line.partition("|") for line in TABLE.strip().splitlines())
     for stage, outcome in zip(STAGES, outcomes.split(), strict=True)
 ]

@@ -1,12 +1,13 @@
 """The HTTP API on a real database: who may do and see what, when, and what a wrong request is told."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from chassis.identity import Role
-from exchange import api
+from exchange import api, during
 from exchange.state import Exchange
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated, Stage
 from sojourn_contracts.match import MatchDeclined
@@ -15,11 +16,13 @@ from sojourn_contracts.vocabulary import Party, Side
 from tests.chassis_driver import Driver
 from tests.exchange import given
 from tests.exchange.given import (
+    AFTER,
+    ASKS,
+    DAY,
     EXPIRES,
     FIRST,
     HOST,
     LAST,
-    LAST_NOON,
     MATCH,
     SENDER,
     STARTS,
@@ -30,11 +33,21 @@ from tests.exchange.given import (
 from tests.exchange.world import held, stands_at
 
 PATH = f"/exchanges/{MATCH}"
+PART = {"first_day": FIRST.isoformat(), "last_day": LAST.isoformat()}
+ITEM = {"learner": "traveller", "skills": ["cheese-making"], "hours": 40, "given_by": "host"}
 AGREEMENT = {
-    "first_day": FIRST.isoformat(),
-    "last_day": LAST.isoformat(),
-    "training": {"direction": "traveller", "skills": ["cheese-making"]},
+    "goals": "Learns how the dairy works.",
+    "training": [ITEM],
+    "tasks": ["Follows a batch from the milk to the shelf"],
+    "working_language": "en",
+    "parts": [PART],
+    "workplace": "The dairy at the harbour",
+    "supervision": "The master cheese-maker, daily",
+    "insurance": {"health": "sender", "accident": "sender", "liability": "host"},
 }
+DELIVERED = {"hours": 5, "given_by": "host"}
+RECORD = f"training-record/{FIRST}/cheese-making"
+PUTS = ("agreement", "arrival", "fit", "training-record")
 
 
 def company(driver: Driver, company_id: UUID) -> dict[str, str]:
@@ -46,8 +59,15 @@ def traveller(driver: Driver, person_id: UUID = TRAVELLER) -> dict[str, str]:
 
 
 async def post(driver: Driver, command: str, token: dict[str, str], body: object = None) -> httpx.Response:
-    method = "PUT" if command == "agreement" else "POST"
+    method = "PUT" if command.partition("/")[0] in PUTS else "POST"
     return await driver.http.request(method, f"{PATH}/{command}", headers=token, json=body)
+
+
+ASKED = during.ask(given.ongoing(), ASKS)[0]
+
+
+def now_for(command: str, exchange: Exchange) -> datetime:
+    return NOWS.get(command, given.NOON if exchange.stage.rank < Stage.ONGOING.rank else ASKS)
 
 
 COMMANDS: list[tuple[str, Any, Exchange]] = [
@@ -55,9 +75,17 @@ COMMANDS: list[tuple[str, Any, Exchange]] = [
     ("decline", {"reason": "dates"}, given.proposed()),
     ("agreement", AGREEMENT, given.accepted()),
     ("signatures", {"version": 1}, given.drafted()),
-    ("completion", {"training_hours": 40}, given.ongoing()),
+    ("arrival", {"day": FIRST.isoformat()}, given.ongoing()),
+    ("fit", {"fits": False}, ASKED),
+    (RECORD, DELIVERED, given.ongoing()),
+    ("interruption", {"reason": "illness"}, given.ongoing()),
+    ("resumption", None, given.interrupted()),
+    ("early-end", None, given.ongoing()),
+    ("completion", None, given.trained()),
     ("cancellation", {"reason": "illness"}, given.agreed()),
 ]
+NOWS = {"completion": AFTER, "early-end": STARTS + 20 * DAY, "resumption": STARTS + 22 * DAY}
+FOR_TRAVELLERS = {"signatures", "arrival", "fit", RECORD, "interruption", "resumption"}
 BY_COMMAND = pytest.mark.parametrize(("command", "body", "exchange"), COMMANDS, ids=[name for name, _, _ in COMMANDS])
 
 
@@ -79,24 +107,31 @@ async def test_an_exchange_goes_from_its_proposal_to_its_completion(driver: Driv
     view = await does("signatures", host, {"version": 1})
     assert (view["stage"], view["signed_by"]) == ("agreed", ["sender", "host", "traveller"])
     await driver.run_due(STARTS)
-    driver.clock.now_is(LAST_NOON)
-    view = await does("completion", host, {"training_hours": 40})
-    assert (view["stage"], view["training_hours"], view["ended_by"]) == ("completed", 40, "host")
+    await does("arrival", traveller(driver), {"day": FIRST.isoformat()})
+    await does("arrival", host, {"day": FIRST.isoformat()})
+    view = await does(RECORD, host, DELIVERED)
+    assert (view["stage"], view["training_hours"]) == ("ongoing", 5)
+    assert [arrival["side"] for arrival in view["stay"]["arrivals"]] == ["sender", "host"]
+    driver.clock.now_is(AFTER)
+    assert (await does("completion", host))["stage"] == "ongoing"
+    view = await does("completion", sender)
+    assert (view["stage"], view["training_hours"], view["ended_by"]) == ("completed", 5, "sender")
+    assert (view["days"], view["counted_days"], view["stay"]["confirmed_by"]) == (28, 28, ["sender", "host"])
 
     emitted = await driver.emitted()
     assert [type(event) for event in emitted] == [ExchangeUpdated] * 5 + [
         ExchangeAgreed,
-        ExchangeUpdated,
+        *[ExchangeUpdated] * 5,
         ExchangeCompleted,
     ]
-    assert [event.model_dump()["revision"] for event in emitted] == list(range(2, 10))
-    assert view["revision"] == 9
+    assert [event.model_dump()["revision"] for event in emitted] == list(range(2, 14))
+    assert view["revision"] == 13
 
 
 @BY_COMMAND
 async def test_a_command_done_twice_is_done_once(driver: Driver, command: str, body: object, exchange: Exchange):
     await stands_at(driver, exchange)
-    driver.clock.now_is(LAST_NOON if command == "completion" else given.NOON)
+    driver.clock.now_is(now_for(command, exchange))
     first = await post(driver, command, company(driver, HOST), body)
     second = await post(driver, command, company(driver, HOST), body)
     assert (first.status_code, second.status_code) == (200, 200)
@@ -131,18 +166,22 @@ async def test_without_a_token_nothing_can_be_done(driver: Driver, command: str,
 @BY_COMMAND
 async def test_another_company_can_do_nothing(driver: Driver, command: str, body: object, exchange: Exchange):
     await stands_at(driver, exchange)
-    driver.clock.now_is(LAST_NOON if command == "completion" else given.NOON)
+    driver.clock.now_is(now_for(command, exchange))
     response = await post(driver, command, company(driver, STRANGER), body)
     assert (response.status_code, response.json()["rule"]) == (403, "not_your_exchange")
     assert await held(driver) == exchange
 
 
 @BY_COMMAND
-async def test_a_traveller_signs_and_does_nothing_else(driver: Driver, command: str, body: object, exchange: Exchange):
+async def test_a_traveller_signs_and_takes_part_in_the_stay(
+    driver: Driver, command: str, body: object, exchange: Exchange
+):
     await stands_at(driver, exchange)
+    driver.clock.now_is(now_for(command, exchange))
     response = await post(driver, command, traveller(driver), body)
-    if command == "signatures":
-        assert response.json()["signed_by"] == ["traveller"]
+    if command in FOR_TRAVELLERS:
+        assert response.status_code == 200
+        assert response.json()["revision"] == exchange.revision + 1
     else:
         assert (response.status_code, response.json()["rule"]) == (403, "wrong_role")
         assert await held(driver) == exchange
@@ -171,7 +210,13 @@ async def test_an_unknown_exchange_is_not_found(driver: Driver, command: str, bo
         ("agreement", AGREEMENT, given.proposed(), "too_early"),
         ("signatures", {"version": 1}, given.accepted(), "too_early"),
         ("signatures", {"version": 2}, given.drafted(), "stale_version"),
-        ("completion", {"training_hours": 40}, given.ongoing(), "not_over_yet"),
+        ("completion", None, given.ongoing(), "not_over_yet"),
+        ("fit", {"fits": True}, given.ongoing(), "not_asked_yet"),
+        ("arrival", {"day": FIRST.isoformat()}, given.agreed(), "too_early"),
+        (RECORD, DELIVERED, given.agreed(), "too_early"),
+        ("interruption", {"reason": "family"}, given.agreed(), "too_early"),
+        ("resumption", None, given.ongoing(), "too_early"),
+        ("early-end", None, given.drafted(), "too_early"),
         ("cancellation", {"reason": "dates"}, given.drafted(), "too_early"),
     ],
 )
@@ -195,10 +240,11 @@ async def test_a_proposal_cannot_be_accepted_from_its_expiry_on(driver: Driver):
 
 async def test_a_signature_under_a_version_that_was_replaced_is_refused(driver: Driver):
     await stands_at(driver, given.signed_by(Party.TRAVELLER, Party.HOST))
-    shorter = AGREEMENT | {"last_day": "2026-05-24"}
+    shorter = AGREEMENT | {"parts": [PART | {"last_day": "2026-05-24"}]}
     assert (await post(driver, "agreement", company(driver, HOST), shorter)).json()["signed_by"] == []
     response = await post(driver, "signatures", company(driver, SENDER), {"version": 1})
     assert (response.status_code, response.json()["rule"]) == (409, "stale_version")
+    assert response.json()["current_version"] == 2
 
 
 @pytest.mark.parametrize(
@@ -209,28 +255,53 @@ async def test_a_signature_under_a_version_that_was_replaced_is_refused(driver: 
         ("cancellation", {"reason": "company_gone"}, ["reason"]),
         ("signatures", {"version": 0}, ["version"]),
         ("signatures", {"version": "one", "as": "host"}, ["version", "as"]),
-        ("completion", {"training_hours": 0}, ["training_hours"]),
-        ("completion", {"training_hours": 1_489}, ["training_hours"]),
-        ("agreement", {}, ["first_day", "last_day", "training"]),
+        ("arrival", {"day": "yesterday"}, ["day"]),
+        ("fit", {}, ["fits"]),
+        ("interruption", {"reason": "boredom"}, ["reason"]),
+        (RECORD, {"hours": 13, "given_by": "ana"}, ["hours", "given_by"]),
+        ("training-record/soon/Käse", DELIVERED, ["path.day", "path.skill"]),
+        ("agreement", {}, list(AGREEMENT)),
         (
             "agreement",
-            {"first_day": "soon", "last_day": "2026-13-01", "training": {"direction": "both", "skills": "all"}},
-            ["first_day", "last_day", "training.direction", "training.skills"],
-        ),
-        (
-            "agreement",
-            {
-                "first_day": "2026-03-01",
-                "last_day": "2026-08-01",
-                "training": {"direction": "traveller", "skills": ["brewing", "\u0000", "no-such-skill"]},
+            AGREEMENT
+            | {
+                "parts": [{"first_day": "soon", "last_day": "2026-13-01"}],
+                "training": [{"learner": "both", "skills": "all", "hours": 0, "given_by": "host"}],
+                "goals": " ",
+                "tasks": ["\u0000"],
+                "working_language": "English",
+                "insurance": {"health": "nobody"},
             },
-            ["first_day", "last_day", "last_day", "training.skills.1", "training.skills.2"],
+            [
+                "goals",
+                "training.0.learner",
+                "training.0.skills",
+                "training.0.hours",
+                "tasks.0",
+                "working_language",
+                "parts.0.first_day",
+                "parts.0.last_day",
+                "insurance.health",
+                "insurance.accident",
+                "insurance.liability",
+            ],
         ),
         (
             "agreement",
-            AGREEMENT | {"training": {"direction": "traveller", "skills": ["brewing"] * 1_000}},
-            ["training.skills"],
+            AGREEMENT
+            | {
+                "parts": [{"first_day": "2026-03-01", "last_day": "2026-08-01"}],
+                "training": [ITEM | {"skills": ["brewing", "\u0000", "no-such-skill"]}],
+            },
+            [
+                "parts.0.last_day",
+                "parts.0.first_day",
+                "parts.0.last_day",
+                "training.0.skills.1",
+                "training.0.skills.2",
+            ],
         ),
+        ("agreement", AGREEMENT | {"training": [ITEM | {"skills": ["brewing"] * 1_000}]}, ["training.0.skills"]),
     ],
 )
 async def test_every_wrong_field_is_named_and_nothing_stored(
@@ -245,12 +316,13 @@ async def test_every_wrong_field_is_named_and_nothing_stored(
 
 async def test_a_wrong_date_is_told_what_is_allowed(driver: Driver):
     await stands_at(driver, given.accepted())
-    response = await post(driver, "agreement", company(driver, HOST), AGREEMENT | {"last_day": "2026-05-10"})
+    short = AGREEMENT | {"parts": [PART | {"last_day": "2026-05-10"}]}
+    response = await post(driver, "agreement", company(driver, HOST), short)
     assert response.json()["errors"] == [
         {
-            "path": "last_day",
+            "path": "parts.0.last_day",
             "detail": "makes a stay of 7 days",
-            "allowed": "21 to 45 days, first and last included",
+            "allowed": "21 to 45 days in all, first and last included",
         }
     ]
 
@@ -261,9 +333,16 @@ async def test_the_parties_and_operators_see_an_exchange_and_nobody_else_does(dr
     async def answer(token: dict[str, str]) -> int:
         return (await driver.http.get(PATH, headers=token)).status_code
 
-    for token in (company(driver, SENDER), company(driver, HOST), traveller(driver), driver.token(Role.OPERATOR)):
+    portugal, germany = (driver.token(Role.CONTACT_POINT, country=country) for country in ("PT", "DE"))
+    for token in (
+        company(driver, SENDER),
+        company(driver, HOST),
+        traveller(driver),
+        portugal,
+        driver.token(Role.OPERATOR),
+    ):
         assert await answer(token) == 200
-    for token in (company(driver, STRANGER), traveller(driver, STRANGER), driver.token(Role.ANALYST)):
+    for token in (company(driver, STRANGER), traveller(driver, STRANGER), germany, driver.token(Role.ANALYST)):
         assert await answer(token) == 403
     assert await answer({}) == 401
 
@@ -293,6 +372,8 @@ async def test_everybody_lists_their_own(driver: Driver):
     assert await ids(traveller(driver)) == {str(MATCH)}
     assert await ids(traveller(driver, id_of("nobody"))) == set()
     assert len(await ids(driver.token(Role.OPERATOR))) == 3
+    assert len(await ids(driver.token(Role.CONTACT_POINT, country="DK"))) == 3
+    assert await ids(driver.token(Role.CONTACT_POINT, country="DE")) == set()
     assert await ids(driver.token(Role.OPERATOR), "?stage=accepted") == set()
     assert (await driver.http.get("/exchanges", headers=driver.token(Role.ANALYST))).status_code == 403
     assert (await driver.http.get("/exchanges")).status_code == 401

@@ -31,8 +31,8 @@ from tests.exchange.given import (
 )
 from tests.exchange.world import both_registered, companies_gone, due_work, held, stage_of, stands_at, tombstones
 
-BEFORE_AGREED = [Stage.PROPOSED, Stage.ACCEPTED, Stage.DRAFTED]
-AGREED_AND_ON = [Stage.AGREED, Stage.ONGOING]
+BEFORE_AGREED = [Stage.PROPOSED, Stage.ACCEPTED, Stage.DRAFTED, Stage.IN_VALIDATION]
+AGREED_AND_ON = [Stage.AGREED, Stage.ONGOING, Stage.INTERRUPTED]
 ENDED = [stage for stage in Stage if stage.ended]
 
 

@@ -17,8 +17,8 @@ from chassis.identity import Caller, Role
 from chassis.inbox import Inbox, arrival
 from chassis.metrics import Metrics
 from chassis.transaction import Cause, Transaction
-from exchange import api, domain, handlers, store
-from exchange.forms import AgreementForm, Cancellation, Completion, Decline, Signature
+from exchange import api, domain, during, handlers, store
+from exchange.forms import AgreementForm, Approval, Cancellation, Decline, FitForm, Interrupting, SendingBack, Signature
 from exchange.state import Exchange
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.event import Event
@@ -31,10 +31,11 @@ from tests.chassis_driver import Driver, SetClock, record
 from tests.exchange import given
 from tests.exchange.conftest import emptied
 from tests.exchange.given import (
+    AFTER,
+    ASKS,
     CLOSES,
     EXPIRES,
     HOST,
-    LAST_NOON,
     MATCH,
     NOON,
     SENDER,
@@ -49,13 +50,8 @@ from tests.exchange.given import (
 from tests.exchange.interleaver import Actor, Trace, Work, interleaved, schedules
 from tests.exchange.world import stands_at
 
-SHORTER = AgreementForm.model_validate(
-    {
-        "first_day": given.FIRST,
-        "last_day": given.OTHER_TERMS.last_day,
-        "training": {"direction": "traveller", "skills": ["cheese-making"]},
-    }
-)
+SHORTER = AgreementForm.model_validate(given.OTHER_TERMS, from_attributes=True)
+LONGER = AgreementForm.model_validate(given.LONGER, from_attributes=True)
 
 
 @dataclass(frozen=True)
@@ -94,9 +90,11 @@ def asks(call: Callable[[Transaction], Awaitable[Any]], now: datetime = NOON) ->
 METRICS = Metrics("exchange")
 AS_SENDER = Caller(Role.COMPANY, "sender", SENDER)
 AS_HOST = Caller(Role.COMPANY, "host", HOST)
+AS_DENMARK = Caller(Role.CONTACT_POINT, "denmark", country="DK")
 AS_TRAVELLER = Caller(Role.TRAVELLER, "traveller", SENDER, TRAVELLER)
 
 ALMOST = timedelta(milliseconds=1)
+LATE = STARTS + timedelta(days=20)
 THERE = proposal("there", sender_id=STRANGER, host_id=HOST)
 BACK = proposal("back", sender_id=HOST, host_id=STRANGER)
 SIGNED_BY_TWO = given.signed_by(Party.TRAVELLER, Party.HOST)
@@ -155,15 +153,35 @@ PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
         asks(lambda tx: api.cancel(MATCH, Cancellation(reason="illness"), AS_HOST, tx), STARTS),
         works_off(STARTS),
     ),
-    "completion is reported by both": (
-        given.ongoing(),
-        asks(lambda tx: api.complete(MATCH, Completion(training_hours=30), AS_SENDER, tx), LAST_NOON),
-        asks(lambda tx: api.complete(MATCH, Completion(training_hours=40), AS_HOST, tx), LAST_NOON),
+    "completion is confirmed by both": (
+        given.trained(),
+        asks(lambda tx: api.complete(MATCH, AS_SENDER, tx), AFTER),
+        asks(lambda tx: api.complete(MATCH, AS_HOST, tx), AFTER),
     ),
-    "completion is reported as the exchange is closed": (
-        given.ongoing(),
-        asks(lambda tx: api.complete(MATCH, Completion(training_hours=40), AS_HOST, tx), CLOSES),
+    "completion is confirmed as the exchange is closed": (
+        during.ask(given.trained(), ASKS)[0],
+        asks(lambda tx: api.complete(MATCH, AS_HOST, tx), CLOSES),
         works_off(CLOSES),
+    ),
+    "the last approval comes as the version is sent back": (
+        domain.approve(given.in_validation(), "PT", 1, NOON)[0],
+        asks(lambda tx: api.approve(MATCH, Approval(version=1), AS_DENMARK, tx)),
+        asks(lambda tx: api.send_back(MATCH, SendingBack(version=1, remarks="No"), AS_DENMARK, tx)),
+    ),
+    "a stay ends early as its extension is signed by the last": (
+        given.signed(given.draft(given.ongoing(), given.LONGER, STARTS)[0], Party.HOST, Party.TRAVELLER, now=STARTS),
+        asks(lambda tx: api.sign(MATCH, Signature(version=2), AS_SENDER, tx), LATE),
+        asks(lambda tx: api.end_early(MATCH, AS_HOST, tx), LATE),
+    ),
+    "a stay is interrupted as its extension is drafted": (
+        given.ongoing(),
+        asks(lambda tx: api.draft(MATCH, LONGER, AS_SENDER, tx), LATE),
+        asks(lambda tx: api.interrupt(MATCH, Interrupting(reason="illness"), AS_HOST, tx), LATE),
+    ),
+    "a side says no while both are asked": (
+        given.ongoing(),
+        asks(lambda tx: api.say_if_it_fits(MATCH, FitForm(fits=False), AS_HOST, tx), ASKS),
+        works_off(ASKS),
     ),
     "a stay starts in two processes": (given.agreed(), works_off(STARTS), works_off(STARTS)),
     "a stay starts while its host leaves": (given.agreed(), works_off(STARTS), hears(withdrawn(HOST))),

@@ -11,7 +11,6 @@ from exchange.state import Ending, Exchange
 from sojourn_contracts.exchange import (
     ExchangeAgreed,
     ExchangeCancelled,
-    ExchangeCompleted,
     ExchangeUpdated,
     Stage,
 )
@@ -21,10 +20,10 @@ from sojourn_contracts.vocabulary import Party, Side
 
 from tests.exchange import given
 from tests.exchange.given import (
+    ASKS,
     CLOSES,
     EXPIRES,
     HOST,
-    LAST_NOON,
     NOON,
     SENDER,
     STARTS,
@@ -158,8 +157,9 @@ def test_the_third_signature_makes_the_agreement():
 @pytest.mark.parametrize("party", Party)
 def test_a_stale_version_cannot_be_signed(party: Party):
     second_version, _ = given.draft(given.signed_by(Party.HOST), given.OTHER_TERMS, NOON)
-    with pytest.raises(Refused, match="stale_version"):
+    with pytest.raises(Refused, match="stale_version") as refused:
         domain.sign(second_version, party, 1, NOON)
+    assert refused.value.members == {"current_version": 2}
 
 
 def test_a_version_that_is_not_drafted_yet_cannot_be_signed():
@@ -181,24 +181,7 @@ def test_a_stay_starts_on_its_first_day_and_not_before():
     assert events == [exchange.as_updated()]
 
 
-def test_completion_is_reported_from_the_last_day_on():
-    with pytest.raises(Refused, match="not_over_yet"):
-        domain.complete(given.ongoing(), Side.SENDER, 40, LAST_NOON - timedelta(days=1))
-    exchange, events = domain.complete(given.ongoing(), Side.SENDER, 40, LAST_NOON)
-    assert exchange.stage is Stage.COMPLETED
-    assert events == [exchange.as_completed()]
-    assert isinstance(events[0], ExchangeCompleted)
-    assert (events[0].training_hours, events[0].days, events[0].allowance_cents) == (40, 28, 102_667)
-
-
-def test_only_the_side_that_reported_completion_repeats_it():
-    reported = given.completed()
-    assert domain.complete(reported, Side.HOST, 55, LAST_NOON) == (reported, [])
-    with pytest.raises(Refused, match="ended"):
-        domain.complete(reported, Side.SENDER, 40, LAST_NOON)
-
-
-@pytest.mark.parametrize("stage", [Stage.AGREED, Stage.ONGOING])
+@pytest.mark.parametrize("stage", [Stage.AGREED, Stage.ONGOING, Stage.INTERRUPTED])
 def test_either_side_cancels_what_is_agreed(stage: Stage):
     exchange, events = domain.cancel(given.AT[stage](), Side.HOST, "business", STARTS)
     assert exchange.stage is Stage.CANCELLED
@@ -228,17 +211,7 @@ def test_a_proposal_expires_with_its_window_if_that_ends_first():
     assert domain.expire(late, WINDOW_OVER)[0].stage is Stage.EXPIRED
 
 
-def test_a_stay_that_nobody_reports_is_cancelled_by_nobody_thirty_days_after_its_last_day():
-    silent = given.ongoing()
-    assert domain.close(silent, CLOSES - SECOND) == (silent, [])
-    exchange, events = domain.close(silent, CLOSES)
-    assert exchange.stage is Stage.CANCELLED
-    assert isinstance(events[0], ExchangeCancelled)
-    assert (events[0].cancelled_by, events[0].cancelled_at_stage) == (None, Stage.ONGOING)
-    assert events[0].reason == "other"
-
-
-@pytest.mark.parametrize("stage", [Stage.PROPOSED, Stage.ACCEPTED, Stage.DRAFTED])
+@pytest.mark.parametrize("stage", [Stage.PROPOSED, Stage.ACCEPTED, Stage.DRAFTED, Stage.IN_VALIDATION])
 @pytest.mark.parametrize("goes", [domain.withdraw, domain.company_gone])
 def test_what_is_not_agreed_is_withdrawn_when_an_end_of_it_goes(
     stage: Stage, goes: Callable[[Exchange, datetime], Decision]
@@ -249,7 +222,7 @@ def test_what_is_not_agreed_is_withdrawn_when_an_end_of_it_goes(
     assert (events[0].reason, events[0].by, events[0].detail) == (DeclineReason.WITHDRAWN, None, None)
 
 
-@pytest.mark.parametrize("stage", [Stage.AGREED, Stage.ONGOING])
+@pytest.mark.parametrize("stage", [Stage.AGREED, Stage.ONGOING, Stage.INTERRUPTED])
 def test_what_is_agreed_is_cancelled_when_a_company_leaves(stage: Stage):
     exchange, events = domain.company_gone(given.AT[stage](), NOON)
     assert exchange.stage is Stage.CANCELLED
@@ -258,29 +231,31 @@ def test_what_is_agreed_is_cancelled_when_a_company_leaves(stage: Stage):
     assert events[0].reason == "company_gone"
 
 
-@pytest.mark.parametrize("stage", [Stage.AGREED, Stage.ONGOING])
+@pytest.mark.parametrize("stage", [Stage.AGREED, Stage.ONGOING, Stage.INTERRUPTED])
 def test_what_is_agreed_outlives_its_placement_and_its_offer(stage: Stage):
     signed = given.AT[stage]()
     assert domain.withdraw(signed, NOON) == (signed, [])
 
 
 @pytest.mark.parametrize(
-    ("stage", "kind", "at"),
+    ("stage", "falls_due"),
     [
-        (Stage.PROPOSED, "expire", EXPIRES),
-        (Stage.ACCEPTED, "expire", WINDOW_OVER),
-        (Stage.DRAFTED, "expire", WINDOW_OVER),
-        (Stage.AGREED, "start", STARTS),
-        (Stage.ONGOING, "close", CLOSES),
+        (Stage.PROPOSED, {"expire": EXPIRES}),
+        (Stage.ACCEPTED, {"expire": WINDOW_OVER}),
+        (Stage.DRAFTED, {"expire": WINDOW_OVER}),
+        (Stage.IN_VALIDATION, {"expire": WINDOW_OVER}),
+        (Stage.AGREED, {"start": STARTS}),
+        (Stage.ONGOING, {"ask": ASKS, "close": CLOSES}),
+        (Stage.INTERRUPTED, {"ask": ASKS, "close": CLOSES}),
     ],
 )
-def test_each_stage_has_one_thing_that_falls_due(stage: Stage, kind: str, at: object):
-    assert domain.due(given.AT[stage]()) == (kind, at)
+def test_each_stage_has_its_things_that_fall_due(stage: Stage, falls_due: dict[str, datetime]):
+    assert dict(domain.due(given.AT[stage]())) == falls_due
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage.ended])
 def test_nothing_falls_due_after_the_end(stage: Stage):
-    assert domain.due(given.AT[stage]()) is None
+    assert list(domain.due(given.AT[stage]())) == []
 
 
 def test_a_company_is_the_sender_or_the_host_or_no_party():

@@ -5,21 +5,23 @@ from pathlib import Path
 
 import pytest
 from chassis.settings import SettingsError, load
-from exchange import domain
-from exchange.agreement import WrongTerms
+from exchange import domain, rate_table
+from exchange.agreement import Rules, WrongTerms
 from exchange.settings import ExchangeSettings
 from sojourn_contracts.taxonomy import starter
-from sojourn_contracts.vocabulary import Training, TrainingDirection
+from sojourn_contracts.vocabulary import Side
 
 from tests.exchange import given
-from tests.exchange.given import NOON, TERMS
+from tests.exchange.given import NOON
 
 
 def test_a_skill_of_another_taxonomy_is_refused():
-    training = Training(direction=TrainingDirection.TRAVELLER, skills=("joinery", "cheese-making"))
+    item = replace(given.ITEM, skills=("joinery", "cheese-making"))
     with pytest.raises(WrongTerms) as wrong:
-        domain.draft(given.accepted(), replace(TERMS, training=training), {"joinery"}, NOON)
-    assert [fault.path for fault in wrong.value.faults] == ["training.skills.1"]
+        domain.draft(
+            given.accepted(), Side.HOST, given.terms(training=(item,)), Rules({"joinery"}, rate_table.starter()), NOON
+        )
+    assert [fault.path for fault in wrong.value.faults] == ["training.0.skills.1"]
 
 
 @pytest.fixture

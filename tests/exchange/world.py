@@ -38,9 +38,10 @@ async def stage_of(driver: Driver, exchange_id: UUID = MATCH) -> Stage | None:
     return exchange.stage if exchange else None
 
 
-async def due_work(driver: Driver) -> dict[str, str]:
-    """Kind of work by exchange."""
-    return {row["subject"]: row["kind"] for row in await driver.rows("select subject, kind from due")}
+async def due_work(driver: Driver) -> dict[str, list[str]]:
+    """Kinds of work by exchange."""
+    rows = await driver.rows("select subject, array_agg(kind order by kind) as kinds from due group by subject")
+    return {row["subject"]: row["kinds"] for row in rows}
 
 
 async def companies_gone(driver: Driver) -> set[UUID]:

@@ -296,7 +296,9 @@ def _wrong_parts(parts: Sequence[Part], min_days: int, max_days: int) -> Iterato
             yield Fault(f"parts.{index}.last_day", short, f"parts of at least {MIN_PART_DAYS} days")
     for index, (before, part) in enumerate(pairwise(parts), start=1):
         if part.first_day <= before.last_day:
-            yield Fault(f"parts.{index}.first_day", "lies before the end of the part before", f"after {before.last_day}")
+            yield Fault(
+                f"parts.{index}.first_day", "lies before the end of the part before", f"after {before.last_day}"
+            )
     if parts[-1].last_day - parts[0].first_day > LONGEST_SPAN:
         within = f"{parts[0].first_day + LONGEST_SPAN} or earlier"
         yield Fault(f"parts.{len(parts) - 1}.last_day", "lies more than twelve months after the first day", within)

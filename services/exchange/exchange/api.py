@@ -36,9 +36,7 @@ routes = APIRouter()
 
 CompanyCaller = Annotated[Caller, Depends(requires(Role.COMPANY))]
 SigningCaller = Annotated[Caller, Depends(requires(Role.COMPANY, Role.TRAVELLER))]
-ReadingCaller = Annotated[
-    Caller, Depends(requires(Role.COMPANY, Role.TRAVELLER, Role.CONTACT_POINT, Role.OPERATOR))
-]
+ReadingCaller = Annotated[Caller, Depends(requires(Role.COMPANY, Role.TRAVELLER, Role.CONTACT_POINT, Role.OPERATOR))]
 ContactPointCaller = Annotated[Caller, Depends(requires(Role.CONTACT_POINT))]
 
 MOST_AT_ONCE = 1_000

@@ -407,7 +407,7 @@ def _latest(exchange: Exchange, version: int) -> Agreement | None:
     return latest
 
 
-def _with_latest(exchange: Exchange, version: Agreement, amends: bool) -> Exchange:  # noqa: FBT001 - which of two fields
+def _with_latest(exchange: Exchange, version: Agreement, amends: bool) -> Exchange:
     return replace(exchange, amendment=version) if amends else replace(exchange, agreement=version)
 
 

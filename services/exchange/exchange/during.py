@@ -79,7 +79,7 @@ def ask(exchange: Exchange, now: datetime) -> Decision:
     return _told(exchange, Command.ASK_IF_IT_FITS, Who.TIME, now, replace(exchange.stay, asked_at=now))
 
 
-def say_if_it_fits(exchange: Exchange, by: Party, fits: bool, now: datetime) -> Decision:  # noqa: FBT001 - the answer
+def say_if_it_fits(exchange: Exchange, by: Party, fits: bool, now: datetime) -> Decision:
     """A side answers, once.
 
     Raises:

@@ -81,9 +81,7 @@ class AgreementForm(_Form):
     def terms(self) -> Terms:
         return Terms(
             parts=tuple(Part(part.first_day, part.last_day) for part in self.parts),
-            training=tuple(
-                Item(item.learner, tuple(item.skills), item.hours, item.given_by) for item in self.training
-            ),
+            training=tuple(Item(item.learner, tuple(item.skills), item.hours, item.given_by) for item in self.training),
             goals=self.goals,
             tasks=tuple(self.tasks),
             working_language=self.working_language,
@@ -337,7 +335,9 @@ class View(BaseModel):
             latest_signed_by=latest.signed_by if latest else (),
             latest_sent_back=latest is not None and latest.sent_back,
             awaits_approval_of=latest.awaits if latest else (),
-            parts=[Window(first=one.first_day, last=one.last_day) for one in agreement.terms.parts] if agreement else None,
+            parts=[Window(first=one.first_day, last=one.last_day) for one in agreement.terms.parts]
+            if agreement
+            else None,
             first_day=agreement.terms.first_day if agreement else None,
             last_day=exchange.last_day if agreement else None,
             days=agreement.terms.days if agreement else None,

@@ -35,7 +35,9 @@ def check(exchange: Exchange, others: Iterable[Held], most_sent: int, capacity: 
     held = list(others)
     sent = _most_beside(mine, (one for one in held if one.sender_id == exchange.match.sender_id), exchange)
     if sent >= most_sent:
-        rule = f"a company sends at most {most_sent} people at a time, and {sent} others are agreed for some of these days"
+        rule = (
+            f"a company sends at most {most_sent} people at a time, and {sent} others are agreed for some of these days"
+        )
         raise Refused("too_many_sent", rule, {"most": most_sent})
     if capacity is None:
         return

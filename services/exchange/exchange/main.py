@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import typer
 from chassis.service import Service
 from fastapi import APIRouter
 
-from exchange import api, handlers
+from exchange import api, diagram, handlers
 from exchange.checklist import api as checklist
 from exchange.checklist import handlers as reminders
 from exchange.documents import api as documents
@@ -26,3 +27,9 @@ service = Service(
 )
 command = service.command()
 command.add_typer(commands(service), name="payments")
+
+
+@command.command("life-cycle")
+def life_cycle() -> None:
+    """Prints the life cycle of an exchange as a Mermaid diagram."""
+    typer.echo(diagram.mermaid())

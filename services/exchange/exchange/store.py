@@ -164,9 +164,7 @@ async def held_beside(tx: Transaction, exchange: Exchange) -> list[Held]:
 
 async def capacity(tx: Transaction, exchange: Exchange) -> int | None:
     """How many the host takes at a time under the exchange's offer; None where it is not known to have it."""
-    profile = await tx.connection.fetchval(
-        "select profile from company where company_id = $1", exchange.match.host_id
-    )
+    profile = await tx.connection.fetchval("select profile from company where company_id = $1", exchange.match.host_id)
     offers = CompanyUpdated.model_validate_json(profile).offers if profile else ()
     return next((offer.capacity for offer in offers if offer.offer_id == exchange.match.offer_id), None)
 
@@ -299,22 +297,21 @@ async def _hold_days(tx: Transaction, before: Exchange | None, after: Exchange) 
     if held == to_hold:
         return
     await tx.connection.execute("delete from held_days where exchange_id = $1", after.id)
-    try:
-        for part in to_hold:
-            await tx.connection.execute(
-                "insert into held_days (exchange_id, traveller_id, sender_id, offer_id, days)"
-                " values ($1, $2, $3, $4, daterange($5, $6, '[]'))",
-                after.id,
-                after.match.traveller_id,
-                after.match.sender_id,
-                after.match.offer_id,
-                part.first_day,
-                part.last_day,
-            )
-    except asyncpg.ExclusionViolationError:
-        # Whoever commits first has the days; the transaction of the other one is over.
-        elsewhere = "the traveller is promised to another exchange on one of these days"
-        raise Refused("traveller_elsewhere", elsewhere) from None
+    for part in to_hold:
+        # On conflict: two that insert the same days at once would otherwise wait for each other.
+        done = await tx.connection.execute(
+            "insert into held_days (exchange_id, traveller_id, sender_id, offer_id, days)"
+            " values ($1, $2, $3, $4, daterange($5, $6, '[]')) on conflict on constraint one_place_at_a_time do nothing",
+            after.id,
+            after.match.traveller_id,
+            after.match.sender_id,
+            after.match.offer_id,
+            part.first_day,
+            part.last_day,
+        )
+        if done != "INSERT 0 1":
+            elsewhere = "the traveller is promised to another exchange on one of these days"
+            raise Refused("traveller_elsewhere", elsewhere)
 
 
 async def _raise_alerts(tx: Transaction, before: Exchange | None, after: Exchange) -> None:

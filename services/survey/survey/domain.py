@@ -253,8 +253,8 @@ def funnel(registered: int, left: int, exchanges: Mapping[tuple[Stage, Stage], i
 
     ``exchanges`` counts them by furthest stage and present stage.
     """
-    life = [stage for stage in Stage if stage.rank < Stage.COMPLETED.rank or stage is Stage.COMPLETED]
-    ends = [stage for stage in Stage if stage not in life]
+    ends = [stage for stage in Stage if stage.ended and stage is not Stage.COMPLETED]
+    life = [stage for stage in Stage if stage not in ends and not stage.detour]
     reached = {
         str(stage): sum(number for (furthest, _), number in exchanges.items() if furthest.rank >= stage.rank)
         for stage in life

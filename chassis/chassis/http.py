@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Annotated, Any
 
 import structlog
@@ -20,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from chassis import log, problems, spans, telemetry
+from chassis import log, openapi, problems, spans, telemetry
 from chassis.metrics import Metrics
 from chassis.transaction import Cause, OpenTransaction, Transaction
 
@@ -77,6 +78,7 @@ def application(
     for router in routers:
         app.include_router(router)
     problems.install(app)
+    app.openapi = partial(openapi.document, app)
     app.add_middleware(BodyLimit, limit=body_limit)
     app.add_middleware(Observed, metrics=metrics)
     return app

@@ -51,13 +51,30 @@ class Parameters:
     """The host wants other dates than those drafted."""
     sign_a_stale_version: float = 0.25
     """Somebody signs what was in the mail before last."""
+    split: float = 0.15
+    """The stay has two parts, where the window has room for a pause between them."""
+    both_learn: float = 0.25
+    """There is training for the traveller and for the host's staff."""
+    send_back: float = 0.15
+    """A contact point wants another version than the first one."""
+    days_to_validate: tuple[float, float, float] = (0.2, 2, 5)
+
+    arrive_late: float = 0.1
+    """The traveller arrives on the second day."""
+    answer_fit: float = 0.9
+    fits: float = 0.92
+    interrupt: float = 0.12
+    days_interrupted: tuple[float, float, float] = (1, 4, 12)
+    end_early: float = 0.06
+    extend: float = 0.1
+    days_to_acknowledge: tuple[float, float, float] = (0.1, 1, 3)
 
     cancel: float = 0.08
     cancel_reason: Mapping[str, int] = field(
         default_factory=lambda: {"illness": 35, "business": 30, "dates": 20, "other": 15}
     )
-    forget_completion: float = 0.06
-    """Nobody reports the end: the system closes the exchange in the end."""
+    forget_completion: float = 0.15
+    """A side does not confirm the end; the system closes the exchange in the end."""
     days_to_complete: tuple[float, float, float] = (0.3, 3, 14)
     training_hours_a_week: tuple[int, int] = (4, 16)
 
@@ -107,6 +124,9 @@ class Choices:
 
     def cancel_reason(self, exchange_id: str) -> str:
         return drawn(self.p.cancel_reason, self.by("cancel reason", exchange_id))
+
+    def interrupt_reason(self, exchange_id: str) -> str:
+        return self.by("interrupt reason", exchange_id).choice(("illness", "business", "family", "other"))
 
     def training_hours(self, exchange_id: str, days: int) -> int:
         return max(1, self.by("hours", exchange_id).randint(*self.p.training_hours_a_week) * days // 7)

@@ -23,7 +23,14 @@ from pilot.replay import Progress, Replay
 from pilot.report import Evaluated, Report, report
 from pilot.steps import Steps, TopicEnds
 
-SETTINGS = {"PLANNER_TICK_HOURS": "24", "LOG_LEVEL": "warning", "TAXONOMY": ""}
+VALIDATING = ("DE", "ES", "IT", "PL")
+"""Countries whose contact points validate agreements."""
+SETTINGS = {
+    "PLANNER_TICK_HOURS": "24",
+    "LOG_LEVEL": "warning",
+    "TAXONOMY": "",
+    "VALIDATING_COUNTRIES": " ".join(VALIDATING),
+}
 """The market is searched once a day, so that nothing depends on the order in which matching hears of companies. The skills are
 the starter set's, which the population names, whatever is in force elsewhere.
 """
@@ -97,13 +104,20 @@ async def played(
     ):
         if (await steps.settled(system.clock.now)).changes:
             raise NotFresh("Kafka and PostgreSQL hold another story already: give fresh ones, or none")
-        replay = Replay(companies, choices, programme, steps, news, until, tell)
+        contact_points = {
+            country: await _token(system, "contact_point", "--country", country) for country in VALIDATING
+        }
+        replay = Replay(companies, choices, programme, steps, news, until, contact_points, tell)
         progress = await while_all_live(system, replay.play())
-        operator = (await system.run("registration", "token", "--role", "operator")).strip()
+        operator = await _token(system, "operator")
         return progress, Evaluated(
             evaluation=await programme.get("survey", "/evaluation", operator),
             exchanges=await programme.pages("exchange", "/exchanges", operator),
         )
+
+
+async def _token(system: System, role: str, *whose: str) -> str:
+    return (await system.run("registration", "token", "--role", role, *whose)).strip()
 
 
 async def while_all_live(system: System, work: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,8 @@ from sojourn_contracts.catalogue import SERVICES, TOPICS
 from pilot.logs import Logged, Published, handled, logged, published
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
+MOST_SENT = 2
+"""The setting that exchange has in a demonstration."""
 SHOWN = 5
 """Breaches that are told in full."""
 
@@ -120,6 +122,8 @@ def judged(world: World) -> list[Verdict]:
         "No placement is in two exchanges at a time": placements_booked_twice,
         "No offer holds more travellers than it has room for": offers_overbooked,
         "No traveller is in two places on a day": travellers_in_two_places,
+        "No company has more than two people away on a day": too_many_sent,
+        "No offer has more guests on a day than it has room for": too_many_hosted,
         "Every completed exchange was agreed by all three before": completed_without_agreement,
         "Every event of a log stands exactly once on its topic, as it was written": events_lost_or_repeated,
         "Topics keep the order of the log, the newest event of each key last": events_out_of_order,
@@ -169,13 +173,19 @@ def placements_booked_twice(world: World) -> Iterable[str]:
             yield f"placement {placement} was carried out more than once: {', '.join(taken)}"
 
 
-def offers_overbooked(world: World) -> Iterable[str]:
-    """At a time: a match takes a place from its proposal to its end, however it ends."""
+def _capacities(world: World) -> dict[str, int]:
+    """The most that each offer ever had."""
     capacity: dict[str, int] = defaultdict(int)
     for name in ("CompanyRegistered", "CompanyUpdated"):
         for event in world.said(name):
             for offer in event.content["offers"]:
                 capacity[offer["offer_id"]] = max(capacity[offer["offer_id"]], offer["capacity"])
+    return capacity
+
+
+def offers_overbooked(world: World) -> Iterable[str]:
+    """At a time: a match takes a place from its proposal to its end, however it ends."""
+    capacity = _capacities(world)
     changes: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
     for booking in bookings(world):
         changes[booking.offer_id] += [(booking.since, 1), (booking.until, -1)]
@@ -188,19 +198,65 @@ def offers_overbooked(world: World) -> Iterable[str]:
             yield f"offer {offer} has room for {capacity[offer]} and held {most}"
 
 
-def travellers_in_two_places(world: World) -> Iterable[str]:
+@dataclass(frozen=True)
+class Visit:
+    """One part of a stay that took place, or is to."""
+
+    first: date
+    last: date
+    exchange_id: str
+    traveller_id: str
+    sender_id: str
+    offer_id: str
+
+
+def visits(world: World) -> list[Visit]:
+    """As the latest agreement has them; what was cancelled is not among them, what ended early is shorter."""
     cancelled = {event.subject for event in world.said("ExchangeCancelled")}
-    stays: dict[str, list[tuple[date, date, str]]] = defaultdict(list)
-    for event in world.said("ExchangeAgreed"):
-        said = event.content
-        if event.subject not in cancelled:
-            days = date.fromisoformat(said["first_day"]), date.fromisoformat(said["last_day"])
-            stays[said["traveller_id"]].append((*days, str(event.subject)))
-    for traveller, all_of_them in stays.items():
-        in_order = sorted(all_of_them)
-        for (_, last, one), (first, _, other) in itertools.pairwise(in_order):
-            if first <= last:
-                yield f"traveller {traveller} is in the exchanges {one} and {other} on {first}"
+    ended = {event.subject: event.content["last_day"] for event in world.said("ExchangeCompleted")}
+    latest = {event.subject: event.content for event in world.said("ExchangeAgreed") if event.subject not in cancelled}
+    found: list[Visit] = []
+    for id_, said in latest.items():
+        last_day = ended.get(id_, said["last_day"])
+        for part in said["parts"]:
+            if part["first"] <= last_day:
+                days = date.fromisoformat(part["first"]), date.fromisoformat(min(part["last"], last_day))
+                whose = (said[name] for name in ("traveller_id", "sender_id", "offer_id"))
+                found.append(Visit(*days, str(id_), *whose))
+    return found
+
+
+def travellers_in_two_places(world: World) -> Iterable[str]:
+    of_traveller: dict[str, list[Visit]] = defaultdict(list)
+    for visit in visits(world):
+        of_traveller[visit.traveller_id].append(visit)
+    for traveller, all_of_them in of_traveller.items():
+        in_order = sorted(all_of_them, key=lambda visit: (visit.first, visit.last))
+        for one, other in itertools.pairwise(in_order):
+            if other.first <= one.last:
+                both = f"{one.exchange_id} and {other.exchange_id}"
+                yield f"traveller {traveller} is in the exchanges {both} on {other.first}"
+
+
+def too_many_sent(world: World) -> Iterable[str]:
+    for sender, most in _most_at_a_time((visit.sender_id, visit) for visit in visits(world)).items():
+        if most > MOST_SENT:
+            yield f"company {sender} has {most} people away on a day"
+
+
+def too_many_hosted(world: World) -> Iterable[str]:
+    capacity = _capacities(world)
+    for offer, most in _most_at_a_time((visit.offer_id, visit) for visit in visits(world)).items():
+        if most > capacity[offer]:
+            yield f"offer {offer} has room for {capacity[offer]} and {most} guests on a day"
+
+
+def _most_at_a_time(visits: Iterable[tuple[str, Visit]]) -> dict[str, int]:
+    people: dict[str, dict[date, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for whose, visit in visits:
+        for ahead in range((visit.last - visit.first).days + 1):
+            people[whose][visit.first + timedelta(days=ahead)].add(visit.traveller_id)
+    return {whose: max(map(len, days.values())) for whose, days in people.items()}
 
 
 def completed_without_agreement(world: World) -> Iterable[str]:

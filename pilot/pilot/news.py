@@ -19,14 +19,20 @@ TOPICS = (
     "ExchangeCancelled",
     "ExchangeCompleted",
 )
-FOR_TRAVELLERS = (Stage.DRAFTED, Stage.COMPLETED)
-"""Stages at which there is something for the traveller to do: sign, or answer."""
+FOR_TRAVELLERS = (Stage.DRAFTED, Stage.ONGOING, Stage.INTERRUPTED, Stage.COMPLETED)
+"""Stages at which there is something for the traveller to do: sign, take part in the stay, or answer."""
+FOR_CONTACT_POINTS = (Stage.IN_VALIDATION, Stage.ONGOING, Stage.INTERRUPTED)
+"""Stages at which there is something for the contact points of both countries: an agreement, or perhaps an alert."""
 
 
 def concerned(said: Mapping[str, Any]) -> set[str]:
-    """The ids of the companies, and of the traveller, for whom an event of one of these topics is news."""
-    companies = {said["sender_id"], said["host_id"]}
-    return companies | {said["traveller_id"]} if said.get("stage") in FOR_TRAVELLERS else companies
+    """For whom an event of one of these topics is news: ids of companies and of the traveller, countries of contact points."""
+    found, stage = {said["sender_id"], said["host_id"]}, said.get("stage")
+    if stage in FOR_TRAVELLERS:
+        found.add(said["traveller_id"])
+    if stage in FOR_CONTACT_POINTS:
+        found |= {said["sender_country"], said["host_country"]}
+    return found
 
 
 class News:

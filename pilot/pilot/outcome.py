@@ -51,6 +51,28 @@ def _surveyed(world: World) -> int:
     return len({json.loads(record.value)["exchange_cluster"] for record in records if record.value})
 
 
+def agreements(world: World) -> list[Logged]:
+    """The latest of each exchange: an extension is agreed as well."""
+    return list({event.subject: event for event in world.said("ExchangeAgreed")}.values())
+
+
+def stays(world: World) -> dict[str, int]:
+    """Exchanges of which something is told besides that they took place; those called off by their reason."""
+    agreed = agreements(world)
+    validated = {event.subject for event in world.said("ExchangeUpdated") if event.content["stage"] == "in_validation"}
+    interrupted = {event.subject for event in world.said("ExchangeUpdated") if event.content["stage"] == "interrupted"}
+    reasons = Counter(event.content["reason"] for event in world.said("ExchangeCancelled"))
+    return {
+        "agreed": len(agreed),
+        "in parts": sum(len(event.content["parts"]) > 1 for event in agreed),
+        "both learn": sum(len({item["learner"] for item in event.content["training_items"]}) > 1 for event in agreed),
+        "seen by contact points": len(validated),
+        "extended": len(world.said("ExchangeAgreed")) - len(agreed),
+        "interrupted": len(interrupted),
+        **{f"cancelled: {reason}": count for reason, count in sorted(reasons.items())},
+    }
+
+
 def countries(world: World) -> list[Row]:
     return _sides(world, "country")
 
@@ -74,8 +96,8 @@ def _sides(world: World, trait: str) -> list[Row]:
 def matrix(world: World) -> list[Row]:
     """Exchanges by the sender's country and the host's; pairs without any are left out."""
     agreed, completed = (
-        Counter((event.content["sender_country"], event.content["host_country"]) for event in world.said(name))
-        for name in ("ExchangeAgreed", "ExchangeCompleted")
+        Counter((event.content["sender_country"], event.content["host_country"]) for event in events)
+        for events in (agreements(world), world.said("ExchangeCompleted"))
     )
     return [
         {"sender": sender, "host": host, "agreed": agreed[sender, host], "completed": completed[sender, host]}
@@ -97,7 +119,7 @@ def durations(world: World) -> Row:
 def training(world: World) -> Row:
     """Who was to be trained, in exchanges agreed and completed, and the hours of training given in completed stays."""
     agreed, completed = (
-        [event.content for event in world.said(name)] for name in ("ExchangeAgreed", "ExchangeCompleted")
+        [event.content for event in events] for events in (agreements(world), world.said("ExchangeCompleted"))
     )
 
     def by_direction(all_said: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -31,7 +31,7 @@ def show(made: Report, console: Console) -> None:
         [_responses(made)],
         [_sides(made["sectors"], "sector", names.SECTORS), _sides(made["countries"], "country", names.COUNTRIES)],
         [_matrix(made["matrix"])],
-        [_stays(made)],
+        [_stays(made), _counts("Exchanges that were", made["stays"])],
         [_counts("Acts of people", made["acts"]), _counts("Refused, as the rules want", made["refusals"])],
         [_events(made["events"]), _wall_clock(made["wall_clock"])],
         [_invariants(made["invariants"])],

@@ -9,9 +9,9 @@ import asyncio
 import heapq
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid5
 
 from laptop.process import together
@@ -19,7 +19,21 @@ from laptop.process import together
 from pilot.choices import Choices
 from pilot.news import News
 from pilot.office import office_hour
-from pilot.people import Act, Does, Person, View, about_exchange, about_invitation, midnight, stay
+from pilot.people import (
+    Act,
+    Does,
+    Person,
+    View,
+    about_alert,
+    about_exchange,
+    about_invitation,
+    about_validation,
+    agreement,
+    extended,
+    stay,
+    still_means,
+    training_day,
+)
 from pilot.population import NAMESPACE, START, Company, changed
 from pilot.programme import Programme, Refused
 from pilot.steps import Standing, Steps
@@ -61,8 +75,10 @@ class Replay:
         steps: Steps,
         news: News,
         until: datetime,
+        contact_points: Mapping[str, str],
         tell: Callable[[Progress], None] = lambda _: None,
     ) -> None:
+        """``contact_points``: the token of each, by its country."""
         self._companies = companies
         self._choices = choices
         self._programme = programme
@@ -73,6 +89,9 @@ class Replay:
         self._tell = tell
         self._people: dict[tuple[int, int], Person] = {}
         self._by_id: dict[str, Person] = {}
+        for number, (country, token) in enumerate(sorted(contact_points.items()), start=1):
+            of_country = Person((-number, 0), country, token, START, SAME_DAY)
+            self._people[of_country.number] = self._by_id[country] = of_country
         self._profiles: dict[tuple[int, int], View] = {}
         self._agenda: list[Act] = [
             Act(company.registers_at, Does.REGISTER, (company.index, 0)) for company in companies
@@ -98,15 +117,15 @@ class Replay:
     async def _instant(self, at: datetime) -> None:
         """All that happens at one instant: first what is due, then what people do. Looking alone needs no step.
 
-        A company's change may end exchanges, so it is over before anybody acts on one; two exchanges have nothing to do with
-        each other, and what is done about the same one is done in order.
+        A company's change may end exchanges, so it is over before anybody acts on one; what is done about the same one is done
+        in order. Two exchanges have to do with each other only where days are agreed on: that is done one after the other.
         """
         if self._standing.next_due is not None and self._standing.next_due <= at:
             self._set_clock(at)
             await self._settle()
         acts = self._due_acts(at)
         await self._side_by_side(self._look(act, at) for act in acts if act.does is Does.LOOK)
-        acts = [act for act in (*acts, *self._due_acts(at)) if act.does is not Does.LOOK]
+        acts = [self._reconsidered(act, at) for act in (*acts, *self._due_acts(at)) if act.does is not Does.LOOK]
         if not acts:
             return
         if self.progress.now < at:
@@ -116,10 +135,11 @@ class Replay:
             await self._side_by_side(self._do(act) for act in changes)
             await self._settle()
         by_subject: dict[tuple[str, int], list[Act]] = {}
-        for act in sorted(act for act in acts if not act.does.changes_a_company):
+        for act in sorted(act for act in acts if not (act.does.changes_a_company or act.does.may_agree)):
             alone = act.person[0] if act.does is Does.REGISTER else -1
             by_subject.setdefault((act.subject, alone), []).append(act)
         await self._side_by_side(self._in_order(each) for each in by_subject.values())
+        await self._in_order(sorted(act for act in acts if act.does.may_agree))
         await self._settle()
 
     def _due_acts(self, at: datetime) -> list[Act]:
@@ -130,7 +150,7 @@ class Replay:
 
     async def _in_order(self, acts: Sequence[Act]) -> None:
         for act in acts:
-            await self._do(self._reconsidered(act))
+            await self._do(act)
 
     async def _side_by_side(self, works: Iterable[Awaitable[None]]) -> None:
         async def bounded(work: Awaitable[None]) -> None:
@@ -149,7 +169,8 @@ class Replay:
         """Waits until all that follows has happened; who has news by then plans to look at it."""
         self._standing = await self._steps.settled(self.progress.now)
         for id_ in await self._news.up_to(self._standing.ends):
-            self._tell_of_news(self._by_id[id_])
+            if id_ in self._by_id:  # not every country has a contact point here
+                self._tell_of_news(self._by_id[id_])
         self.progress.events = self._standing.changes
         self.progress.steps = self._steps.count
         self.progress.step_seconds = self._steps.seconds
@@ -170,6 +191,9 @@ class Replay:
         person.will_look = False
         if person.gone:
             return
+        if person.is_contact_point:
+            await self._look_after(person, now)
+            return
         views: list[View] = await self._programme.get("exchange", "/exchanges", person.token)
         for view in views:
             self.progress.seen.add((view["exchange_id"], view["stage"]))
@@ -179,11 +203,23 @@ class Replay:
             for invitation in invitations:
                 self._plan(about_invitation(person, invitation, now, self._choices))
 
-    def _reconsidered(self, act: Act) -> Act:
+    async def _look_after(self, person: Person, now: datetime) -> None:
+        """A contact point looks at the agreements that wait for it, and at its alerts."""
+        waiting: list[View] = await self._programme.get("exchange", "/exchanges?limit=1000", person.token)
+        for view in waiting:
+            if view["stage"] == "in_validation" or view["latest_version"] > view["agreement_version"]:
+                self._plan(about_validation(person, view, now, self._choices))
+        alerts: list[View] = await self._programme.get("exchange", "/alerts", person.token)
+        for alert in alerts:
+            self._plan(about_alert(person, alert, now, self._choices))
+
+    def _reconsidered(self, act: Act, now: datetime) -> Act:
         """Without room left in the window, the sender declines instead of drafting, the host signs what there is."""
-        if act.does is not Does.DRAFT or stay(act.seen, self.progress.now, self._choices, act.count):
+        if act.does is not Does.DRAFT or stay(act.seen, now, self._choices, act.count):
             return act
-        return replace(act, does=Does.DECLINE) if act.count == 1 else replace(act, does=Does.SIGN, count=1)
+        if act.count == 1 or act.seen["latest_sent_back"]:
+            return replace(act, does=Does.DECLINE)
+        return replace(act, does=Does.SIGN, count=act.seen["agreement_version"])
 
     async def _do(self, act: Act) -> None:
         """One act. That the programme refuses it is part of the story, and counted."""
@@ -192,7 +228,13 @@ class Replay:
             return
         began = time.monotonic()
         try:
-            await (self._register(act) if person is None else self._act(act, person))
+            if person is None:
+                await self._register(act)
+            elif act.does.of_the_stay:
+                if not await self._take_part(act, person):
+                    return
+            else:
+                await self._act(act, person)
             self.progress.acts[act.does.name.lower()] += 1
         except Refused as refused:
             self.progress.refusals[f"{act.does.name.lower()}: {refused.rule}"] += 1
@@ -216,14 +258,57 @@ class Replay:
             case Does.CANCEL:
                 reason = {"reason": self._choices.cancel_reason(act.subject)}
                 await self._programme.post("exchange", f"{path}/cancellation", person.token, reason)
-            case Does.COMPLETE:
-                days = (midnight(act.seen["last_day"]) - midnight(act.seen["first_day"])).days + 1
-                hours = {"training_hours": self._choices.training_hours(act.subject, days)}
-                await self._programme.post("exchange", f"{path}/completion", person.token, hours)
+            case Does.APPROVE:
+                await self._programme.post("exchange", f"{path}/approval", person.token, {"version": act.count})
+            case Does.SEND_BACK:
+                remarks = {"version": act.count, "remarks": "Say more about the training."}
+                await self._programme.post("exchange", f"{path}/sending-back", person.token, remarks)
+            case Does.ACKNOWLEDGE:
+                await self._programme.post("exchange", f"/alerts/{act.subject}/acknowledgement", person.token)
             case Does.ANSWER:
                 await self._answer(act, person)
-            case Does.LOOK | Does.REGISTER:
+            case _:
                 raise AssertionError(act)
+
+    async def _take_part(self, act: Act, person: Person) -> bool:
+        """Something about a stay, by somebody who looks before; False if there is nothing to do any more."""
+        path, token, today = f"/exchanges/{act.subject}", person.token, self.progress.now.date()
+        view: View = await self._programme.get("exchange", path, token)
+        if not still_means(person, act, view, today):
+            return False
+        match act.does:
+            case Does.ARRIVE:
+                late = self._choices.happens(self._choices.p.arrive_late, "arrives late", act.subject)
+                day = date.fromisoformat(view["first_day"]) + timedelta(days=late)
+                body = {"day": min(day, today).isoformat()}
+                await self._programme.put("exchange", f"{path}/arrival", token, body)
+            case Does.RECORD:
+                skill = self._choices.by("trained", act.subject, act.count).choice(view["training"]["skills"])
+                given_by = "host" if view["training"]["direction"] == "traveller" else "traveller"
+                hours = self._choices.training_hours(f"{act.subject}/{act.count}", 7)
+                body = {"hours": min(hours, 12), "given_by": given_by}
+                await self._programme.put(
+                    "exchange", f"{path}/training-record/{training_day(act, view)}/{skill}", token, body
+                )
+            case Does.FIT:
+                fits = self._choices.happens(self._choices.p.fits, "fits", act.subject, person.party(view))
+                await self._programme.put("exchange", f"{path}/fit", token, {"fits": fits})
+            case Does.INTERRUPT:
+                reason = {"reason": self._choices.interrupt_reason(act.subject)}
+                await self._programme.post("exchange", f"{path}/interruption", token, reason)
+            case Does.RESUME:
+                await self._programme.post("exchange", f"{path}/resumption", token)
+            case Does.END_EARLY:
+                await self._programme.post("exchange", f"{path}/early-end", token)
+            case Does.EXTEND:
+                versions: list[View] = await self._programme.get("exchange", f"{path}/agreement/versions", token)
+                body = extended(versions[-1]["content"], view, self._choices)
+                await self._programme.put("exchange", f"{path}/agreement", token, body)
+            case Does.COMPLETE:
+                await self._programme.post("exchange", f"{path}/completion", token)
+            case _:
+                raise AssertionError(act)
+        return True
 
     async def _register(self, act: Act) -> None:
         company = self._companies[act.person[0]]
@@ -255,8 +340,7 @@ class Replay:
         days = stay(act.seen, self.progress.now, self._choices, act.count)
         if days is None:
             raise AssertionError(act)
-        first, last = (day.isoformat() for day in days)
-        body = {"first_day": first, "last_day": last, "training": act.seen["training"]}
+        body = agreement(act.seen, days, self._choices, act.count)
         await self._programme.put("exchange", f"{path}/agreement", person.token, body)
 
     async def _answer(self, act: Act, person: Person) -> None:

@@ -66,6 +66,7 @@ def report(
         "matrix": outcome.matrix(world),
         "durations": outcome.durations(world),
         "training": outcome.training(world),
+        "stays": outcome.stays(world),
         "waits": outcome.waits(world),
         "indicators": list(evaluated.evaluation["indicators"]),
         "responses": list(evaluated.evaluation["responses"]),

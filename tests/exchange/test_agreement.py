@@ -138,12 +138,12 @@ def test_no_event_tells_a_text_of_the_agreement():
 def test_the_hash_is_that_of_the_canonical_json():
     version = given.drafted().drafted
     canonical = (
-        '{"allowance_cents":102667,"exchange_id":"%s","terms":{"goals":"Learns how the dairy works.","insurance":'
+        f'{{"allowance_cents":102667,"exchange_id":"{given.MATCH}","terms":{{"goals":"Learns how the dairy works.","insurance":'
         '{"accident":"sender","health":"sender","liability":"host"},"parts":[{"first_day":"2026-05-04","last_day":'
         '"2026-05-31"}],"supervision":"The master cheese-maker, daily","tasks":["Follows a batch from the milk to the '
         'shelf"],"training":[{"given_by":"host","hours":40,"learner":"traveller","skills":["cheese-making"]}],'
         '"working_language":"en","workplace":"The dairy at the harbour"},"version":1}'
-    ) % given.MATCH
+    )
     assert content_hash(version) == hashlib.sha256(canonical.encode()).hexdigest()
 
 

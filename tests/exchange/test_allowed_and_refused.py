@@ -43,8 +43,8 @@ COMMANDS: dict[str, Callable[[Exchange], Decision]] = {
     "complete": lambda exchange: during.confirm_completion(exchange, Side.HOST, AFTER),
     "cancel": lambda exchange: domain.cancel(exchange, Side.SENDER, "dates", NOON),
     "cancel by the other": lambda exchange: domain.cancel(exchange, Side.HOST, "dates", NOON),
-    "expire at the proposal's expiry": lambda exchange: domain.expire(exchange, EXPIRES),
-    "expire at the window's end": lambda exchange: domain.expire(exchange, WINDOW_OVER),
+    "expire with the proposal": lambda exchange: domain.expire(exchange, EXPIRES),
+    "expire with the window": lambda exchange: domain.expire(exchange, WINDOW_OVER),
     "close": lambda exchange: during.close(exchange, MUCH_LATER),
     "withdraw": lambda exchange: domain.withdraw(exchange, NOON),
     "company_gone": lambda exchange: domain.company_gone(exchange, NOON),
@@ -55,36 +55,46 @@ STAGES = list(Stage)
 # By stage: proposed, accepted, drafted, in_validation, agreed, ongoing, interrupted,
 # completed, declined, expired, withdrawn, cancelled
 TABLE = """
-open                            | = = = = = = =  = = = = =
-accept                          | proposed = = = = = =  = ended ended ended =
-decline                         | declined declined declined declined too_late too_late too_late  ended = ended ended ended
-decline by the other            | declined declined declined declined too_late too_late too_late  ended ended ended ended ended
-draft                           | too_early drafted drafted drafted agreed ongoing interrupted  ended ended ended ended ended
-sign                            | too_early too_early drafted = = = =  = ended ended ended =
-sign another version            | too_early too_early stale stale stale stale stale  stale ended ended ended stale
-approve                         | too_early too_early not_yours in_validation not_yours not_yours not_yours  not_yours ended ended ended not_yours
-send back                       | too_early too_early not_yours drafted not_yours not_yours not_yours  not_yours ended ended ended not_yours
-start                           | = = = = ongoing = =  = = = = =
-confirm arrival                 | too_early too_early too_early too_early too_early ongoing too_late  ended ended ended ended ended
-ask if it fits                  | = = = = = ongoing interrupted  = = = = =
-say if it fits                  | too_early too_early too_early too_early too_early not_asked_yet not_asked_yet  ended ended ended ended ended
-record training                 | too_early too_early too_early too_early too_early ongoing interrupted  ended ended ended ended ended
-interrupt                       | too_early too_early too_early too_early too_early interrupted =  ended ended ended ended ended
-resume                          | too_early too_early too_early too_early too_early too_early ongoing  ended ended ended ended ended
-end early                       | too_early too_early too_early too_early too_early ongoing ongoing  ended ended ended ended ended
-end much too early              | too_early too_early too_early too_early too_early cancelled cancelled  ended ended ended ended ended
-complete                        | too_early too_early too_early too_early too_early untrained too_late  = ended ended ended ended
-cancel                          | too_early too_early too_early too_early cancelled cancelled cancelled  ended ended ended ended =
-cancel by the other             | too_early too_early too_early too_early cancelled cancelled cancelled  ended ended ended ended ended
-expire at the proposal's expiry | expired = = = = = =  = = = = =
-expire at the window's end      | expired expired expired expired = = =  = = = = =
-close                           | = = = = = cancelled cancelled  = = = = =
-withdraw                        | withdrawn withdrawn withdrawn withdrawn = = =  = = = = =
-company_gone                    | withdrawn withdrawn withdrawn withdrawn cancelled cancelled cancelled  = = = = =
+open                     | =         =         =         =          =         =         =         =     =     =     =     =
+accept                   | proposed  =         =         =          =         =         =         =     ended ended ended =
+decline                  | declined  declined  declined  declined   late      late      late      ended =     ended ended ended
+decline by the other     | declined  declined  declined  declined   late      late      late      ended ended ended ended ended
+draft                    | early     drafted   drafted   drafted    agreed    ongoing   paused    ended ended ended ended ended
+sign                     | early     early     drafted   =          =         =         =         =     ended ended ended =
+sign another version     | early     early     stale     stale      stale     stale     stale     stale ended ended ended stale
+approve                  | early     early     alien     validating alien     alien     alien     alien ended ended ended alien
+send back                | early     early     alien     drafted    alien     alien     alien     alien ended ended ended alien
+start                    | =         =         =         =          ongoing   =         =         =     =     =     =     =
+confirm arrival          | early     early     early     early      early     ongoing   late      ended ended ended ended ended
+ask if it fits           | =         =         =         =          =         ongoing   paused    =     =     =     =     =
+say if it fits           | early     early     early     early      early     unasked   unasked   ended ended ended ended ended
+record training          | early     early     early     early      early     ongoing   paused    ended ended ended ended ended
+interrupt                | early     early     early     early      early     paused    =         ended ended ended ended ended
+resume                   | early     early     early     early      early     early     ongoing   ended ended ended ended ended
+end early                | early     early     early     early      early     ongoing   ongoing   ended ended ended ended ended
+end much too early       | early     early     early     early      early     cancelled cancelled ended ended ended ended ended
+complete                 | early     early     early     early      early     untrained late      =     ended ended ended ended
+cancel                   | early     early     early     early      cancelled cancelled cancelled ended ended ended ended =
+cancel by the other      | early     early     early     early      cancelled cancelled cancelled ended ended ended ended ended
+expire with the proposal | expired   =         =         =          =         =         =         =     =     =     =     =
+expire with the window   | expired   expired   expired   expired    =         =         =         =     =     =     =     =
+close                    | =         =         =         =          =         cancelled cancelled =     =     =     =     =
+withdraw                 | withdrawn withdrawn withdrawn withdrawn  =         =         =         =     =     =     =     =
+company_gone             | withdrawn withdrawn withdrawn withdrawn  cancelled cancelled cancelled =     =     =     =     =
 """
 
-SHORT = {"=": SAME, "stale": "stale_version", "not_yours": "not_your_exchange", "untrained": "no_training_recorded"}
-RULES = {"too_early", "too_late", "ended", "not_asked_yet", *SHORT.values()} - {SAME}
+SHORT = {
+    "=": SAME,
+    "early": "too_early",
+    "late": "too_late",
+    "stale": "stale_version",
+    "alien": "not_your_exchange",
+    "unasked": "not_asked_yet",
+    "untrained": "no_training_recorded",
+    "validating": "in_validation",
+    "paused": "interrupted",
+}
+RULES = {"ended", *SHORT.values()} - {SAME, "in_validation", "interrupted"}
 
 CASES = [
     (command.strip(), stage, SHORT.get(outcome, outcome))

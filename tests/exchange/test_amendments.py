@@ -71,6 +71,14 @@ def test_a_stay_is_extended_by_a_part_of_its_own_beyond_the_window():
     assert domain.days_held(extended) == (Part(FIRST, LAST), Part(*far))
 
 
+def test_a_stay_is_not_moved_by_more_than_a_year():
+    year = timedelta(days=365)
+    moved = given.terms((FIRST + year - 13 * DAY, FIRST + year))
+    assert given.draft(given.agreed(), moved, given.NOON)[0].amendment is not None
+    with pytest.raises(WrongTerms, match="more than twelve months"):
+        given.draft(given.agreed(), given.terms((FIRST + year - 12 * DAY, FIRST + year + DAY)), given.NOON)
+
+
 def test_what_has_begun_is_neither_moved_nor_shortened():
     assert wrong((FIRST + DAY, LAST + DAY)) == [("parts.0.first_day", "changes a part that has begun")]
     assert wrong((FIRST, LAST - DAY)) == [("parts.0.last_day", "changes days of a part that has begun")]

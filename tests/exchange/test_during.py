@@ -182,9 +182,8 @@ def test_a_stay_without_training_is_not_completed():
 
 def test_a_stay_that_ended_early_is_completed_with_its_actual_days():
     over, _ = during.end_early(given.trained(), Side.HOST, STARTS + 20 * DAY)
-    exchange: Exchange = over
-    for side in Side:
-        exchange, events = during.confirm_completion(exchange, side, STARTS + 21 * DAY)
+    waiting, _ = during.confirm_completion(over, Side.HOST, STARTS + 21 * DAY)
+    _, events = during.confirm_completion(waiting, Side.SENDER, STARTS + 21 * DAY)
     assert isinstance(events[0], ExchangeCompleted)
     assert (events[0].last_day, events[0].days) == (FIRST + 20 * DAY, 21)
 

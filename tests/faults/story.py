@@ -245,7 +245,7 @@ class Company:
                     await self._sign(view, side)
                 elif side == "sender":
                     await self._draft(view)
-            case "ongoing" if side == "sender" and date.fromisoformat(view["last_day"]) <= self._story.today:
+            case "ongoing" if date.fromisoformat(view["last_day"]) < self._story.today:
                 await self._complete(view)
             case "completed":
                 await self._answer(view["exchange_id"])
@@ -264,7 +264,23 @@ class Company:
     async def _draft(self, view: dict[str, Any]) -> None:
         first = self._story.today + timedelta(days=1)
         last = first + STAY - timedelta(days=1)
-        body = {"first_day": first.isoformat(), "last_day": last.isoformat(), "training": view["training"]}
+        body = {
+            "goals": "Learns the trade",
+            "training": [
+                {
+                    "learner": view["training"]["direction"],
+                    "skills": view["training"]["skills"],
+                    "hours": 40,
+                    "given_by": "outside",
+                }
+            ],
+            "tasks": ["Takes part in the work"],
+            "working_language": "en",
+            "parts": [{"first_day": first.isoformat(), "last_day": last.isoformat()}],
+            "workplace": "The host's site",
+            "supervision": "A mentor",
+            "insurance": {"health": "sender", "accident": "sender", "liability": "host"},
+        }
         # 422: meanwhile these days are past
         expect(await self._ask("exchange", "PUT", f"/exchanges/{view['exchange_id']}/agreement", body), 409, 422)
 
@@ -280,8 +296,12 @@ class Company:
                     self._promises.signed.add((id_, version, party))
 
     async def _complete(self, view: dict[str, Any]) -> None:
-        path = f"/exchanges/{view['exchange_id']}/completion"
-        if expect(await self._ask("exchange", "POST", path, {"training_hours": 40}), 409):
+        path, entry = f"/exchanges/{view['exchange_id']}", f"{view['last_day']}/{view['training']['skills'][0]}"
+        hours = {"hours": 8, "given_by": "outside"}
+        # 409: the other side has confirmed
+        expect(await self._ask("exchange", "PUT", f"{path}/training-record/{entry}", hours), 409)
+        answer = await self._ask("exchange", "POST", f"{path}/completion")
+        if expect(answer, 409) and answer.json()["stage"] == "completed":
             self._promises.completed.add(view["exchange_id"])
 
     async def _answer(self, exchange_id: str) -> None:

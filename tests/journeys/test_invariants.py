@@ -9,7 +9,7 @@ from pilot.logs import Published
 from pilot.surveys import counts_agree
 from sojourn_contracts.catalogue import BY_NAME
 
-from tests.journeys.worlds import STORY, a_world, an_evaluation, an_id
+from tests.journeys.worlds import STORY, a_world, agreed, an_evaluation, an_id
 
 
 def broken(world: World) -> dict[str, tuple[str, ...]]:
@@ -32,8 +32,9 @@ def test_a_placement_that_is_proposed_again_while_its_match_lives_is_told():
 
 def test_a_placement_that_travels_twice_is_told():
     again = ("matching", "MatchProposed", "third", 80, {"placement_id": "placement", "offer_id": "offer"})
-    agreed = (*STORY[5][:2], "third", 81, STORY[5][4] | {"first_day": "2017-05-01", "last_day": "2017-05-20"})
-    story = [*STORY, again, agreed, ("exchange", "ExchangeCompleted", "third", 90, {})]
+    later = (*STORY[5][:2], "third", 81, agreed("2017-05-01", "2017-05-20"))
+    completed = ("exchange", "ExchangeCompleted", "third", 90, {"last_day": "2017-05-20"})
+    story = [*STORY, again, later, completed]
     assert list(broken(a_world(story))) == ["No placement is in two exchanges at a time"]
 
 
@@ -48,8 +49,38 @@ def test_a_place_that_became_free_can_be_taken_at_the_same_instant():
 
 
 def test_a_traveller_in_two_places_is_told():
-    again = ("exchange", "ExchangeAgreed", "third", 5, STORY[5][4] | {"first_day": "2016-12-20"})
-    assert list(broken(a_world([*STORY, again]))) == ["No traveller is in two places on a day"]
+    again = (
+        "exchange",
+        "ExchangeAgreed",
+        "third",
+        5,
+        agreed("2016-12-20", "2017-01-20", offer_id="another", sender_id="x"),
+    )
+    found = broken(a_world([STORY[0], *STORY, again]))
+    assert "No traveller is in two places on a day" in found
+
+
+def test_parts_of_stays_may_lie_between_each_other_and_what_ended_early_leaves_room():
+    parts = [{"first": "2016-11-01", "last": "2016-11-10"}, {"first": "2016-12-18", "last": "2016-12-30"}]
+    around = ("exchange", "ExchangeAgreed", "third", 5, agreed("2016-11-01", "2016-12-30", parts=parts))
+    assert "No traveller is in two places on a day" in broken(a_world([*STORY, around]))
+    early = [(*event[:4], event[4] | {"last_day": "2016-12-17"}) if event[3] == 60 else event for event in STORY]
+    assert "No traveller is in two places on a day" not in broken(a_world([*early, around]))
+
+
+def test_a_company_with_three_people_away_and_an_offer_with_too_many_guests_are_told():
+    others = [
+        ("exchange", "ExchangeAgreed", name, 5, agreed("2016-12-20", "2017-01-20", traveller_id=name))
+        for name in ("third", "fourth")
+    ]
+    sent, hosted = (
+        "No company has more than two people away on a day",
+        "No offer has more guests on a day than it has room for",
+    )
+    assert list(broken(a_world([*STORY, *others[:1]]))) == [hosted]
+    assert list(broken(a_world([*STORY, *others]))) == [sent, hosted]
+    cancelled = ("exchange", "ExchangeCancelled", "fourth", 6, {})
+    assert list(broken(a_world([*STORY, *others, cancelled]))) == [hosted]
 
 
 def test_a_completed_exchange_without_agreement_is_told():

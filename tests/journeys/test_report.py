@@ -16,8 +16,9 @@ from pilot.wall_clock import spread
 from rich.console import Console
 
 from pilot import names, outcome
-from tests.journeys.worlds import AGREED, STORY, Story, a_report, a_world
+from tests.journeys.worlds import AGREED, ITEM, STORY, Story, a_report, a_world
 
+TO_HOST = ITEM | {"learner": "host_staff"}
 BROKEN = Verdict("Every outbox is empty", tuple(f"survey has {count} events" for count in range(9)))
 
 
@@ -165,3 +166,26 @@ def test_a_story_in_which_nothing_happened_has_a_report():
     nothing = a_report(world=a_world([]))
     assert nothing["durations"]["median"] is None
     assert nothing["matrix"] == []
+
+
+def test_stays_are_told_with_what_was_special_about_them():
+    parts = [{"first": "2016-12-01", "last": "2016-12-10"}, {"first": "2016-12-20", "last": "2016-12-30"}]
+    extended = ("exchange", "ExchangeAgreed", "second", 9, AGREED | {"parts": parts, "training_items": [ITEM, TO_HOST]})
+    paused = ("exchange", "ExchangeUpdated", "second", 8, {"stage": "interrupted"})
+    waited = ("exchange", "ExchangeUpdated", "second", 3, {"stage": "in_validation"})
+    cancelled = ("exchange", "ExchangeCancelled", "third", 20, {"reason": "too_short"})
+    assert outcome.stays(a_world([*STORY, waited, paused, extended, cancelled])) == {
+        "agreed": 1,
+        "in parts": 1,
+        "both learn": 1,
+        "seen by contact points": 1,
+        "extended": 1,
+        "interrupted": 1,
+        "cancelled: too_short": 1,
+    }
+
+
+def test_an_agreement_that_another_one_follows_counts_once():
+    again = (*STORY[5][:2], "second", 9, AGREED)
+    assert outcome.training(a_world([*STORY, again])) == outcome.training(a_world())
+    assert outcome.matrix(a_world([*STORY, again])) == outcome.matrix(a_world())

@@ -37,7 +37,22 @@ PAIR = {
     "training": {"direction": "traveller", "skills": ["welding"]},
 }
 MATCH = PAIR | {"placement_id": "placement", "offer_id": "offer"}
-AGREED = PAIR | {"traveller_id": "t", "first_day": "2016-12-01", "last_day": "2016-12-20", "signed_by": SIGNED}
+ITEM = {"learner": "traveller", "skills": ["welding"], "hours": 30, "given_by": "host"}
+AGREED = MATCH | {
+    "traveller_id": "t",
+    "first_day": "2016-12-01",
+    "last_day": "2016-12-20",
+    "parts": [{"first": "2016-12-01", "last": "2016-12-20"}],
+    "training_items": [ITEM],
+    "signed_by": SIGNED,
+}
+
+
+def agreed(first: str, last: str, **changes: Any) -> dict[str, Any]:
+    """Of a stay in one part."""
+    return AGREED | {"first_day": first, "last_day": last, "parts": [{"first": first, "last": last}]} | changes
+
+
 STORY: Story = [
     ("registration", "CompanyRegistered", "sender", 0, {"country": "ES", "sector": "62", "offers": []}),
     (
@@ -51,7 +66,13 @@ STORY: Story = [
     ("exchange", "MatchDeclined", "first", 2, {}),
     ("matching", "MatchProposed", "second", 2, MATCH),
     ("exchange", "ExchangeAgreed", "second", 4, AGREED),
-    ("exchange", "ExchangeCompleted", "second", 60, PAIR | {"days": 20, "training_hours": 30}),
+    (
+        "exchange",
+        "ExchangeCompleted",
+        "second",
+        60,
+        PAIR | {"days": 20, "last_day": "2016-12-20", "training_hours": 30},
+    ),
     ("survey", "SurveySubmitted", "record", 70, {"exchange_cluster": "c", "answers": {"SEND_MATCH": "5"}}),
 ]
 

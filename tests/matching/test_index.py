@@ -9,13 +9,12 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matching import domain
 from matching.domain import Home, OpenOffer, OpenPlacement, Parameters, Weights, score
-from matching.index import Candidate, End, Full, Index, layout, loading, search, upkeep
+from matching.index import Candidate, End, Full, Index, layout, loading
 from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.vocabulary import Level, Side, Spoken, Window
 
@@ -28,7 +27,7 @@ COUNTRIES = ("DE", "ES", "FR")
 SECTORS = ("10", "25", "61", "62")
 
 ONE_COUNTS = (Weights(90, 1, 1, 1, 0), Weights(40, 1, 1, 1, 60), Weights(1, 0, 1, 60, 1))
-"""Weights under which a search can stop early, so that one that stops too early is found out."""
+"""Weights under which one criterion decides, so that one that is counted wrongly is found out."""
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -248,6 +247,18 @@ def test_an_end_with_more_skills_than_a_record_holds_is_found_as_any_other():
         index.remove(host.terms.offer_id)
 
 
+def test_more_countries_and_languages_than_a_posting_has_bits_for_do_no_harm():
+    codes = [first + second for first in "abc" for second in "abcdefghijklmnopqrstuvwxyz"]
+    index = Index(PARAMETERS, room=100)
+    for number, code in enumerate(codes):
+        spoken = (Spoken(language=code, level=Level.C1),)
+        home = Home(UUID(int=number), code.upper(), "62")
+        index.add(replace(open_offer(offer_id=UUID(int=number), languages=spoken), home=home))
+    for number, code in enumerate(codes):
+        seeker = open_placement(destinations=(code.upper(),), languages=(Spoken(language=code, level=Level.B1),))
+        assert [each.id for each in index.candidates(seeker, 9, TODAY)] == [UUID(int=number)]
+
+
 def test_there_is_an_end_to_the_room_and_what_was_there_before_stays():
     index = Index(PARAMETERS, room=4)
     hosts = [open_offer(offer_id=UUID(int=number)) for number in range(4)]
@@ -269,6 +280,11 @@ def test_a_taxonomy_with_more_skills_than_can_be_numbered_is_refused_at_once():
         Index(replace(PARAMETERS, rarity=many))
 
 
+def test_room_for_more_ends_than_a_posting_can_name_is_refused_at_once():
+    with pytest.raises(Full, match="room for 4,194,305 ends, 4,194,304 at most"):
+        Index(PARAMETERS, room=layout.MOST_ENDS + 1)
+
+
 @contextmanager
 def unchanged(index: Index) -> Iterator[None]:
     before = len(index)
@@ -285,8 +301,8 @@ def test_who_is_not_there_is_no_error():
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
-def test_among_thousands_no_list_is_left_unread_that_holds_one_of_the_best(k: int):
-    """Where bounds end most searches early; the scan that it is compared with equals the brute force, see test_market."""
+def test_among_thousands_nobody_is_passed_over_who_is_one_of_the_best(k: int):
+    """The scan that it is compared with equals the brute force, see test_market."""
     market = generate(3_000, seed=k)
     index = Index(market.parameters, room=8_000)
     ends = [Row(side, number) for side in Side for number in range(len(market.side(side)))]
@@ -295,63 +311,3 @@ def test_among_thousands_no_list_is_left_unread_that_holds_one_of_the_best(k: in
     for each in Random(k).sample(ends, 400):
         found = index.candidates(market.side(each.side).id(each.number), k, market.parameters.today)
         assert [(candidate.id, candidate.score) for candidate in found] == numpy_scan(market, each, k)
-
-
-@given(seeds)
-@settings(max_examples=60, deadline=None)
-def test_nobody_scores_more_than_the_bound_before_the_first_list_that_holds_them(seed: int):
-    """What makes it safe to stop: of each end, by the first of the lists in their order that it stands in."""
-    rnd = Random(seed)
-    with_ = parameters(rnd)
-    index = Index(with_, room=200)
-    for number in range(60):
-        index.add(an_end(rnd, number))
-    for side in (0, 1):
-        for slot in range(1, int(index._sides[side].counts[layout.SLOTS])):  # pyright: ignore[reportPrivateUsage]
-            scores = {each.id: each.score for each in index.candidates(id_at(index, side, slot), 100, TODAY)}
-            for first_bound, id_ in bounds_of(index, side, slot):
-                assert scores.pop(id_, 0) <= first_bound
-            assert not scores, "who is in no list is no candidate"
-
-
-def id_at(index: Index, side: int, slot: int) -> UUID:
-    high, low = index._sides[side].ids[slot].tolist()  # pyright: ignore[reportPrivateUsage]
-    return UUID(int=(high + 2**63) << 64 | low + 2**63)
-
-
-def bounds_of(index: Index, side: int, slot: int) -> Iterator[tuple[int, UUID]]:
-    """Each end of the other side that stands in a list, with the bound before the first of them."""
-    mine, market = index._sides[side], index._market  # pyright: ignore[reportPrivateUsage]
-    skills, work, parts = index._skills, index._work, index._parts  # pyright: ignore[reportPrivateUsage]
-    me, numbers = mine.records[slot], mine.flat
-    start = upkeep.numbers_at(me, slot)
-    keys, percents, wishes, count = search._prepare(  # pyright: ignore[reportPrivateUsage]
-        me,
-        numbers,
-        start,
-        skills,
-        work,
-        parts,
-        index._trains_from,  # pyright: ignore[reportPrivateUsage]
-    )
-    order, lengths = np.zeros((layout.CLASSES, count), np.int32), np.zeros(layout.CLASSES, np.int32)
-    roles = [1 if wish < 0 else 0 for wish in wishes[:count]]
-    for kind in range(layout.CLASSES):
-        lists = [j for j in range(count) if market.postings[1 - side, roles[j], keys[j], kind]["length"]]
-        order[kind, : len(lists)], lengths[kind] = lists, len(lists)
-    bounds = np.zeros((layout.CLASSES, count), np.int64)
-    search._bound(  # pyright: ignore[reportPrivateUsage]
-        me, numbers, start, market, skills, index._terms(TODAY), 1 - side, order, lengths, bounds,
-        keys, percents, wishes,
-    )  # fmt: skip
-    search._forget(me, numbers, start, skills, work, parts)  # pyright: ignore[reportPrivateUsage]
-    met = set[int]()
-    for kind in range(layout.CLASSES):
-        for a in range(lengths[kind]):
-            j = order[kind, a]
-            listed = market.postings[1 - side, roles[j], keys[j], kind]
-            for at in range(listed["head"], listed["head"] + listed["length"]):
-                them = int(market.lists[3 * at])
-                if them not in met:
-                    met.add(them)
-                    yield int(bounds[kind, a]), id_at(index, 1 - side, them)

@@ -267,11 +267,13 @@ def faults(match: MatchProposed, terms: Terms, skills: Container[str], today: da
 def amendment_faults(in_force: Terms, terms: Terms, skills: Container[str], today: date) -> tuple[Fault, ...]:
     """All that is wrong with the terms that are to follow those in force.
 
-    What all three agree on may leave the window that the match was made for, and exceed the days that were wished for.
+    What all three agree on may leave the window that the match was made for, by twelve months from the first day at most, and
+    exceed the days that were wished for.
     """
     return (
         *_wrong_parts(terms.parts, MIN_STAY_DAYS, MAX_STAY_DAYS),
         *_rewritten(in_force.parts, terms.parts, today),
+        *_too_far(in_force.first_day + LONGEST_SPAN, terms.parts),
         *_wrong_training(terms.training, skills),
     )
 
@@ -321,6 +323,13 @@ def _rewritten(in_force: Sequence[Part], parts: Sequence[Part], today: date) -> 
     for index, part in enumerate(parts[len(begun) :], start=len(begun)):
         if part.first_day < today:
             yield Fault(f"parts.{index}.first_day", "lies in the past", f"{today} or later")
+
+
+def _too_far(latest: date, parts: Sequence[Part]) -> Iterator[Fault]:
+    for index, part in enumerate(parts):
+        if part.last_day > latest:
+            beyond = "lies more than twelve months after the first day in force"
+            yield Fault(f"parts.{index}.last_day", beyond, f"{latest} or earlier")
 
 
 def _wrong_training(items: Sequence[Item], skills: Container[str]) -> Iterator[Fault]:

@@ -52,7 +52,10 @@ async def exchanges(
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=MOST_AT_ONCE)] = 500,
 ) -> list[View]:
-    """The caller's own, in the order of their ids: a contact point's are those of its country, an operator's all. A ``Link`` header leads to the next page."""
+    """The caller's own, in the order of their ids: a contact point's are those of its country, an operator's all.
+
+    A ``Link`` header leads to the next page.
+    """
     page = store.Page(stage, after, limit + 1)
     found = await _those_of(caller, tx, page)
     if len(found) > limit:

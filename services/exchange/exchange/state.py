@@ -1,6 +1,6 @@
 """The whole state of one exchange, and the events that tell it. Pure, as the domain is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -45,7 +45,7 @@ class Exchange:
     """The version in force, or the one that is to be; None until one is drafted."""
     amendment: Agreement | None = None
     """The version that is to follow the one in force, once all have signed it: an extension, above all."""
-    stay: Stay = Stay()
+    stay: Stay = field(default_factory=Stay)
     ending: Ending | None = None
 
     @property
@@ -135,7 +135,7 @@ class Exchange:
         return ExchangeAgreed(**self._whole(), **self._dates())
 
     def as_completed(self) -> ExchangeCompleted:
-        actual = self._dates() | {"last_day": self.last_day, "days": self.counted_days}
+        actual: dict[str, Any] = self._dates() | {"last_day": self.last_day, "days": self.counted_days}
         return ExchangeCompleted(**self._whole(), **actual, training_hours=self.stay.training_hours)
 
     def as_cancelled(self) -> ExchangeCancelled:

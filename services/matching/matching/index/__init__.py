@@ -3,12 +3,14 @@
 What it answers equals the brute force over :func:`matching.domain.score` always: the same integers, ties by id.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import astuple
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
+from asyncpg.pgproto import pgproto
 
 from matching import domain
 from matching.domain import OpenOffer, OpenPlacement, Parameters
@@ -20,17 +22,19 @@ End = OpenPlacement | OpenOffer
 ROOM = 2_000_000
 """Placements, and offers, that fit; only address space is taken for those that are not there."""
 
-_NOBODY = np.zeros(0, np.int32)
+_NOBODY = np.zeros((0, 2), np.int64)
 _EPOCH = date(1990, 1, 1).toordinal()
 _MOVED = 1 << 63
+_MOST_QUESTIONS = 2**31 - 1
+_KNOWN = -1
+"""Instead of a side, for an end that the index knows."""
 
 
 class Full(Exception):  # noqa: N818 - it is what happened
     """There is no room for another end, or for all that one end or the taxonomy has."""
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An end of the other side that fits, and how well, in millionths."""
 
     id: UUID
@@ -44,18 +48,21 @@ class Index:
         """``parameters.today`` does not matter: every question brings its own day.
 
         Raises:
-            Full: the taxonomy has more skills than can be numbered.
+            Full: the taxonomy has more skills than can be numbered, or there is to be room for more ends than that.
         """
+        if room > layout.MOST_ENDS:
+            raise Full(f"room for {room:,} ends, {layout.MOST_ENDS:,} at most")
         if len(parameters.rarity) > layout.MOST_SKILLS:
             raise Full(f"the taxonomy has {len(parameters.rarity):,} skills, {layout.MOST_SKILLS:,} at most")
         self._number = {skill: number for number, skill in enumerate(sorted(parameters.rarity))}
         self._names = loading.names(list(self._number))
         self._skills = _skills(parameters, self._number)
-        self._weights = parameters.weights
-        self._trains_from = parameters.trains_from
+        self._terms = (*astuple(parameters.weights), parameters.trains_from)
         self._sides: tuple[Ends, Ends] = (layout.ends(room), layout.ends(room))
         self._market = layout.market(room, len(self._number))
-        self._work, self._parts = layout.scratch(self._skills)
+        work, parts = layout.scratch(self._skills)
+        placements, offers = self._sides
+        self._whole = (tuple(placements), tuple(offers), tuple(self._market), tuple(self._skills), work, tuple(parts))
         self._record = np.zeros(1, RECORD)
         self._numbers = np.zeros(layout.LONGEST, np.int16)
         self._met: tuple[dict[UUID, set[UUID]], dict[UUID, set[UUID]]] = ({}, {})
@@ -68,8 +75,8 @@ class Index:
     @property
     def used_bytes(self) -> int:
         """Of all arrays, what is written to: the rest takes no memory."""
-        used = self._market.postings.nbytes + self._market.kinds.nbytes
-        used += int(self._market.counts[layout.LISTED]) * 3 * self._market.lists.itemsize
+        used = self._market.postings.nbytes
+        used += int(self._market.counts[layout.LISTED]) * 2 * self._market.lists.itemsize
         for side in self._sides:
             slots, pool = int(side.counts[layout.SLOTS]), int(side.counts[layout.POOL])
             used += slots * (RECORD.itemsize + 2 * side.ids.itemsize + side.chain.itemsize)
@@ -101,15 +108,12 @@ class Index:
     def candidates(self, end: End | UUID, k: int, today: date) -> list[Candidate]:
         """The best k of the other side, best first, ties by id; none for an id that is not known."""
         if isinstance(end, UUID):
-            side, slot = next(
-                ((side, slot) for side in (0, 1) if (slot := upkeep.find(self._sides[side], *_halves(end)))), (0, 0)
-            )
-            return self._ask(side, slot, self._met[side].get(end, ()), k, today) if slot else []
+            return self._ask(_KNOWN, end, self._met[0].get(end) or self._met[1].get(end, ()), k, today)
         side = _side(end)
         met = end.met if isinstance(end, OpenPlacement) else self._met[1].get(end.id, ())
         upkeep.fill(self._sides[side], self._skills, 0, self._record, self._encode(end))
         try:
-            return self._ask(side, 0, met, k, today)
+            return self._ask(side, end.id, met, k, today)
         finally:
             upkeep.empty(self._sides[side], 0)
 
@@ -139,29 +143,22 @@ class Index:
             raise ValueError(f"row {told[loading.ROWS]} has other columns")
         return int(told[loading.READ]), bool(told[loading.STATUS] == loading.DONE), int(told[loading.LEFT_OUT])
 
-    def _ask(self, side: int, slot: int, met: Iterable[UUID], k: int, today: date) -> list[Candidate]:
-        theirs = self._sides[1 - side]
-        but_not = np.array([upkeep.find(theirs, *_halves(id_)) for id_ in met], np.int32) if met else _NOBODY
-        scores, slots = np.zeros(k, np.int64), np.zeros(k, np.int32)
-        if self._questions == np.iinfo(np.int32).max:
+    def _ask(self, side: int, id_: UUID, met: Collection[UUID], k: int, today: date) -> list[Candidate]:
+        but_not = np.array([_halves(each) for each in met], np.int64) if met else _NOBODY
+        scores, ids = np.empty(k, np.int64), np.empty((k, 16), np.uint8)
+        if self._questions == _MOST_QUESTIONS:
             for each in self._sides:
                 each.records["seen"] = 0
             self._questions = 0
         self._questions += 1
         found = search.best(
-            self._sides[side], slot, theirs, 1 - side, self._market, self._skills, self._work, self._parts,
-            self._terms(today), self._questions, but_not, scores, slots,
-        )  # fmt: skip
-        return [
-            Candidate(_uuid(*halves), score)
-            for score, halves in zip(scores[:found].tolist(), theirs.ids[slots[:found]].tolist(), strict=True)
+            self._whole, side, *_halves(id_), (*self._terms, _day(today)), self._questions, but_not, scores, ids
+        )
+        named = ids.tobytes()
+        return [  # the driver's UUID is one that is made in a tenth of the time
+            Candidate(pgproto.UUID(named[at : at + 16]), score)
+            for at, score in zip(range(0, 16 * found, 16), scores[:found].tolist(), strict=True)
         ]
-
-    def _terms(self, today: date) -> search.Terms:
-        weights = self._weights
-        return search.Terms(
-            weights.coverage, weights.sector, weights.level, weights.overlap, weights.preference, self._trains_from, _day(today)
-        )  # fmt: skip
 
     def _remove(self, side: int, id_: UUID) -> None:
         slot = upkeep.find(self._sides[side], *_halves(id_))
@@ -255,10 +252,6 @@ def _side(end: End) -> int:
 
 def _halves(id_: UUID) -> tuple[int, int]:
     return (id_.int >> 64) - _MOVED, (id_.int & (1 << 64) - 1) - _MOVED
-
-
-def _uuid(high: int, low: int) -> UUID:
-    return UUID(int=(high + _MOVED) << 64 | low + _MOVED)
 
 
 def _code(letters: str) -> int:

@@ -21,10 +21,6 @@ _VERSION = sha256(b"".join(source.read_bytes() for source in sorted(_HERE.glob("
 numba.config.CACHE_DIR = str(Path(os.environ.get("NUMBA_CACHE_DIR") or _HERE / "__pycache__") / _VERSION)
 # What is compiled is kept by the text of this whole package: numba itself would not see that a function of another file changed.
 
-SECTIONS = 23
-"""Sections of NACE Rev. 2.1, A to V, from 1 on; 0 for a code before the first one."""
-CLASSES = 2 * SECTIONS
-"""Posting lists are kept apart by section and by whether the end has wishes: each class has bounds of its own."""
 CODES = 26 * 26
 """Countries and languages are two letters."""
 INLINE = 16
@@ -33,10 +29,11 @@ LONGEST = 1_024
 """Numbers that an end may have."""
 MOST_SKILLS = 32_767
 """Of a taxonomy: numbers have 16 bits."""
-POWERS = 28
-"""A posting list has room for a power of two."""
-SHARE = 10_000
-"""What impacts are counted in."""
+SIZES = 52
+"""A posting list has room for 2, 3, 4, 6, 8, 12, 16... postings: a power of two, or one and a half of it."""
+SLOT_BITS = 22
+"""Of a posting, to name an end by."""
+MOST_ENDS = 1 << SLOT_BITS
 
 # Everything is signed: a mixture of signed and unsigned numbers would be computed in floating point.
 RECORD = np.dtype(
@@ -65,8 +62,7 @@ POSTINGS = np.dtype(
     [
         ("head", np.int32),  # first posting; 0 for none
         ("length", np.int32),
-        ("power", np.int16),  # of two: the room that there is
-        ("impact", np.int16),  # the most that this skill is of all that one of them wishes for; never falls
+        ("size", np.int32),  # which of the sizes its room has
     ]
 )
 
@@ -75,8 +71,8 @@ SLOTS, BUCKETS, FREED, KNOWN, POOL = range(5)
 
 Slot 0 is for questions about strangers.
 """
-LISTED = 0
-"""What the market counts: postings ever used."""
+LISTED, COUNTRIES, LANGUAGES = range(3)
+"""What the market counts: room for postings ever used, and countries and languages ever met."""
 
 
 class Ends(NamedTuple):
@@ -99,13 +95,13 @@ class Market(NamedTuple):
     """What both sides share."""
 
     lists: Array
-    """Postings, three numbers each: the slot; where it is or would go, and how long; when, and in which languages."""
+    """Postings, two numbers each: the slot, with when and how long; and where it is or would go, with its languages."""
     freed_lists: Array
-    """By power, the first freed region of the lists."""
+    """By size, the first freed region of the lists."""
     postings: Array
-    """By side, by what is listed (0 gives, 1 wishes), by skill, by class."""
-    kinds: Array
-    """The same without classes: the bits of those that have postings."""
+    """By side, by what is listed (0 gives, 1 wishes), by skill."""
+    bits: Array
+    """By country and by language, the number of its bit in postings, from 1 on in the order in which they were met."""
     counts: Array
 
 
@@ -156,11 +152,11 @@ def ends(room: int) -> Ends:
 
 def market(room: int, skills: int) -> Market:
     return Market(
-        lists=_zeros(room * 48 * 3, np.int32),
-        freed_lists=np.zeros(POWERS, np.int32),
-        postings=_zeros(4 * max(1, skills) * CLASSES, POSTINGS).reshape(2, 2, -1, CLASSES),
-        kinds=np.zeros((2, 2, max(1, skills)), np.int64),
-        counts=np.ones(1, np.int64),
+        lists=_zeros(room * 48 * 2, np.int64),
+        freed_lists=np.zeros(SIZES, np.int32),
+        postings=np.zeros((2, 2, max(1, skills)), POSTINGS),
+        bits=np.zeros((2, CODES), np.int64),
+        counts=np.array((1, 0, 0)),
     )
 
 

@@ -1,20 +1,18 @@
-"""Compiled: the exact best of the other side, by lists of skills that are read best first.
+"""Compiled: the exact best of the other side, of all who stand in a list of skills that can train somebody.
 
-Two-sided MaxScore. A candidate trains somebody, so it stands in a list: of those who give what is wished for here, or of those
-who wish for what is given here. The lists of one class (a section, with or without wishes) are put in order, short ones first,
-and before each one stands a bound: what an end can score at most that is in none of the lists before it. The list with the
-highest bound of all is read next, until no bound reaches the last of the best k. (Turtle and Flood, 1995, for one side's sums.)
+A candidate trains somebody, so it stands in a list: of those who give what is wished for here, or of those who wish for what is
+given here. Most postings of these lists cannot fit, which the posting itself says in three comparisons; the others are scored.
 
 The arithmetic is that of :func:`matching.domain.score`, in the same integers.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba import njit
 
-from matching.index.layout import CLASSES, SHARE, Array, Ends, Market, Parts, Skills
-from matching.index.upkeep import filters, numbers_at, span
+from matching.index.layout import Array, Ends, Market, Parts, Skills
+from matching.index.upkeep import GUARDS, SLOT, find, numbers_at, stay, whereabouts
 
 WHOLE = 1_000_000
 PERCENT = 100
@@ -22,6 +20,11 @@ C2 = 5
 SHORTEST = 14
 GATHERED = 128
 """Candidates that are looked at together."""
+ALL_PLACES = (1 << 32) - 1
+
+
+Whole: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], Array, tuple[Any, ...]]
+"""Placements, offers, market, skills, working memory, its parts: plain tuples, which numba looks through three times faster."""
 
 
 class Terms(NamedTuple):
@@ -45,73 +48,54 @@ def share(part: int, whole: int) -> int:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def best(
-    mine: Ends,
-    slot: int,
-    theirs: Ends,
-    side: int,
-    market: Market,
-    skills: Skills,
-    work: Array,
-    parts: Parts,
-    terms: Terms,
-    question: int,
-    but_not: Array,
-    scores: Array,
-    slots: Array,
-) -> int:
-    """Writes the best of ``theirs`` for an end of ``mine``, best first, ties by id, and returns how many there are.
+    whole: Whole, side: int, high: int, low: int, by: tuple[int, ...], question: int,
+    but_not: Array, scores: Array, ids: Array,
+) -> int:  # fmt: skip
+    """Writes scores and ids of those who fit best, best first, ties by id, and returns how many there are.
 
-    ``side`` is 0 when the candidates are placements and 1 when they are offers; ``but_not`` are slots that are left out.
+    ``side`` is that of a stranger, whose record is in slot 0, or -1 for the end that has the id. Ids in ``but_not`` are left out.
     """
+    placements, offers, market = Ends(*whole[0]), Ends(*whole[1]), Market(*whole[2])
+    skills, work, parts, terms = Skills(*whole[3]), whole[4], Parts(*whole[5]), Terms(*by)
+    slot = 0
+    if side < 0:
+        side, slot = 0, find(placements, high, low)
+        if slot == 0:
+            side, slot = 1, find(offers, high, low)
+        if slot == 0:
+            return 0
+    mine, theirs = (placements, offers) if side == 0 else (offers, placements)
     me, numbers = mine.records[slot], mine.flat
     start = numbers_at(me, slot)
     if me.open == 0 or scores.shape[0] == 0:
         return 0
-    keys, percents, wishes, n_lists = _prepare(me, numbers, start, skills, work, parts, terms.trains_from)
-    order = np.empty((CLASSES, n_lists), np.int32)
-    lengths = np.zeros(CLASSES, np.int32)
-    for j in range(n_lists):
-        kinds = market.kinds[side, 1 if wishes[j] < 0 else 0, keys[j]]
-        kind = 0
-        while kinds != 0:
-            if kinds & 1 != 0:
-                order[kind, lengths[kind]] = j
-                lengths[kind] += 1
-            kinds >>= 1
-            kind += 1
-    bounds = np.empty((CLASSES, n_lists), np.int64)
-    _bound(me, numbers, start, market, skills, terms, side, order, lengths, bounds, keys, percents, wishes)
-    places, spoken = filters(me, numbers, start, 1 - side)
-    last_span = span(me.last - max(SHORTEST, me.min_days) + 1)
-    first_span = span(max(me.first, terms.today) + max(SHORTEST, me.min_days) - 1)
-    waiting = np.empty(GATHERED, np.int32)
-    reached, current = np.zeros(CLASSES, np.int32), np.full(CLASSES, -1)
-    for kind in range(CLASSES):
-        if lengths[kind] > 0:
-            current[kind] = bounds[kind, 0]
-    lists, postings, records, flat = market.lists, market.postings, theirs.records, theirs.flat
-    found = n_waiting = at = end = 0
+    keys, n_giving, n_lists = _prepare(me, numbers, start, skills, work, parts, terms.trains_from)
+    length = max(SHORTEST, me.min_days) - 1
+    when = stay(max(me.first, terms.today) + length, me.last - length, me.min_days, me.max_days)
+    where = whereabouts(market, me, numbers, start, side)
+    places, spoken = where & ALL_PLACES, where & ~ALL_PLACES
+    waiting, slots = np.empty(GATHERED, np.int32), np.empty(scores.shape[0], np.int32)
+    lists, records, flat = market.lists, theirs.records, theirs.flat
+    found = n_waiting = n_read = at = end = 0
     while True:
         if at < end and n_waiting < GATHERED // 2:
             part = min(end, at + GATHERED - n_waiting)
             for i in range(at, part):
-                where, when = lists[3 * i + 1], lists[3 * i + 2]
-                waiting[n_waiting] = lists[3 * i]
+                waiting[n_waiting] = lists[2 * i] & SLOT
                 # without a branch, which could not be foretold
                 n_waiting += (
-                    (where & places != 0)
-                    & ((where >> 20) & 63 <= me.max_days)
-                    & ((where >> 26) & 63 >= me.min_days)
-                    & (when & spoken != 0)
-                    & ((when >> 12) & 4_095 <= last_span)
-                    & (when & 4_095 >= first_span)
+                    ((lists[2 * i] - when) & GUARDS == GUARDS)
+                    & (lists[2 * i + 1] & places != 0)
+                    & (lists[2 * i + 1] & spoken != 0)
                 )
             at = part
-            continue
-        kind = np.argmax(current)
-        bound = current[kind]
-        over = at == end and (bound < 0 or (found == scores.shape[0] and bound < scores[found - 1]))
-        if n_waiting > 0 and (over or n_waiting >= GATHERED // 2):
+        elif at == end and n_read < n_lists:
+            listed = market.postings[1 - side, 0 if n_read < n_giving else 1, keys[n_read]]
+            at, end = listed.head, listed.head + listed.length
+            n_read += 1
+        elif n_waiting == 0:
+            break
+        else:
             # all records are asked for before the first is looked at: so the memory answers many at once
             fresh = 0
             for i in range(n_waiting):
@@ -123,34 +107,30 @@ def best(
                 them = waiting[i]
                 value = _score(
                     me, numbers, start, records[them], flat, numbers_at(records[them], them),
-                    work, parts, terms, side,
+                    work, parts, terms, 1 - side,
                 )  # fmt: skip
-                if value >= 0 and not _among(but_not, them):
+                if value >= 0 and not _among(but_not, theirs.ids, them):
                     found = _keep(theirs, scores, slots, found, value, them)
             n_waiting = 0
-        elif over:
-            break
-        else:
-            j = order[kind, reached[kind]]
-            reached[kind] += 1
-            current[kind] = bounds[kind, reached[kind]] if reached[kind] < lengths[kind] else -1
-            listed = postings[side, 1 if wishes[j] < 0 else 0, keys[j], kind]
-            at, end = listed.head, listed.head + listed.length
     _forget(me, numbers, start, skills, work, parts)
+    for i in range(found):
+        for half in range(2):
+            for j in range(8):  # as a UUID has them, the highest first
+                ids[i, 8 * half + j] = (theirs.ids[slots[i], half] >> (56 - 8 * j)) ^ (128 if j == 0 else 0)
     return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _prepare(me, numbers: Array, start: int, skills: Skills, work: Array, parts: Parts, trains_from: int):  # type: ignore[no-untyped-def]
-    """What covers my wishes and what I cover, and which lists train: by skill, percent, and wish (-1: a list of wishes)."""
+    """What covers my wishes and what I cover; and whose lists train, first of those who give a skill, then of those who wish."""
     n_wishes, n_gives = me.n_wishes, me.n_gives
     room = n_wishes + n_gives
     for i in range(room):
         skill = numbers[start + i]
         starts = skills.covers_from if i < n_wishes else skills.covered_from
         room += starts[skill + 1] - starts[skill]
-    keys, percents, wishes = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    n_lists, n_entries = 0, 0
+    keys = np.empty(room, np.int32)
+    n_lists = n_entries = 0
     for i in range(n_wishes):
         wish = numbers[start + i]
         for at in range(skills.covers_from[wish] - 1, skills.covers_from[wish + 1]):
@@ -162,8 +142,9 @@ def _prepare(me, numbers: Array, start: int, skills: Skills, work: Array, parts:
             work[entry], work[entry + 1], work[entry + 2] = i, percent, work[parts.entry + skill]
             work[parts.entry + skill] = entry
             if percent >= trains_from:
-                keys[n_lists], percents[n_lists], wishes[n_lists] = skill, percent, i
+                keys[n_lists] = skill
                 n_lists += 1
+    n_giving = n_lists
     for i in range(n_wishes, n_wishes + n_gives):
         gift = numbers[start + i]
         work[parts.given + gift] = PERCENT
@@ -177,7 +158,7 @@ def _prepare(me, numbers: Array, start: int, skills: Skills, work: Array, parts:
             percent = work[parts.given + wish]
             if percent >= trains_from and work[parts.listed + wish] == 0:
                 work[parts.listed + wish] = 1
-                keys[n_lists], percents[n_lists], wishes[n_lists] = wish, percent, -1
+                keys[n_lists] = wish
                 n_lists += 1
     at = start + n_wishes + n_gives
     for i in range(me.n_languages):
@@ -186,7 +167,7 @@ def _prepare(me, numbers: Array, start: int, skills: Skills, work: Array, parts:
     at += me.n_languages
     for i in range(me.n_destinations):
         work[parts.wanted + numbers[at + i]] = 1
-    return keys, percents, wishes, n_lists
+    return keys, n_giving, n_lists
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -208,68 +189,6 @@ def _forget(me, numbers: Array, start: int, skills: Skills, work: Array, parts: 
     at += me.n_languages
     for i in range(me.n_destinations):
         work[parts.wanted + numbers[at + i]] = 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _bound(  # type: ignore[no-untyped-def]
-    me, numbers: Array, start: int, market: Market, skills: Skills, terms: Terms, side: int,
-    order: Array, lengths: Array, bounds: Array, keys: Array, percents: Array, wishes: Array,
-) -> None:  # fmt: skip
-    """Puts the lists of each class in order, and before each the most that an end can score which is only in it or after it.
-
-    What trains nobody may still add to the score: a wish is covered by the best that is below ``trains_from`` whatever was read.
-    """
-    rest = np.zeros(me.n_wishes, np.int64)
-    rest_covered = rest_given = 0
-    for i in range(me.n_wishes):
-        for at in range(skills.covers_from[numbers[start + i]], skills.covers_from[numbers[start + i] + 1]):
-            if skills.covers[at, 1] < terms.trains_from:
-                rest[i] = max(rest[i], skills.covers[at, 1])
-        rest_covered += rest[i] * skills.rarity[numbers[start + i]]
-    for i in range(me.n_wishes, me.n_wishes + me.n_gives):
-        for at in range(skills.covered_from[numbers[start + i]], skills.covered_from[numbers[start + i] + 1]):
-            if skills.covered[at, 1] < terms.trains_from:
-                rest_given = max(rest_given, skills.covered[at, 1])
-    level = 0
-    for i in range(me.n_languages):
-        level = max(level, numbers[start + me.n_wishes + me.n_gives + i] & 7)
-    level = level * WHOLE // C2
-    most, sizes = np.empty(me.n_wishes, np.int64), np.empty(order.shape[1], np.int32)
-    for kind in range(CLASSES):
-        n = lengths[kind]
-        for a in range(n):
-            j = order[kind, a]
-            size = market.postings[side, 1 if wishes[j] < 0 else 0, keys[j], kind].length
-            b = a - 1
-            while b >= 0 and sizes[b] > size:
-                order[kind, b + 1], sizes[b + 1] = order[kind, b], sizes[b]
-                b -= 1
-            order[kind, b + 1], sizes[b + 1] = j, size
-        same = WHOLE if kind // 2 == me.section else 0
-        liked = _likes_section(me, numbers, start, kind // 2)
-        most[:] = rest
-        covered, given, given_most = rest_covered, 0, rest_given
-        for a in range(n - 1, -1, -1):
-            j = order[kind, a]
-            if wishes[j] < 0:
-                impact = market.postings[side, 1, keys[j], kind].impact
-                given += impact * (percents[j] - rest_given)
-                given_most = max(given_most, percents[j])
-            elif percents[j] > most[wishes[j]]:
-                covered += (percents[j] - most[wishes[j]]) * skills.rarity[numbers[start + wishes[j]]]
-                most[wishes[j]] = percents[j]
-            theirs = min(given_most * SHARE, rest_given * SHARE + given) * (WHOLE // SHARE) // PERCENT
-            bounds[kind, a] = _harmonic(
-                _utility(
-                    terms,
-                    share(covered * WHOLE, PERCENT * me.weight) if me.weight > 0 else -1,
-                    same,
-                    level,
-                    WHOLE,
-                    liked,
-                ),
-                _utility(terms, theirs if kind & 1 else -1, same, level, WHOLE, WHOLE),
-            )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -366,17 +285,6 @@ def _likes(one, numbers: Array, start: int, sector: int) -> int:  # type: ignore
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _likes_section(me, numbers: Array, start: int, section: int) -> int:  # type: ignore[no-untyped-def]
-    if me.n_liked == 0:
-        return -1
-    at = start + me.n_wishes + me.n_gives + me.n_languages + me.n_destinations
-    for i in range(at, at + me.n_liked):
-        if section_of(numbers[i]) == section:
-            return WHOLE
-    return 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def section_of(sector: int) -> int:
     """As :func:`matching.domain.section`."""
     section = 0
@@ -387,9 +295,9 @@ def section_of(sector: int) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _among(slots: Array, slot: int) -> bool:
-    for each in slots:  # noqa: SIM110 - compiled
-        if each == slot:
+def _among(some: Array, ids: Array, slot: int) -> bool:
+    for i in range(some.shape[0]):  # noqa: SIM110 - compiled
+        if some[i, 0] == ids[slot, 0] and some[i, 1] == ids[slot, 1]:
             return True
     return False
 

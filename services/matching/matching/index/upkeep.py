@@ -4,19 +4,26 @@ from numba import njit
 
 from matching.index.layout import (
     BUCKETS,
+    COUNTRIES,
     FREED,
     INLINE,
     KNOWN,
+    LANGUAGES,
     LISTED,
     POOL,
-    POWERS,
-    SHARE,
+    SIZES,
+    SLOT_BITS,
     SLOTS,
     Array,
     Ends,
     Market,
     Skills,
 )
+
+SLOT = (1 << SLOT_BITS) - 1
+SPANS = (1 << 13) - 1
+GUARDS = (1 << (SLOT_BITS + 13)) | (1 << (SLOT_BITS + 27)) | (1 << (SLOT_BITS + 34)) | -(1 << 63)
+"""The bit above each of the four numbers of a stay."""
 
 
 @njit(cache=True, nogil=True)
@@ -70,7 +77,7 @@ def add(
     ends.chain[slot] = ends.buckets[bucket]
     ends.buckets[bucket] = slot
     ends.counts[KNOWN] += 1
-    if ends.records[slot].open != 0 and not _list(ends, market, skills, side, slot):
+    if ends.records[slot].open != 0 and not _list(ends, market, side, slot):
         ends.records[slot].open = 0
         remove(ends, market, side, slot)
         return 0
@@ -155,107 +162,118 @@ def _split(ends: Ends) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _list(ends: Ends, market: Market, skills: Skills, side: int, slot: int) -> bool:
+def _list(ends: Ends, market: Market, side: int, slot: int) -> bool:
     record = ends.records[slot]
     numbers, at, wishes = ends.flat, numbers_at(record, slot), record.n_wishes
-    kind = 2 * record.section + (wishes > 0)
-    gives = wishes + record.n_gives
-    places, spoken = filters(record, numbers, at, side)
-    where = places | (record.min_days << 20) | (record.max_days << 26)
-    where = where - (1 << 32) if where >> 31 else where
-    when = spoken | (span(record.first) << 12) | span(record.last)
-    for i in range(gives):
-        role, skill = 1 if i < wishes else 0, numbers[at + i]
-        listed = market.postings[side, role, skill]
-        if not _post(market, listed, kind, slot, where, when):
+    when = stay(record.last, record.first, record.max_days, record.min_days) | GUARDS | slot
+    where = whereabouts(market, record, numbers, at, side)
+    for i in range(wishes + record.n_gives):
+        if not _post(market, market.postings[side, 1 if i < wishes else 0], numbers[at + i], when, where):
             for j in range(i):
-                _strike(market, side, 1 if j < wishes else 0, numbers[at + j], kind, slot)
+                _strike(market, market.postings[side, 1 if j < wishes else 0], numbers[at + j], slot)
             return False
-        market.kinds[side, role, skill] |= 1 << kind
-        if i < wishes:
-            impact = (skills.rarity[skill] * SHARE + record.weight - 1) // record.weight
-            listed[kind].impact = max(listed[kind].impact, impact)
     return True
 
 
 @njit(cache=True, nogil=True)
-def filters(record, numbers: Array, at: int, side: int):  # type: ignore[no-untyped-def]
-    """Two ends that fit have a bit in common in both: in where they are or would go, twenty bits, and in what they speak.
+def stay(least_last: int, most_first: int, least_max: int, most_min: int) -> int:
+    """When, in spans of four days, and how long: four numbers in one, each of which is greater where more fit.
 
-    Languages are seven bits from bit 24 on.
+    With the guards set, the stay that is asked for can be taken from the one that is offered: no guard is lost where all fits.
     """
-    places = 1 << (record.country % 20) if side == 1 else 0
-    spoken = 0
-    languages = at + record.n_wishes + record.n_gives
-    destinations = languages + record.n_languages
-    for i in range(languages, destinations):
-        spoken |= 1 << (24 + (numbers[i] >> 3) % 7)
-    if side == 0:
-        for i in range(destinations, destinations + record.n_destinations):
-            places |= 1 << (numbers[i] % 20)
-    return places, spoken
+    return (
+        (_span(least_last) << SLOT_BITS)
+        | ((SPANS - _span(most_first)) << (SLOT_BITS + 14))
+        | (least_max << (SLOT_BITS + 28))
+        | ((63 - most_min) << (SLOT_BITS + 35))
+    )
 
 
 @njit(cache=True, nogil=True)
-def span(day: int) -> int:
-    """Eight days, twelve bits."""
-    return max(0, day) >> 3
+def _span(day: int) -> int:
+    return min(SPANS, max(0, day) >> 2)
+
+
+@njit(cache=True, nogil=True)
+def whereabouts(market: Market, record, numbers: Array, at: int, side: int) -> int:  # type: ignore[no-untyped-def]
+    """Two ends that fit have a bit in common in both halves: in where they are or would go, and in what they speak."""
+    languages = at + record.n_wishes + record.n_gives
+    destinations = languages + record.n_languages
+    found = 0
+    for i in range(languages, destinations):
+        found |= _bit(market, LANGUAGES, numbers[i] >> 3) << 32
+    if side == 1:
+        return found | _bit(market, COUNTRIES, record.country)
+    for i in range(destinations, destinations + record.n_destinations):
+        found |= _bit(market, COUNTRIES, numbers[i])
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _bit(market: Market, of: int, code: int) -> int:
+    """One of 32: as long as no more are met, each has its own."""
+    bits = market.bits[of - COUNTRIES]
+    if bits[code] == 0:
+        market.counts[of] += 1
+        bits[code] = market.counts[of]
+    return 1 << (bits[code] & 31)
 
 
 @njit(cache=True, nogil=True)
 def _unlist(ends: Ends, market: Market, side: int, slot: int) -> None:
     record = ends.records[slot]
     at, wishes = numbers_at(record, slot), record.n_wishes
-    kind = 2 * record.section + (wishes > 0)
     for i in range(wishes + record.n_gives):
-        _strike(market, side, 1 if i < wishes else 0, ends.flat[at + i], kind, slot)
+        _strike(market, market.postings[side, 1 if i < wishes else 0], ends.flat[at + i], slot)
 
 
 @njit(cache=True, nogil=True)
-def _post(market: Market, listed: Array, kind: int, slot: int, where: int, when: int) -> bool:
-    """Puts a posting at the end of a list, which moves to twice the room when there is none; False without memory for that."""
-    length, head = listed[kind].length, listed[kind].head
-    if head == 0 or length == 1 << listed[kind].power:
-        power = 0 if head == 0 else listed[kind].power + 1
-        if power >= POWERS:
+def _post(market: Market, postings: Array, skill: int, when: int, where: int) -> bool:
+    """Puts a posting at the end of a list, which moves to the next size when there is no room; False without memory for that."""
+    lists, head, length, size = market.lists, postings[skill].head, postings[skill].length, postings[skill].size
+    if head == 0 or length == _room(size):
+        size = 0 if head == 0 else size + 1
+        if size >= SIZES:
             return False
-        new = market.freed_lists[power]
+        new = market.freed_lists[size]
         if new != 0:
-            market.freed_lists[power] = market.lists[3 * new]
+            market.freed_lists[size] = lists[2 * new]
         else:
             new = market.counts[LISTED]
-            if 3 * (new + (1 << power)) > market.lists.shape[0]:
+            if 2 * (new + _room(size)) > lists.shape[0]:
                 return False
-            market.counts[LISTED] += 1 << power
-        market.lists[3 * new : 3 * (new + length)] = market.lists[3 * head : 3 * (head + length)]
+            market.counts[LISTED] += _room(size)
+        lists[2 * new : 2 * (new + length)] = lists[2 * head : 2 * (head + length)]
         if head != 0:
-            _give_back(market, head, power - 1)
-        listed[kind].head, listed[kind].power = new, power
+            _give_back(market, head, size - 1)
+        postings[skill].head, postings[skill].size = new, size
         head = new
-    at = 3 * (head + length)
-    market.lists[at], market.lists[at + 1], market.lists[at + 2] = slot, where, when
-    listed[kind].length = length + 1
+    at = 2 * (head + length)
+    lists[at], lists[at + 1] = when, where
+    postings[skill].length = length + 1
     return True
 
 
 @njit(cache=True, nogil=True)
-def _strike(market: Market, side: int, role: int, skill: int, kind: int, slot: int) -> None:
-    """The last posting of the list fills the gap."""
-    listed = market.postings[side, role, skill]
-    head, last = listed[kind].head, listed[kind].length - 1
-    at = 3 * head
-    while market.lists[at] != slot:
-        at += 3
-    for i in range(3):
-        market.lists[at + i] = market.lists[3 * (head + last) + i]
-    listed[kind].length = last
-    if last == 0:
-        _give_back(market, head, listed[kind].power)
-        listed[kind].head = listed[kind].power = listed[kind].impact = 0
-        market.kinds[side, role, skill] &= ~(1 << kind)
+def _room(size: int) -> int:
+    return (2 + (size & 1)) << (size >> 1)
 
 
 @njit(cache=True, nogil=True)
-def _give_back(market: Market, head: int, power: int) -> None:
-    market.lists[3 * head] = market.freed_lists[power]
-    market.freed_lists[power] = head
+def _strike(market: Market, postings: Array, skill: int, slot: int) -> None:
+    """The last posting of the list fills the gap."""
+    lists, head, last = market.lists, postings[skill].head, postings[skill].length - 1
+    at, end = 2 * head, 2 * (head + last)
+    while lists[at] & SLOT != slot:
+        at += 2
+    lists[at], lists[at + 1] = lists[end], lists[end + 1]
+    postings[skill].length = last
+    if last == 0:
+        _give_back(market, head, postings[skill].size)
+        postings[skill].head = 0
+
+
+@njit(cache=True, nogil=True)
+def _give_back(market: Market, head: int, size: int) -> None:
+    market.lists[2 * head] = market.freed_lists[size]
+    market.freed_lists[size] = head

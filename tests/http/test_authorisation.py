@@ -1,0 +1,135 @@
+"""Who may call which route: all of it in one table. A route that is not in the table fails the test."""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from chassis.identity import Role
+from fastapi.routing import APIRoute
+
+from tests.chassis_driver import Driver
+from tests.conftest import Driving
+from tests.http.seeds import SEEDED, Seeded
+
+ANYBODY = frozenset({None, *Role})
+"""Without a token as well."""
+COMPANY = frozenset({Role.COMPANY, Role.COMPANY_ADMIN})
+TRAVELLER = frozenset({Role.TRAVELLER})
+CONTACT_POINT = frozenset({Role.CONTACT_POINT})
+OPERATOR = frozenset({Role.OPERATOR})
+ANALYST = frozenset({Role.ANALYST})
+PARTIES = COMPANY | TRAVELLER
+
+MAY: dict[str, dict[str, frozenset[Role | None]]] = {
+    "registration": {
+        "POST /companies": ANYBODY,
+        "GET /companies/{company_id}": COMPANY | OPERATOR,
+        "PUT /companies/{company_id}": COMPANY | OPERATOR,
+        "POST /companies/{company_id}/withdrawal": COMPANY | OPERATOR,
+        "GET /.well-known/jwks.json": ANYBODY,
+        "GET /skills": ANYBODY,
+        "GET /skills/{skill}": ANYBODY,
+        "GET /taxonomy": ANYBODY,
+    },
+    "matching": {
+        "GET /placements/{placement_id}/matches": COMPANY | OPERATOR,
+        "GET /offers/{offer_id}/matches": COMPANY | OPERATOR,
+        "GET /placements/{placement_id}/candidates": COMPANY | OPERATOR,
+        "GET /offers/{offer_id}/candidates": COMPANY | OPERATOR,
+        "POST /placements/{placement_id}/interest": COMPANY,
+        "POST /offers/{offer_id}/interest": COMPANY,
+        "GET /market": OPERATOR,
+        "GET /market/report": OPERATOR,
+    },
+    "exchange": {
+        "GET /exchanges": PARTIES | CONTACT_POINT | OPERATOR,
+        "GET /exchanges/{exchange_id}": PARTIES | CONTACT_POINT | OPERATOR,
+        "POST /exchanges/{exchange_id}/acceptance": COMPANY,
+        "POST /exchanges/{exchange_id}/decline": COMPANY,
+        "PUT /exchanges/{exchange_id}/agreement": COMPANY,
+        "GET /exchanges/{exchange_id}/agreement/versions": PARTIES | CONTACT_POINT | OPERATOR,
+        "POST /exchanges/{exchange_id}/signatures": PARTIES,
+        "POST /exchanges/{exchange_id}/approval": CONTACT_POINT,
+        "POST /exchanges/{exchange_id}/sending-back": CONTACT_POINT,
+        "PUT /exchanges/{exchange_id}/arrival": PARTIES,
+        "PUT /exchanges/{exchange_id}/fit": PARTIES,
+        "PUT /exchanges/{exchange_id}/training-record/{day}/{skill}": PARTIES,
+        "POST /exchanges/{exchange_id}/interruption": PARTIES,
+        "POST /exchanges/{exchange_id}/resumption": PARTIES,
+        "POST /exchanges/{exchange_id}/early-end": COMPANY,
+        "POST /exchanges/{exchange_id}/completion": COMPANY,
+        "POST /exchanges/{exchange_id}/cancellation": COMPANY,
+        "GET /alerts": CONTACT_POINT,
+        "POST /alerts/{alert_id}/acknowledgement": CONTACT_POINT,
+    },
+    "survey": {
+        "GET /invitations": PARTIES,
+        "POST /invitations/{invitation_id}/submission": PARTIES,
+        "GET /evaluation": ANALYST | OPERATOR,
+    },
+}
+"""By service and route; whose company, stay or invitation it has to be is each route's own test."""
+
+OPEN = {"GET /live", "GET /ready", "GET /metrics", "GET /status"}
+"""To whoever reaches the port: a cluster's probes and its scraper."""
+
+
+def routes(router: Any) -> Iterator[str]:
+    """Those of an application or a router, and of all routers in it, whether or not its document shows them."""
+    for route in router.routes:
+        if included := getattr(route, "original_router", None):
+            yield from routes(included)
+        elif isinstance(route, APIRoute):
+            yield from (f"{method} {route.path}" for method in sorted(route.methods))
+
+
+def header(driver: Driver, seeded: Seeded, role: Role | None) -> dict[str, str]:
+    if role is None:
+        return {}
+    return driver.token(
+        role,
+        company_id=seeded.company_id if role in COMPANY else None,
+        person_id=seeded.traveller_id if role is Role.TRAVELLER else None,
+        country="DE" if role is Role.CONTACT_POINT else None,
+    )
+
+
+async def refused(driver: Driver, route: str, token: dict[str, str]) -> bool:
+    """Whether the caller is turned away for who they are, whatever else may be wrong with the request."""
+    method, path = route.split(" ")
+    somewhere = re.sub(r"\{[^}]*\}", str(uuid4()), path)
+    body = {} if method in ("POST", "PUT", "PATCH") else None
+    answer = await driver.http.request(method, somewhere, json=body, headers=token)
+    assert answer.status_code < 500, answer.text
+    if answer.status_code == 401:
+        return True
+    return answer.status_code == 403 and answer.json()["rule"] == "wrong_role"
+
+
+@pytest.mark.parametrize("seeded", SEEDED, ids=lambda seeded: seeded.service.name)
+async def test_each_route_is_for_those_in_the_table_and_for_nobody_else(driving: Driving, seeded: Seeded):
+    driver = await driving(seeded.service)
+    may = MAY[seeded.service.name]
+    assert set(routes(driver.process.app)) - OPEN == set(may), "a route is missing from the table, or is there no more"
+    wrong = [
+        f"{route} for {role or 'nobody'}"
+        for route, role in product(may, (None, *Role))
+        if await refused(driver, route, header(driver, seeded, role)) is (role in may[route])
+    ]
+    assert wrong == []
+
+
+async def test_a_token_of_one_company_is_not_good_for_another(driving: Driving):
+    """As far as routes name a company; each service's own tests say the same of stays and invitations."""
+    registration = next(each for each in SEEDED if each.service.name == "registration")
+    driver = await driving(registration.service)
+    await registration.seed(driver)
+    [row, *_] = await driver.rows("select company_id from company")
+    stranger = driver.token(Role.COMPANY_ADMIN, company_id=UUID(int=99))
+    for method, path in (("GET", ""), ("PUT", ""), ("POST", "/withdrawal")):
+        body = {"reason": "left"} if method == "POST" else {} if method == "PUT" else None
+        answer = await driver.http.request(method, f"/companies/{row['company_id']}{path}", json=body, headers=stranger)
+        assert (answer.status_code, answer.json()["rule"]) == (403, "not_your_company")

@@ -22,7 +22,7 @@ import httpx
 import psutil
 from backing import percentile, report
 from chassis.identity import Caller, Role, issue
-from exchange import domain
+from exchange import domain, rate_table
 from exchange.agreement import Agreement, Giver, Insurance, Item, Part, Rules, Terms
 from exchange.state import Exchange, start_of
 from joserfc.jwk import OKPKey
@@ -93,7 +93,7 @@ def agreed() -> Exchange:
     exchange, _ = domain.open(None, proposal(), True, START)
     for side in Side:
         exchange, _ = domain.accept(exchange, side, START)
-    exchange, _ = domain.draft(exchange, Side.SENDER, TERMS, Rules({"cheese-making"}), START)
+    exchange, _ = domain.draft(exchange, Side.SENDER, TERMS, Rules({"cheese-making"}, rate_table.starter()), START)
     for party in Party:
         exchange, _ = domain.sign(exchange, party, 1, START)
     return exchange

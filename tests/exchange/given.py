@@ -72,7 +72,8 @@ def draft(
     exchange: Exchange, terms: Terms, now: datetime, by: Side = Side.SENDER, validating: str = ""
 ) -> domain.Decision:
     """With the starter set's skills; ``validating``: codes of countries, separated by spaces."""
-    return domain.draft(exchange, by, terms, Rules(starter().skills, rate_table.starter(), validating.split()), now)
+    rules = Rules(starter().skills, rate_table.starter(), validating.split())
+    return domain.draft(exchange, by, terms, rules, now)
 
 
 def proposal(name: str = "match", **changes: object) -> MatchProposed:

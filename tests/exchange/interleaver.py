@@ -15,12 +15,16 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.database import Connection
 from chassis.transaction import Cause, Transaction
+from exchange import rate_table
 from exchange.agreement import Rules
+from exchange.payments.domain import PaymentRules
 from sojourn_contracts.taxonomy import starter
 
 Work = Callable[["Actor"], Awaitable[Any]]
 GATED = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval"})
-SETTINGS = SimpleNamespace(rules=Rules(starter().skills), most_sent=2)
+SETTINGS = SimpleNamespace(
+    rules=Rules(starter().skills, rate_table.starter()), most_sent=2, payment_rules=PaymentRules(80, 14, 30)
+)
 PATIENCE = 30.0
 """Seconds until a run that makes no progress is given up."""
 

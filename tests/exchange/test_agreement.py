@@ -6,9 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from exchange import allowances
 from exchange.agreement import Giver, Item, Terms, WrongTerms, content_hash
-from exchange.allowances import allowance_cents
 from exchange.state import Exchange
 from sojourn_contracts.exchange import ExchangeUpdated
 from sojourn_contracts.vocabulary import Party, Training, TrainingDirection
@@ -171,29 +169,3 @@ def test_every_part_of_the_content_changes_the_hash_and_no_signature_does():
     ]
     assert len({content_hash(one) for one in (version, *others)}) == len(others) + 1
     assert content_hash(given.signed_by(Party.HOST).drafted) == content_hash(version)
-
-
-@pytest.mark.parametrize(
-    ("country", "days", "cents"),
-    [
-        ("DK", 30, 110_000),
-        ("DK", 14, 51_333),
-        ("DK", 28, 102_667),
-        ("BG", 14, 28_000),
-        ("BR", 30, 53_000),
-        ("BR", 62, 109_533),
-    ],
-)
-def test_an_allowance_is_the_days_times_a_thirtieth_of_the_months_rate(country: str, days: int, cents: int):
-    assert allowance_cents(country, days) == cents
-
-
-def test_half_a_cent_is_rounded_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(allowances.MONTHLY_EUR, "XX", 3)
-    monkeypatch.setattr(allowances, "DAYS_IN_A_MONTH", 40)
-    assert allowance_cents("XX", 1) == 8  # 7.5
-
-
-def test_rates_stay_within_the_public_ones():
-    assert allowances.LOWEST_MONTHLY_EUR == 530
-    assert set(allowances.MONTHLY_EUR.values()) <= set(range(530, 1_101))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from chassis.settings import SettingsError, load
-from exchange import domain
+from exchange import domain, rate_table
 from exchange.agreement import Rules, WrongTerms
 from exchange.settings import ExchangeSettings
 from sojourn_contracts.taxonomy import starter
@@ -18,7 +18,9 @@ from tests.exchange.given import NOON
 def test_a_skill_of_another_taxonomy_is_refused():
     item = replace(given.ITEM, skills=("joinery", "cheese-making"))
     with pytest.raises(WrongTerms) as wrong:
-        domain.draft(given.accepted(), Side.HOST, given.terms(training=(item,)), Rules({"joinery"}), NOON)
+        domain.draft(
+            given.accepted(), Side.HOST, given.terms(training=(item,)), Rules({"joinery"}, rate_table.starter()), NOON
+        )
     assert [fault.path for fault in wrong.value.faults] == ["training.0.skills.1"]
 
 

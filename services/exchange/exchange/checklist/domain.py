@@ -15,7 +15,7 @@ from sojourn_contracts.notice import NoticeDue
 from sojourn_contracts.refusal import NotYours, Refused
 from sojourn_contracts.vocabulary import Country, Party
 
-from exchange.state import Exchange
+from exchange.state import Exchange, start_of
 
 _EU = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"
 EU = frozenset(_EU.split())
@@ -142,8 +142,8 @@ def reminder(exchange: Exchange, listed: Listed, today: date) -> NoticeDue:
         template="reminder",
         parameters={
             "exchange_id": str(exchange.id),
-            "item": listed.entry.item.value,
-            "act_by": listed.entry.deadline.isoformat(),
+            "step": listed.entry.item.value,
+            "act_by": (start_of(listed.entry.deadline + timedelta(days=1)) - timedelta(minutes=1)).isoformat(),
         },
     )
 

@@ -21,6 +21,7 @@ from pilot.population import START, Company, population
 from pilot.programme import Programme
 from pilot.replay import Progress, Replay
 from pilot.report import Evaluated, Report, report
+from pilot.sessions import Session
 from pilot.steps import Steps, TopicEnds
 
 SETTINGS = {"PLANNER_TICK_HOURS": "24", "LOG_LEVEL": "warning", "TAXONOMY": ""}
@@ -93,13 +94,13 @@ async def played(
         TopicEnds(system.kafka) as ends,
         News(system.kafka) as news,
         Steps(system.clock.set, system.urls, ends) as steps,
-        Programme({service: system.urls[service] for service in SERVICES}) as programme,
+        Programme({service: system.urls[service] for service in SERVICES}, system.folder) as programme,
     ):
         if (await steps.settled(system.clock.now)).changes:
             raise NotFresh("Kafka and PostgreSQL hold another story already: give fresh ones, or none")
         replay = Replay(companies, choices, programme, steps, news, until, tell)
         progress = await while_all_live(system, replay.play())
-        operator = (await system.run("registration", "token", "--role", "operator")).strip()
+        operator = Session.of_token((await system.run("registration", "token", "--role", "operator")).strip())
         return progress, Evaluated(
             evaluation=await programme.get("survey", "/evaluation", operator),
             exchanges=await programme.pages("exchange", "/exchanges", operator),

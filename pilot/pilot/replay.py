@@ -22,6 +22,7 @@ from pilot.office import office_hour
 from pilot.people import Act, Does, Person, View, about_exchange, about_invitation, midnight, stay
 from pilot.population import NAMESPACE, START, Company, changed
 from pilot.programme import Programme, Refused
+from pilot.sessions import Session
 from pilot.steps import Standing, Steps
 
 AT_ONCE = 8
@@ -170,12 +171,12 @@ class Replay:
         person.will_look = False
         if person.gone:
             return
-        views: list[View] = await self._programme.get("exchange", "/exchanges", person.token)
+        views: list[View] = await self._programme.get("exchange", "/exchanges", person.session)
         for view in views:
             self.progress.seen.add((view["exchange_id"], view["stage"]))
             self._plan(about_exchange(person, view, now, self._choices))
         if any(view["stage"] == "completed" for view in views):
-            invitations: list[View] = await self._programme.get("survey", "/invitations", person.token)
+            invitations: list[View] = await self._programme.get("survey", "/invitations", person.session)
             for invitation in invitations:
                 self._plan(about_invitation(person, invitation, now, self._choices))
 
@@ -204,22 +205,22 @@ class Replay:
             case Does.UPDATE | Does.WITHDRAW:
                 await self._change_profile(act, person)
             case Does.ACCEPT:
-                await self._programme.post("exchange", f"{path}/acceptance", person.token)
+                await self._programme.post("exchange", f"{path}/acceptance", person.session)
             case Does.DECLINE:
                 drawn = self._choices.decline_reason(act.subject, person.party(act.seen))
                 reason = {"reason": drawn if act.seen["stage"] == "proposed" else "dates"}
-                await self._programme.post("exchange", f"{path}/decline", person.token, reason)
+                await self._programme.post("exchange", f"{path}/decline", person.session, reason)
             case Does.DRAFT:
                 await self._draft(act, person, path)
             case Does.SIGN:
-                await self._programme.post("exchange", f"{path}/signatures", person.token, {"version": act.count})
+                await self._programme.post("exchange", f"{path}/signatures", person.session, {"version": act.count})
             case Does.CANCEL:
                 reason = {"reason": self._choices.cancel_reason(act.subject)}
-                await self._programme.post("exchange", f"{path}/cancellation", person.token, reason)
+                await self._programme.post("exchange", f"{path}/cancellation", person.session, reason)
             case Does.COMPLETE:
                 days = (midnight(act.seen["last_day"]) - midnight(act.seen["first_day"])).days + 1
                 hours = {"training_hours": self._choices.training_hours(act.subject, days)}
-                await self._programme.post("exchange", f"{path}/completion", person.token, hours)
+                await self._programme.post("exchange", f"{path}/completion", person.session, hours)
             case Does.ANSWER:
                 await self._answer(act, person)
             case Does.LOOK | Does.REGISTER:
@@ -227,14 +228,14 @@ class Replay:
 
     async def _register(self, act: Act) -> None:
         company = self._companies[act.person[0]]
-        made = await self._programme.register(company.form, company.key)
-        person = Person(act.person, made["company_id"], made["token"], act.at, company.looks_every)
+        made, session = await self._programme.register(company.form, company.key)
+        person = Person(act.person, made["company_id"], session, act.at, company.looks_every)
         self._people[act.person] = self._by_id[person.id] = person
         self._profiles[act.person] = made
-        for number, placement in enumerate(made["placements"], start=1):
-            number_of = (company.index, number)
-            id_, token = placement["traveller_id"], placement["traveller_token"]
-            self._people[number_of] = self._by_id[id_] = Person(number_of, id_, token, act.at, SAME_DAY)
+        for number, (placement, said) in enumerate(zip(made["placements"], company.form["placements"], strict=True), 1):
+            number_of, id_ = (company.index, number), placement["traveller_id"]
+            session = Session(said["traveller"]["email"], trace=session.trace)
+            self._people[number_of] = self._by_id[id_] = Person(number_of, id_, session, act.at, SAME_DAY)
         for does, share in ((Does.UPDATE, self._choices.p.update), (Does.WITHDRAW, self._choices.p.withdraw)):
             if self._choices.happens(share, does.name, company.key):
                 after = self._choices.after(self._choices.p.days_to_change, does.name, company.key)
@@ -243,13 +244,13 @@ class Replay:
     async def _change_profile(self, act: Act, person: Person) -> None:
         path = f"/companies/{person.id}"
         if act.does is Does.WITHDRAW:
-            await self._programme.post("registration", f"{path}/withdrawal", person.token, {"reason": "left"})
+            await self._programme.post("registration", f"{path}/withdrawal", person.session, {"reason": "left"})
             for number, other in self._people.items():
                 other.gone = other.gone or number[0] == person.number[0]
             return
         company = self._companies[person.number[0]]
         form = changed(company.form, self._profiles[person.number], self._choices.by("update", company.key))
-        await self._programme.put("registration", path, person.token, form)
+        await self._programme.put("registration", path, person.session, form)
 
     async def _draft(self, act: Act, person: Person, path: str) -> None:
         days = stay(act.seen, self.progress.now, self._choices, act.count)
@@ -257,9 +258,9 @@ class Replay:
             raise AssertionError(act)
         first, last = (day.isoformat() for day in days)
         body = {"first_day": first, "last_day": last, "training": act.seen["training"]}
-        await self._programme.put("exchange", f"{path}/agreement", person.token, body)
+        await self._programme.put("exchange", f"{path}/agreement", person.session, body)
 
     async def _answer(self, act: Act, person: Person) -> None:
         answers = {"answers": self._choices.answers(act.subject, act.seen["questions"])}
         key = str(uuid5(NAMESPACE, f"{self._choices.seed}/{act.subject}/{act.count}"))
-        await self._programme.post("survey", f"/invitations/{act.subject}/submission", person.token, answers, key)
+        await self._programme.post("survey", f"/invitations/{act.subject}/submission", person.session, answers, key)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pilot.choices import Choices, Parameters, Reply
 from pilot.people import Does, Person, about_exchange, about_invitation, stay
+from pilot.sessions import Session
 
 NOW = datetime(2016, 11, 2, 9, tzinfo=UTC)
 ALWAYS = replace(
@@ -23,7 +24,7 @@ CHOICES = Choices(7, ALWAYS)
 
 
 def a_person(id_: str, number: int = 0) -> Person:
-    return Person((0, number), id_, "token", NOW, timedelta(days=2))
+    return Person((0, number), id_, Session(), NOW, timedelta(days=2))
 
 
 def a_view(stage: str, **said: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Registration's HTTP: a company registers, changes what it says about itself, and leaves; and the keys of its tokens."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID, uuid5
 
@@ -10,7 +9,7 @@ from chassis.identity import Caller, Role, requires
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, RootModel, SkipValidation
 from sojourn_contracts.company import HostingOffer, Placement
-from sojourn_contracts.refusal import NotYours
+from sojourn_contracts.refusal import NotYours, Refused
 from sojourn_contracts.vocabulary import SizeClass, Spoken
 
 from registration import signing
@@ -20,7 +19,9 @@ from registration.companies.form import CompanyForm, RegistrationForm, read, req
 from registration.companies.profile import profile
 from registration.people import store as people
 from registration.people.domain import Addressee, Part, Person
-from registration.settings import SigningSettings
+from registration.sign_in import sessions
+from registration.sign_in.api import NOT_KEPT
+from registration.sign_in.sessions import SessionView
 
 routes = APIRouter()
 
@@ -59,18 +60,8 @@ class Made(BaseModel):
     offers: list[GivenOffer]
 
 
-class SignedPlacement(GivenPlacement):
-    traveller_token: str
-
-
-class Updated(Made):
-    """With a token for each traveller, but not for an operator: the answer that brought the first one may have been lost."""
-
-    placements: Sequence[SignedPlacement | GivenPlacement]
-
-
-class Registered(Updated):
-    token: str
+class Registered(Made, SessionView):
+    """With a session of whoever registers it, who may lose this answer and ask again; travellers sign in by a link."""
 
 
 class NamedPlacement(Placement):
@@ -98,7 +89,7 @@ class WithdrawalForm(BaseModel):
     reason: Reason
 
 
-@routes.post("/companies", status_code=201)
+@routes.post("/companies", status_code=201, dependencies=[NOT_KEPT])
 async def register(body: Joining, tx: Tx, once: Once) -> Registered:
     async def admit() -> Made:
         form = read(RegistrationForm, body, tx.now.date(), tx.settings.taxonomy.skills)
@@ -110,8 +101,10 @@ async def register(body: Joining, tx: Tx, once: Once) -> Registered:
 
     require_json(body)
     given = await once.answer(RootModel[Any](body), Made, admit)
-    token = signing.token(signing.company(given.company_id), tx.settings)
-    return Registered(**signed(given, tx.settings), token=token)
+    contact = (await people.those(tx, [once.id("contact")])).get(once.id("contact"))
+    if contact is None:
+        raise Refused("contact_gone", "Who registered the company speaks for it no longer")
+    return Registered(**given.model_dump(), **(await sessions.opened(tx, contact)).model_dump())
 
 
 @routes.get("/companies/{company_id}")
@@ -120,16 +113,14 @@ async def show(company_id: UUID, _owner: Owner, tx: Tx) -> CompanyView:
 
 
 @routes.put("/companies/{company_id}")
-async def update(company_id: UUID, body: Said, owner: Owner, tx: Tx) -> Updated:
+async def update(company_id: UUID, body: Said, _owner: Owner, tx: Tx) -> Made:
     company = await store.locked(tx, company_id)
     form = read(CompanyForm, body, tx.now.date(), tx.settings.taxonomy.skills, company.profile)
     said = profile(form, lambda name: uuid5(company_id, f"{company.revision + 1}/{name}"), company.profile)
     company, events = domain.update(company, said)
     await store.save(tx, company)
     tx.emit(*events)
-    if owner.role is Role.OPERATOR:
-        return Updated(**made(company).model_dump())
-    return Updated(**signed(made(company), tx.settings))
+    return made(company)
 
 
 @routes.post("/companies/{company_id}/withdrawal", status_code=204)
@@ -156,18 +147,6 @@ def made(company: Company) -> Made:
         ],
         offers=[GivenOffer(offer_id=offer.offer_id) for offer in company.profile.offers],
     )
-
-
-def signed(given: Made, settings: SigningSettings) -> dict[str, Any]:
-    """The fields of an answer with tokens, which are made for this one answer and never stored."""
-    placements = [
-        SignedPlacement(
-            **placement.model_dump(),
-            traveller_token=signing.token(signing.traveller(placement.traveller_id), settings),
-        )
-        for placement in given.placements
-    ]
-    return {**given.model_dump(exclude={"placements"}), "placements": placements}
 
 
 def view(company: Company) -> CompanyView:

@@ -27,7 +27,6 @@ _SECRET_NAMES = frozenset(
         "access_token",
         "refresh_token",
         "id_token",
-        "traveller_token",
         "password",
         "secret",
         "client_secret",

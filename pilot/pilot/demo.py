@@ -21,6 +21,7 @@ from pilot.population import START, Company, population
 from pilot.programme import Programme
 from pilot.replay import Progress, Replay
 from pilot.report import Evaluated, Report, report
+from pilot.sessions import Session
 from pilot.steps import Steps, TopicEnds
 
 VALIDATING = ("DE", "ES", "IT", "PL")
@@ -103,7 +104,7 @@ async def played(
         TopicEnds(system.kafka) as ends,
         News(system.kafka) as news,
         Steps(system.clock.set, system.urls, ends) as steps,
-        Programme({service: system.urls[service] for service in SERVICES}) as programme,
+        Programme({service: system.urls[service] for service in SERVICES}, system.folder) as programme,
     ):
         if (await steps.settled(system.clock.now)).changes:
             raise NotFresh("Kafka and PostgreSQL hold another story already: give fresh ones, or none")
@@ -112,22 +113,18 @@ async def played(
         )
         replay = Replay(companies, choices, programme, steps, news, contact_points, until, tell)
         progress = await while_all_live(system, replay.play())
-        operator = await _token(system, "operator")
+        operator = Session.of_token((await system.run("registration", "token", "--role", "operator")).strip())
         return progress, Evaluated(
             evaluation=await programme.get("survey", "/evaluation", operator),
             exchanges=await programme.pages("exchange", "/exchanges", operator),
         )
 
 
-async def _token(system: System, role: str, *whose: str) -> str:
-    return (await system.run("registration", "token", "--role", role, *whose)).strip()
-
-
-async def _contact_points(system: System, countries: Sequence[str]) -> dict[str, str]:
-    """The token of each country's contact point."""
+async def _contact_points(system: System, countries: Sequence[str]) -> dict[str, Session]:
+    """The session of each country's contact point."""
     options = [option for country in countries for option in ("--country", country)]
     tokens = await system.run("registration", "token", "--role", "contact_point", *options)
-    return dict(zip(countries, tokens.split(), strict=True))
+    return dict(zip(countries, map(Session.of_token, tokens.split()), strict=True))
 
 
 async def while_all_live(system: System, work: Coroutine[Any, Any, T]) -> T:

@@ -82,7 +82,7 @@ async def register(url: str, companies: Sequence[Company], timings: Timings, rat
         headers = {"Idempotency-Key": key, "X-Correlation-ID": key, "Content-Type": "application/json"}
         timings.asked[key] = time.monotonic()
         made = await ask(http, f"{url}/companies", body, headers)
-        mine = {"Authorization": f"Bearer {made['token']}", "X-Correlation-ID": key}
+        mine = {"Authorization": f"Bearer {made['access_token']}", "X-Correlation-ID": key}
         submitted = await ask(http, f"{url}/companies/{made['company_id']}/submission", b"", mine)
         if submitted["status"] != "admitted":
             raise UnexpectedAnswer(f"the company is {submitted['status']}")

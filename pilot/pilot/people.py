@@ -9,6 +9,7 @@ from sojourn_contracts.vocabulary import MAX_STAY_DAYS
 
 from pilot.choices import Choices, Reply
 from pilot.office import office_hour
+from pilot.sessions import Session
 
 View = dict[str, Any]
 """An exchange, or an invitation, as the service shows it."""
@@ -99,7 +100,7 @@ class Person:
     number: tuple[int, int]
     """The company's index, and 0 for itself or its traveller's number from 1 on; a contact point's is negative."""
     id: str
-    token: str
+    session: Session
     since: datetime
     """When it came to the programme."""
     looks_every: timedelta

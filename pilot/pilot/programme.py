@@ -2,9 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+from laptop import mails
+
+from pilot.sessions import Session
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -20,57 +25,55 @@ class UnexpectedAnswer(RuntimeError):  # noqa: N818 - it is one
 
 
 class Programme:
-    """Requests to the services, each with the token of who makes it.
+    """Requests to the services, each in the session of who makes it.
 
     What somebody does goes on with the trace of what they did before, which begins with their company's registration:
     ``traceresponse`` of the one answer is ``traceparent`` of the next request. Looking has no part in it.
     """
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
-        """``urls``: base URL by service."""
+    def __init__(self, urls: Mapping[str, str], folder: Path) -> None:
+        """``urls``: base URL by service. ``folder``: that of the run, where everybody's mail is caught."""
+        self._folder = folder
         limits = httpx.Limits(max_keepalive_connections=20, keepalive_expiry=30)  # sooner than the services close
         self._http = {
             service: httpx.AsyncClient(base_url=url, timeout=30, limits=limits) for service, url in urls.items()
         }
         self.requests: Counter[str] = Counter()
-        self._traces: dict[str, str] = {}
-        """The trace of each token's last act."""
 
-    async def get(self, service: str, path: str, token: str) -> Any:
-        return await self._ask(service, "GET", path, token)
+    async def get(self, service: str, path: str, session: Session) -> Any:
+        return await self._ask(service, "GET", path, session)
 
-    async def pages(self, service: str, path: str, token: str) -> list[Any]:
+    async def pages(self, service: str, path: str, session: Session) -> list[Any]:
         """A whole list, over all of its pages."""
         found: list[Any] = []
         following: str | None = path
         while following:
-            answer = await self._answer(service, "GET", following, token)
+            answer = await self._answer(service, "GET", following, session)
             found += answer.json()
             following = answer.links.get("next", {}).get("url")
         return found
 
-    async def register(self, form: Any, key: str) -> Any:
-        """What a company gets for its draft, with which its trace begins."""
+    async def register(self, form: Any, key: str) -> tuple[Any, Session]:
+        """What a company gets when it registers, and the session of who registers it: with a trace that begins here."""
         answer = await self._answer("registration", "POST", "/companies", None, form, key)
         made = answer.json()
-        self._follow(answer, made["token"])
-        return made
+        session = Session()
+        session.go_on(made)
+        self._follow(answer, session)
+        return made, session
 
-    async def submit(self, company_id: str, token: str) -> Any:
-        """Where a company stands once it has submitted its draft; its travellers go on with its trace."""
-        path = f"/companies/{company_id}/submission"
-        answer = await self._answer("registration", "POST", path, token)
-        made = answer.json()
-        for placement in made["placements"]:
-            self._follow(answer, placement["traveller_token"])
-        return made
+    async def submit(self, company_id: str, session: Session) -> Any:
+        """Where a company stands once it has submitted its draft."""
+        return await self.post("registration", f"/companies/{company_id}/submission", session)
 
-    async def post(self, service: str, path: str, token: str | None, body: Any = None, key: str | None = None) -> Any:
+    async def post(
+        self, service: str, path: str, session: Session | None, body: Any = None, key: str | None = None
+    ) -> Any:
         """``key``: the Idempotency-Key, for what creates."""
-        return await self._ask(service, "POST", path, token, body, key)
+        return await self._ask(service, "POST", path, session, body, key)
 
-    async def put(self, service: str, path: str, token: str, body: Any) -> Any:
-        return await self._ask(service, "PUT", path, token, body)
+    async def put(self, service: str, path: str, session: Session, body: Any) -> Any:
+        return await self._ask(service, "PUT", path, session, body)
 
     async def __aenter__(self) -> "Programme":
         return self
@@ -80,22 +83,25 @@ class Programme:
             await http.aclose()
 
     async def _ask(
-        self, service: str, method: str, path: str, token: str | None, body: Any = None, key: str | None = None
+        self, service: str, method: str, path: str, session: Session | None, body: Any = None, key: str | None = None
     ) -> Any:
-        answer = await self._answer(service, method, path, token, body, key)
+        answer = await self._answer(service, method, path, session, body, key)
         return answer.json() if answer.content else None
 
     async def _answer(
-        self, service: str, method: str, path: str, token: str | None, body: Any = None, key: str | None = None
+        self, service: str, method: str, path: str, session: Session | None, body: Any = None, key: str | None = None
     ) -> httpx.Response:
-        headers = ({"Authorization": f"Bearer {token}"} if token else {}) | ({"Idempotency-Key": key} if key else {})
+        if session and session.over:
+            await self._renew(session)
+        headers = {"Authorization": f"Bearer {session.access_token}"} if session else {}
+        headers |= {"Idempotency-Key": key} if key else {}
         acts = method != "GET"
-        if acts and token in self._traces:
-            headers["traceparent"] = self._traces[token]
+        if acts and session and session.trace:
+            headers["traceparent"] = session.trace
         answer = await self._http[service].request(method, path, json=body, headers=headers)
         self.requests[service] += 1
-        if acts and token:
-            self._follow(answer, token)
+        if acts and session:
+            self._follow(answer, session)
         if answer.status_code == httpx.codes.CONFLICT:
             problem = answer.json()
             raise Refused(problem["rule"], problem["detail"])
@@ -103,6 +109,18 @@ class Programme:
             raise UnexpectedAnswer(f"{service}: {method} {path} answered {answer.status_code}: {answer.text[:1000]}")
         return answer
 
-    def _follow(self, answer: httpx.Response, token: str) -> None:
+    async def _renew(self, session: Session) -> None:
+        """One at a time: a refresh token that comes twice ends the session."""
+        async with session.renewing:
+            if session.over and session.refresh_token:
+                said = {"refresh_token": session.refresh_token}
+                session.go_on(await self._ask("registration", "POST", "/sessions/refresh", None, said))
+            elif session.over:
+                await self._ask("registration", "POST", "/sign-in", None, {"email": session.email})
+                mail = await mails.arrived(self._folder, to=session.email, template="sign_in")
+                link = dict(parse_qsl(urlsplit(mail.link or "").fragment))
+                session.go_on(await self._ask("registration", "POST", "/sessions", None, link))
+
+    def _follow(self, answer: httpx.Response, session: Session) -> None:
         if trace := answer.headers.get("traceresponse"):
-            self._traces[token] = trace
+            session.trace = trace

@@ -38,6 +38,7 @@ from pilot.people import (
 )
 from pilot.population import NAMESPACE, START, Company, changed
 from pilot.programme import Programme, Refused
+from pilot.sessions import Session
 from pilot.steps import Standing, Steps
 
 AT_ONCE = 8
@@ -76,11 +77,11 @@ class Replay:
         programme: Programme,
         steps: Steps,
         news: News,
-        contact_points: Mapping[str, str],
+        contact_points: Mapping[str, Session],
         until: datetime,
         tell: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        """``contact_points``: the token of each country's."""
+        """``contact_points``: the session of each country's."""
         self._companies = companies
         self._contact_points = contact_points
         self._choices = choices
@@ -92,8 +93,8 @@ class Replay:
         self._tell = tell
         self._people: dict[tuple[int, int], Person] = {}
         self._by_id: dict[str, Person] = {}
-        for number, (country, token) in enumerate(sorted(contact_points.items()), start=1):
-            of_country = Person((-number, 0), country, token, START, SAME_DAY)
+        for number, (country, session) in enumerate(sorted(contact_points.items()), start=1):
+            of_country = Person((-number, 0), country, session, START, SAME_DAY)
             self._people[of_country.number] = self._by_id[country] = of_country
         self._profiles: dict[tuple[int, int], View] = {}
         self._agenda: list[Act] = [
@@ -197,22 +198,22 @@ class Replay:
         if person.is_contact_point:
             await self._look_after(person, now)
             return
-        views: list[View] = await self._programme.get("exchange", "/exchanges", person.token)
+        views: list[View] = await self._programme.get("exchange", "/exchanges", person.session)
         for view in views:
             self.progress.seen.add((view["exchange_id"], view["stage"]))
             self._plan(about_exchange(person, view, now, self._choices))
         if any(view["stage"] == "completed" for view in views):
-            invitations: list[View] = await self._programme.get("survey", "/invitations", person.token)
+            invitations: list[View] = await self._programme.get("survey", "/invitations", person.session)
             for invitation in invitations:
                 self._plan(about_invitation(person, invitation, now, self._choices))
 
     async def _look_after(self, person: Person, now: datetime) -> None:
         """A contact point looks at the agreements that wait for it, and at its alerts."""
-        waiting: list[View] = await self._programme.get("exchange", "/exchanges?limit=1000", person.token)
+        waiting: list[View] = await self._programme.get("exchange", "/exchanges?limit=1000", person.session)
         for view in waiting:
             if view["stage"] == "in_validation" or view["latest_version"] > view["agreement_version"]:
                 self._plan(about_validation(person, view, now, self._choices))
-        alerts: list[View] = await self._programme.get("exchange", "/alerts", person.token)
+        alerts: list[View] = await self._programme.get("exchange", "/alerts", person.session)
         for alert in alerts:
             self._plan(about_alert(person, alert, now, self._choices))
 
@@ -252,30 +253,30 @@ class Replay:
                 await self._review(act, person)
             case Does.ERASE:
                 whom = "companies" if person.is_company else "people"
-                await self._programme.post("registration", f"/{whom}/{person.id}/erasure", person.token)
+                await self._programme.post("registration", f"/{whom}/{person.id}/erasure", person.session)
                 person.gone = True
             case Does.UPDATE | Does.WITHDRAW:
                 await self._change_profile(act, person)
             case Does.ACCEPT:
-                await self._programme.post("exchange", f"{path}/acceptance", person.token)
+                await self._programme.post("exchange", f"{path}/acceptance", person.session)
             case Does.DECLINE:
                 drawn = self._choices.decline_reason(act.subject, person.party(act.seen))
                 reason = {"reason": drawn if act.seen["stage"] == "proposed" else "dates"}
-                await self._programme.post("exchange", f"{path}/decline", person.token, reason)
+                await self._programme.post("exchange", f"{path}/decline", person.session, reason)
             case Does.DRAFT:
                 await self._draft(act, person, path)
             case Does.SIGN:
-                await self._programme.post("exchange", f"{path}/signatures", person.token, {"version": act.count})
+                await self._programme.post("exchange", f"{path}/signatures", person.session, {"version": act.count})
             case Does.CANCEL:
                 reason = {"reason": self._choices.cancel_reason(act.subject)}
-                await self._programme.post("exchange", f"{path}/cancellation", person.token, reason)
+                await self._programme.post("exchange", f"{path}/cancellation", person.session, reason)
             case Does.APPROVE:
-                await self._programme.post("exchange", f"{path}/approval", person.token, {"version": act.count})
+                await self._programme.post("exchange", f"{path}/approval", person.session, {"version": act.count})
             case Does.SEND_BACK:
                 remarks = {"version": act.count, "remarks": "Say more about the training."}
-                await self._programme.post("exchange", f"{path}/sending-back", person.token, remarks)
+                await self._programme.post("exchange", f"{path}/sending-back", person.session, remarks)
             case Does.ACKNOWLEDGE:
-                await self._programme.post("exchange", f"/alerts/{act.subject}/acknowledgement", person.token)
+                await self._programme.post("exchange", f"/alerts/{act.subject}/acknowledgement", person.session)
             case Does.ANSWER:
                 await self._answer(act, person)
             case _:
@@ -283,8 +284,8 @@ class Replay:
 
     async def _take_part(self, act: Act, person: Person) -> bool:
         """Something about a stay, by somebody who looks before; False if there is nothing to do any more."""
-        path, token, today = f"/exchanges/{act.subject}", person.token, self.progress.now.date()
-        view: View = await self._programme.get("exchange", path, token)
+        path, session, today = f"/exchanges/{act.subject}", person.session, self.progress.now.date()
+        view: View = await self._programme.get("exchange", path, session)
         if not still_means(person, act, view, today):
             return False
         match act.does:
@@ -292,31 +293,31 @@ class Replay:
                 late = self._choices.happens(self._choices.p.arrive_late, "arrives late", act.subject)
                 day = date.fromisoformat(view["first_day"]) + timedelta(days=late)
                 body = {"day": min(day, today).isoformat()}
-                await self._programme.put("exchange", f"{path}/arrival", token, body)
+                await self._programme.put("exchange", f"{path}/arrival", session, body)
             case Does.RECORD:
                 skill = self._choices.by("trained", act.subject, act.count).choice(view["training"]["skills"])
                 given_by = "host" if view["training"]["direction"] == "traveller" else "traveller"
                 hours = self._choices.training_hours(f"{act.subject}/{act.count}", 7)
                 body = {"hours": min(hours, 12), "given_by": given_by}
                 await self._programme.put(
-                    "exchange", f"{path}/training-record/{training_day(act, view)}/{skill}", token, body
+                    "exchange", f"{path}/training-record/{training_day(act, view)}/{skill}", session, body
                 )
             case Does.FIT:
                 fits = self._choices.happens(self._choices.p.fits, "fits", act.subject, person.party(view))
-                await self._programme.put("exchange", f"{path}/fit", token, {"fits": fits})
+                await self._programme.put("exchange", f"{path}/fit", session, {"fits": fits})
             case Does.INTERRUPT:
                 reason = {"reason": self._choices.interrupt_reason(act.subject)}
-                await self._programme.post("exchange", f"{path}/interruption", token, reason)
+                await self._programme.post("exchange", f"{path}/interruption", session, reason)
             case Does.RESUME:
-                await self._programme.post("exchange", f"{path}/resumption", token)
+                await self._programme.post("exchange", f"{path}/resumption", session)
             case Does.END_EARLY:
-                await self._programme.post("exchange", f"{path}/early-end", token)
+                await self._programme.post("exchange", f"{path}/early-end", session)
             case Does.EXTEND:
-                versions: list[View] = await self._programme.get("exchange", f"{path}/agreement/versions", token)
+                versions: list[View] = await self._programme.get("exchange", f"{path}/agreement/versions", session)
                 body = extended(versions[-1]["content"], view, self._choices)
-                await self._programme.put("exchange", f"{path}/agreement", token, body)
+                await self._programme.put("exchange", f"{path}/agreement", session, body)
             case Does.COMPLETE:
-                await self._programme.post("exchange", f"{path}/completion", token)
+                await self._programme.post("exchange", f"{path}/completion", session)
             case _:
                 raise AssertionError(act)
         return True
@@ -326,8 +327,8 @@ class Replay:
         company, p = self._companies[act.person[0]], self._choices.p
         gaps = {"accounts", "related"} if self._choices.happens(p.draft_with_gaps, "gaps", company.key) else set[str]()
         draft = {name: said for name, said in company.first.items() if name not in gaps}
-        made = await self._programme.register(draft, company.key)
-        person = Person(act.person, made["company_id"], made["token"], act.at, company.looks_every)
+        made, session = await self._programme.register(draft, company.key)
+        person = Person(act.person, made["company_id"], session, act.at, company.looks_every)
         self._people[act.person] = self._by_id[person.id] = person
         at = office_hour(act.at + self._choices.after(p.days_to_submit, "submit", company.key))
         self._plan([Act(at, Does.SUBMIT, act.person, seen=made)])
@@ -338,10 +339,10 @@ class Replay:
         form = company.form if act.count else company.first
         if act.count or act.seen["missing"]:
             body = {name: said for name, said in form.items() if name != "contact"}
-            await self._programme.put("registration", path, person.token, body)
-        made = await self._programme.submit(person.id, person.token)
+            await self._programme.put("registration", path, person.session, body)
+        made = await self._programme.submit(person.id, person.session)
         if not act.count:
-            self._bring_travellers(act, made)
+            self._bring_travellers(act, person, made, form["placements"])
         self._profiles[act.person] = made
         if made["status"] == "admitted":
             self._joined(act)
@@ -349,21 +350,22 @@ class Replay:
         at = office_hour(act.at + self._choices.after(self._choices.p.days_to_review, "review", company.key, act.count))
         self._plan([Act(at, Does.REVIEW, act.person, count=act.count)])
 
-    def _bring_travellers(self, act: Act, made: View) -> None:
-        for number, placement in enumerate(made["placements"], start=1):
-            number_of = (act.person[0], number)
-            id_, token = placement["traveller_id"], placement["traveller_token"]
-            self._people[number_of] = self._by_id[id_] = Person(number_of, id_, token, act.at, SAME_DAY)
+    def _bring_travellers(self, act: Act, company: Person, made: View, said: Sequence[View]) -> None:
+        """They sign in by a link to their address when they first do something, and go on with their company's trace."""
+        for number, (placement, form) in enumerate(zip(made["placements"], said, strict=True), start=1):
+            number_of, id_ = (act.person[0], number), placement["traveller_id"]
+            session = Session(form["traveller"]["email"], trace=company.session.trace)
+            self._people[number_of] = self._by_id[id_] = Person(number_of, id_, session, act.at, SAME_DAY)
 
     async def _review(self, act: Act, person: Person) -> None:
         """The contact point of the company's country looks at its queue, and decides by what the rules left open."""
         company = self._companies[act.person[0]]
-        token = self._contact_points[company.form["country"]]
-        queue = await self._programme.pages("registration", "/reviews", token)
+        session = self._contact_points[company.form["country"]]
+        queue = await self._programme.pages("registration", "/reviews", session)
         review = next(each for each in queue if each["company_id"] == person.id)
         decision, reason, remarks = verdict(review)
         body = {"revision": review["revision"], "decision": decision, "reason": reason, "remarks": remarks}
-        await self._programme.post("registration", f"/companies/{person.id}/decision", token, body)
+        await self._programme.post("registration", f"/companies/{person.id}/decision", session, body)
         self.progress.acts[f"review: {decision}"] += 1
         if decision == "admit":
             self._joined(act)
@@ -388,22 +390,22 @@ class Replay:
     async def _change_profile(self, act: Act, person: Person) -> None:
         path = f"/companies/{person.id}"
         if act.does is Does.WITHDRAW:
-            await self._programme.post("registration", f"{path}/withdrawal", person.token, {"reason": "left"})
+            await self._programme.post("registration", f"{path}/withdrawal", person.session, {"reason": "left"})
             self._gone(person)
             self._plan(about_forgetting(person, person.id, act.at, self._choices.p.erase_company, self._choices))
             return
         company = self._companies[person.number[0]]
         form = changed(company.form, self._profiles[person.number], self._choices.by("update", company.key))
-        await self._programme.put("registration", path, person.token, form)
+        await self._programme.put("registration", path, person.session, form)
 
     async def _draft(self, act: Act, person: Person, path: str) -> None:
         days = stay(act.seen, self.progress.now, self._choices, act.count)
         if days is None:
             raise AssertionError(act)
         body = agreement(act.seen, days, self._choices, act.count)
-        await self._programme.put("exchange", f"{path}/agreement", person.token, body)
+        await self._programme.put("exchange", f"{path}/agreement", person.session, body)
 
     async def _answer(self, act: Act, person: Person) -> None:
         answers = {"answers": self._choices.answers(act.subject, act.seen["questions"])}
         key = str(uuid5(NAMESPACE, f"{self._choices.seed}/{act.subject}/{act.count}"))
-        await self._programme.post("survey", f"/invitations/{act.subject}/submission", person.token, answers, key)
+        await self._programme.post("survey", f"/invitations/{act.subject}/submission", person.session, answers, key)

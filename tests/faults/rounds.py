@@ -27,7 +27,12 @@ from tests.faults.strikes import Strike, Striking, strikes
 
 SEED = os.environ.get("SEED") or secrets.token_hex(4)
 REPLICATED = ("registration", "matching", "exchange")
-SETTINGS = {"LEASE_SECONDS": "1", "GROUP_SESSION_TIMEOUT_MS": "1000", "RELEASE_MINIMUM": "2"}
+SETTINGS = {
+    "LEASE_SECONDS": "1",
+    "GROUP_SESSION_TIMEOUT_MS": "1000",
+    "RELEASE_MINIMUM": "2",
+    "SIGN_INS_PER_ADDRESS": "1000",
+}
 """So that what is struck is replaced soon."""
 
 
@@ -59,7 +64,7 @@ class Struck:
         try:
             system.clock.set(system.clock.now + timedelta(days=1))
             async with Public(urls, random.Random(seed)) as public:
-                story = Story(public, system.clock, self.promises, seed)
+                story = Story(public, system.folder, system.clock, self.promises, seed)
                 await _played(story, self.striking, drawn, number)
                 assert public.mistakes == []
             found = await aftermath.read(system)

@@ -5,14 +5,20 @@ complete and answer the survey, while strangers keep coming by. All that was ans
 """
 
 import asyncio
+import json
 import random
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+from joserfc import jws
+from laptop import mails
 from laptop.clock import StoppedClock
 from laptop.process import until
 from sojourn_contracts.skills import SKILLS
@@ -52,8 +58,10 @@ class Promises:
 class Story:
     """One round of it."""
 
-    def __init__(self, public: Public, clock: StoppedClock, promises: Promises, seed: str) -> None:
+    def __init__(self, public: Public, mails: Path, clock: StoppedClock, promises: Promises, seed: str) -> None:
         self.public = public
+        self.mails = mails
+        """The folder of the run, where everybody's mail is caught."""
         self.clock = clock
         self.promises = promises
         self.seed = seed
@@ -114,7 +122,7 @@ def competitors(story: Story, number: int) -> list["Company"]:
         found.append(_company(story, f"Host {group} of round {number}", "DE", offers=[offer]))
         for sender in range(3):
             placement = {
-                "traveller": {"name": "Ana", "email": "ana@example.org", "reads": "de"},
+                "traveller": {"name": "Ana", "email": f"ana.{number}.{group}.{sender}@example.org", "reads": "de"},
                 "destinations": ["DE"],
                 "skills_brought": [],
                 "skills_sought": [skill],
@@ -166,7 +174,11 @@ class Company:
         self._form = form
         self._changes = 0
         self._gone = False
-        self.id = self._token = self._travellers_token = ""
+        self.id = self._token = self._traveller_id = ""
+        self._travellers_tokens: dict[str, str] = {}
+        """By the travellers' ids: a placement that is replaced has another one."""
+        self._opened: set[int] = set()
+        """Mails whose links were tried."""
 
     @property
     def name(self) -> str:
@@ -200,12 +212,12 @@ class Company:
             expect(answer)
             again, made = made, answer.json()
             assert not again or again["company_id"] == made["company_id"]
-        self.id, self._token = made["company_id"], made["token"]
+        self.id, self._token = made["company_id"], made["access_token"]
         answer = await self._ask("registration", "POST", f"/companies/{self.id}/submission")
         expect(answer)
         made = answer.json()
         assert made["status"] == "admitted"
-        self._travellers_token = next((each["traveller_token"] for each in made["placements"]), "")
+        self._traveller_id = next((each["traveller_id"] for each in made["placements"]), "")
         self._promises.companies[self.name] = self.id
         self._promises.revisions.add((self.id, made["revision"]))
 
@@ -228,7 +240,7 @@ class Company:
         if expect(answer, 422):
             made = answer.json()
             self._promises.revisions.add((self.id, made["revision"]))
-            self._travellers_token = next((each["traveller_token"] for each in made["placements"]), "")
+            self._traveller_id = next((each["traveller_id"] for each in made["placements"]), "")
 
     async def _leave(self) -> None:
         expect(await self._ask("registration", "POST", f"/companies/{self.id}/withdrawal", {"reason": "left"}))
@@ -292,7 +304,7 @@ class Company:
 
     async def _sign(self, view: dict[str, Any], side: str) -> None:
         id_, version = view["exchange_id"], view["agreement_version"]
-        parties = {side: self._token} | ({"traveller": self._travellers_token} if side == "sender" else {})
+        parties = {side: self._token} | ({"traveller": await self._travellers_token()} if side == "sender" else {})
         for party, token in parties.items():
             if party not in view["signed_by"]:
                 body = {"version": version}
@@ -311,7 +323,7 @@ class Company:
             self._promises.completed.add(view["exchange_id"])
 
     async def _answer(self, exchange_id: str) -> None:
-        for token in filter(None, (self._token, self._travellers_token)):
+        for token in filter(None, (self._token, await self._travellers_token())):
             invitations = (await self._public.ask("survey", "GET", "/invitations", token)).json()
             for invitation in invitations:
                 id_ = invitation["invitation_id"]
@@ -323,5 +335,32 @@ class Company:
                 self._promises.submitted.add(id_)
                 self._story.submitted += 1
 
+    async def _travellers_token(self) -> str:
+        """The traveller's, who signs in by a link. One whose answer was lost is used up: then another one is asked for."""
+        if not self._traveller_id:
+            return ""
+        address = self._form["placements"][0]["traveller"]["email"]
+        deadline = time.monotonic() + PATIENCE
+        while self._traveller_id not in self._travellers_tokens:
+            assert time.monotonic() < deadline, f"{address} cannot sign in"
+            expect(await self._public.ask("registration", "POST", "/sign-in", body={"email": address}))
+            await until(lambda: len(self._links(address)) > 0, 5)
+            for mail in self._links(address):
+                self._opened.add(mail.number)
+                link = dict(parse_qsl(urlsplit(mail.link or "").fragment))
+                answer = await self._public.ask("registration", "POST", "/sessions", body=link)
+                if expect(answer, 401):
+                    token = answer.json()["access_token"]
+                    self._travellers_tokens[_subject(token)] = token
+        return self._travellers_tokens[self._traveller_id]
+
+    def _links(self, address: str) -> list[mails.Kept]:
+        found = mails.kept(self._story.mails, to=address, template="sign_in")
+        return [mail for mail in found if mail.number not in self._opened]
+
     async def _ask(self, service: str, method: str, path: str, body: Any = None) -> httpx.Response:
         return await self._public.ask(service, method, path, self._token, body)
+
+
+def _subject(token: str) -> str:
+    return json.loads(jws.extract_compact(token.encode()).payload)["sub"]

@@ -38,11 +38,13 @@ ALWAYS = replace(
     answer_survey=dict.fromkeys(("sender", "host", "traveller"), 1.0),
     answer_twice=1.0,
 )
+from pilot.sessions import Session
+
 CHOICES = Choices(7, ALWAYS)
 
 
 def a_person(id_: str, number: int = 0) -> Person:
-    return Person((0, number), id_, "token", NOW, timedelta(days=2))
+    return Person((0, number), id_, Session(), NOW, timedelta(days=2))
 
 
 def a_view(stage: str, **said: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Life:
         self.made = made
         self.id = UUID(made["company_id"])
         self.path = f"/companies/{self.id}"
-        self.own = bearer(made["token"])
+        self.own = bearer(made["access_token"])
 
     async def post(self, what: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
         return await self.driver.http.post(f"{self.path}/{what}", json=body, headers=headers or self.own)

@@ -44,7 +44,7 @@ async def drafted(driver: Driver, form: Form | None = None, key: str = KEY) -> d
 
 
 async def submit(driver: Driver, made: dict[str, Any]) -> httpx.Response:
-    return await driver.http.post(f"/companies/{made['company_id']}/submission", headers=bearer(made["token"]))
+    return await driver.http.post(f"/companies/{made['company_id']}/submission", headers=bearer(made["access_token"]))
 
 
 async def registered(driver: Driver, form: Form | None = None, key: str = KEY) -> dict[str, Any]:
@@ -97,7 +97,7 @@ async def test_a_draft_is_saved_with_what_is_there_and_has_to_be_whole_when_it_i
     made = await drafted(driver, {"name": "Zahnrad", "contact": person_form("Uwe Müller")})
     assert made["status"] == "draft"
     assert {"country", "accounts", "placements"} <= set(made["missing"])
-    path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
+    path, headers = f"/companies/{made['company_id']}", bearer(made["access_token"])
     refused = await submit(driver, made)
     assert refused.status_code == 422
     assert set(named(refused.json()["errors"])) == set(made["missing"])
@@ -149,7 +149,7 @@ async def test_submissions_at_once_are_one(driver: Driver):
 async def test_a_company_sees_what_it_said(driver: Driver):
     form = registration_form()
     made = await registered(driver, form)
-    answer = await driver.http.get(f"/companies/{made['company_id']}", headers=bearer(made["token"]))
+    answer = await driver.http.get(f"/companies/{made['company_id']}", headers=bearer(made["access_token"]))
     seen = answer.json()
     assert answer.status_code == 200
     assert (seen["status"], seen["revision"], seen["draft"]) == ("admitted", made["revision"], None)
@@ -170,6 +170,19 @@ async def test_a_repeated_registration_gives_the_same_ids_and_happens_once(drive
     assert first["placements"][0]["placement_id"] == second["placements"][0]["placement_id"]
     [row] = await driver.rows("select count(*) as count from company")
     assert row["count"] == 1
+
+
+async def test_who_asks_again_has_another_session_as_long_as_they_speak_for_the_company(driver: Driver):
+    first, second = await registered(driver), await registered(driver)
+    assert first["refresh_token"] != second["refresh_token"]
+    for made in (first, second):
+        path, headers = f"/companies/{made['company_id']}", bearer(made["access_token"])
+        assert (await driver.http.get(path, headers=headers)).status_code == 200
+        answer = await driver.http.post("/sessions/refresh", json={"refresh_token": made["refresh_token"]})
+        assert answer.status_code == 200
+    await driver.rows("delete from person where part = 'admin'")
+    answer = await post(driver, registration_form())
+    assert (answer.status_code, answer.json()["rule"]) == (409, "contact_gone")
 
 
 async def test_two_registrations_at_once_under_one_key_are_one(driver: Driver):
@@ -201,7 +214,7 @@ async def test_a_registration_needs_a_key(driver: Driver):
 async def test_no_token_and_no_name_is_in_a_stored_answer(driver: Driver):
     made = await registered(driver)
     [row] = await driver.rows("select body from answer")
-    for secret in (made["token"], made["placements"][0]["traveller_token"], "token", "Müller", "Kovač"):
+    for secret in (made["access_token"], made["refresh_token"], "token", "Müller", "Kovač"):
         assert secret not in row["body"]
 
 
@@ -252,7 +265,7 @@ async def test_an_update_is_told_at_the_next_revision(driver: Driver):
     made = await registered(driver)
     keep = placement_form(placement_id=made["placements"][0]["placement_id"], max_days=60)
     form = company_form(placements=[placement_form(traveller=person_form("Jan Novák")), keep], offers=[])
-    answer = await driver.http.put(f"/companies/{made['company_id']}", json=form, headers=bearer(made["token"]))
+    answer = await driver.http.put(f"/companies/{made['company_id']}", json=form, headers=bearer(made["access_token"]))
     assert answer.status_code == 200, answer.text
     updated = answer.json()
     _, event = await driver.emitted()
@@ -272,7 +285,7 @@ async def test_an_update_sent_twice_changes_nothing_the_second_time(driver: Driv
 
     async def put() -> dict[str, Any]:
         path = f"/companies/{made['company_id']}"
-        return (await driver.http.put(path, json=form, headers=bearer(made["token"]))).json()
+        return (await driver.http.put(path, json=form, headers=bearer(made["access_token"]))).json()
 
     first, second = await put(), await put()
     assert first["revision"] == second["revision"] == made["revision"] + 1
@@ -287,7 +300,7 @@ async def test_updates_at_once_come_one_after_the_other(driver: Driver):
     forms = [company_form(name=f"Name {number}") for number in range(4)]
     answers = await asyncio.gather(
         *(
-            driver.http.put(f"/companies/{made['company_id']}", json=form, headers=bearer(made["token"]))
+            driver.http.put(f"/companies/{made['company_id']}", json=form, headers=bearer(made["access_token"]))
             for form in forms
         )
     )
@@ -301,7 +314,7 @@ async def test_a_wrong_update_changes_nothing(driver: Driver):
     theirs = await registered(driver, key="another-key-of-sixteen")
     stolen = placement_form(placement_id=theirs["placements"][0]["placement_id"], max_days=99)
     answer = await driver.http.put(
-        f"/companies/{made['company_id']}", json=company_form(placements=[stolen]), headers=bearer(made["token"])
+        f"/companies/{made['company_id']}", json=company_form(placements=[stolen]), headers=bearer(made["access_token"])
     )
     assert answer.status_code == 422
     assert set(named(answer.json()["errors"])) == {"placements.0.placement_id", "placements.0.max_days"}
@@ -311,7 +324,7 @@ async def test_a_wrong_update_changes_nothing(driver: Driver):
 async def test_a_name_is_corrected(driver: Driver):
     made = await registered(driver)
     changed = placement_form(placement_id=made["placements"][0]["placement_id"], traveller=person_form("Ana Horvat"))
-    path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
+    path, headers = f"/companies/{made['company_id']}", bearer(made["access_token"])
     await driver.http.put(path, json=company_form(name="Zahnrad SE", placements=[changed]), headers=headers)
     seen = (await driver.http.get(path, headers=headers)).json()
     assert (seen["name"], seen["placements"][0]["traveller"]["name"]) == ("Zahnrad SE", "Ana Horvat")
@@ -319,7 +332,7 @@ async def test_a_name_is_corrected(driver: Driver):
 
 async def test_a_company_leaves_once_and_is_not_updated_any_more(driver: Driver):
     made = await registered(driver)
-    path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
+    path, headers = f"/companies/{made['company_id']}", bearer(made["access_token"])
     for _ in range(2):
         answer = await driver.http.post(f"{path}/withdrawal", json={"reason": "left"}, headers=headers)
         assert answer.status_code == 204
@@ -334,7 +347,7 @@ async def test_a_company_leaves_once_and_is_not_updated_any_more(driver: Driver)
 
 async def test_a_draft_is_given_up_without_a_word_to_others(driver: Driver):
     made = await drafted(driver)
-    path, headers = f"/companies/{made['company_id']}", bearer(made["token"])
+    path, headers = f"/companies/{made['company_id']}", bearer(made["access_token"])
     unheard = await driver.http.post(f"{path}/withdrawal", json={"reason": "bored"}, headers=headers)
     assert unheard.status_code == 422
     await driver.http.post(f"{path}/withdrawal", json={"reason": "left"}, headers=headers)
@@ -350,8 +363,8 @@ async def test_a_company_is_nobody_elses(driver: Driver):
     for headers, status, rule in (
         ({}, 401, "token_missing"),
         (bearer("no.token.really"), 401, "token_invalid"),
-        (bearer(theirs["token"]), 403, "not_your_company"),
-        (bearer(made["placements"][0]["traveller_token"]), 403, "wrong_role"),
+        (bearer(theirs["access_token"]), 403, "not_your_company"),
+        (driver.token(Role.TRAVELLER, person_id=UUID(made["placements"][0]["traveller_id"])), 403, "wrong_role"),
         (driver.token(Role.ANALYST), 403, "wrong_role"),
     ):
         for answer in (

@@ -21,6 +21,7 @@ from tests.conftest import Driving
 from tests.registration.forms import registration_form
 
 SOMEBODY = UUID("00000000-0000-4000-8000-000000000001")
+OPERATOR = Caller(Role.OPERATOR, "operator")
 
 
 @pytest.fixture
@@ -41,17 +42,19 @@ def published(settings: SigningSettings) -> KeySource:
     return KeySource("https://registration/.well-known/jwks.json", read)
 
 
-async def test_a_company_and_a_traveller_are_known_by_their_tokens(key_file: Path):
+async def test_who_calls_is_known_by_their_token(key_file: Path):
     by = settings(key_file)
-    company = await verify(signing.token(signing.company(SOMEBODY), by), published(by))
-    assert company == Caller(Role.COMPANY_ADMIN, str(SOMEBODY), company_id=SOMEBODY)
-    traveller = await verify(signing.token(signing.traveller(SOMEBODY), by), published(by))
-    assert traveller == Caller(Role.TRAVELLER, str(SOMEBODY), person_id=SOMEBODY)
+    for caller in (
+        Caller(Role.COMPANY_ADMIN, str(SOMEBODY), company_id=SOMEBODY, person_id=SOMEBODY, session_id=SOMEBODY),
+        Caller(Role.TRAVELLER, str(SOMEBODY), person_id=SOMEBODY),
+        Caller(Role.CONTACT_POINT, "x", country="DE"),
+    ):
+        assert await verify(signing.token(caller, by), published(by)) == caller
 
 
 async def test_a_token_names_its_key_and_ends(key_file: Path):
     by = settings(key_file, token_lifetime_hours=2)
-    token = jws.extract_compact(signing.token(signing.company(SOMEBODY), by).encode())
+    token = jws.extract_compact(signing.token(OPERATOR, by).encode())
     claims = json.loads(token.payload)
     assert token.headers()["kid"] == signing.key_set(by)["keys"][0]["kid"]
     assert claims["exp"] - claims["iat"] == 7_200
@@ -61,7 +64,7 @@ async def test_a_token_names_its_key_and_ends(key_file: Path):
 async def test_a_token_of_another_key_is_not_valid(key_file: Path, tmp_path: Path):
     other = tmp_path / "other.json"
     other.write_text(json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True)))
-    token = signing.token(signing.company(SOMEBODY), settings(other))
+    token = signing.token(OPERATOR, settings(other))
     with pytest.raises(Problem) as refused:
         await verify(token, published(settings(key_file)))
     assert refused.value.status == 401
@@ -76,7 +79,7 @@ def test_only_the_public_half_is_published(key_file: Path):
 def test_a_key_that_says_the_algorithms_former_name_is_usable(tmp_path: Path):
     file = tmp_path / "key.json"
     file.write_text(json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=True) | {"alg": "EdDSA"}))
-    assert signing.token(signing.company(SOMEBODY), settings(file))
+    assert signing.token(OPERATOR, settings(file))
 
 
 @pytest.mark.parametrize(
@@ -110,11 +113,10 @@ async def test_the_tokens_of_a_registration_are_good_at_every_service(driving: D
     async def read(_: str) -> bytes:
         return document
 
-    caller = await verify(made["token"], KeySource("https://registration", read))
+    caller = await verify(made["access_token"], KeySource("https://registration", read))
     assert (caller.role, str(caller.company_id)) == (Role.COMPANY_ADMIN, made["company_id"])
-    [placement] = made["placements"]
-    caller = await verify(placement["traveller_token"], KeySource("https://registration", read))
-    assert (caller.role, str(caller.person_id)) == (Role.TRAVELLER, placement["traveller_id"])
+    assert caller.subject == str(caller.person_id)
+    assert "traveller_token" not in made["placements"][0]
 
 
 async def test_the_command_prints_a_token(key_file: Path):

@@ -23,7 +23,7 @@ FOLDER = "mails"
 """Below the folder of the run."""
 
 _NAME = re.compile(r"(\d+)\.([^.]+)\.(.+)\.eml")
-_LINK = re.compile(r"^https?://\S+$", re.MULTILINE)
+_LINK = re.compile(r"^https?://\S+", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import structlog
-from chassis.identity import ALGORITHM, Caller, Role, issue
+from chassis.identity import ALGORITHM, Caller, issue
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
@@ -105,16 +104,6 @@ def token(caller: Caller, settings: "SigningSettings", lifetime: timedelta | Non
     """A token for this caller, from now on, by the wall clock; without a lifetime, for ``TOKEN_LIFETIME_HOURS``."""
     signs = keys(settings.signing_key).signing.jwk
     return issue(signs, caller, lifetime or timedelta(hours=settings.token_lifetime_hours))
-
-
-def company(company_id: UUID) -> Caller:
-    """Who registered a company, as the tokens name them."""
-    return Caller(Role.COMPANY_ADMIN, str(company_id), company_id=company_id)
-
-
-def traveller(traveller_id: UUID) -> Caller:
-    """A travelling employee, as their tokens name them. The company is left out: a traveller acts for nobody else."""
-    return Caller(Role.TRAVELLER, str(traveller_id), person_id=traveller_id)
 
 
 def key_set(settings: "SigningSettings") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A company's own HTTP: it drafts, submits, changes what it says about itself, and leaves; and the keys of its tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from chassis.identity import Caller, Role, requires
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, RootModel, SkipValidation
 from sojourn_contracts.company import HostingOffer, Placement
-from sojourn_contracts.refusal import NotYours
+from sojourn_contracts.refusal import NotYours, Refused
 from sojourn_contracts.vocabulary import SizeClass, Spoken, Window
 
 from registration import signing
@@ -32,7 +32,9 @@ from registration.companies.profile import profile
 from registration.people import store as people
 from registration.people.domain import Addressee, Part, Person
 from registration.people.form import PersonForm
-from registration.settings import SigningSettings
+from registration.sign_in import sessions
+from registration.sign_in.api import NOT_KEPT
+from registration.sign_in.sessions import SessionView
 
 routes = APIRouter()
 
@@ -87,18 +89,8 @@ class Made(BaseModel):
     offers: list[GivenOffer]
 
 
-class SignedPlacement(GivenPlacement):
-    traveller_token: str
-
-
-class Updated(Made):
-    """With a token for each traveller, but not for an operator: the answer that brought the first one may have been lost."""
-
-    placements: Sequence[SignedPlacement | GivenPlacement]
-
-
-class Registered(Updated):
-    token: str
+class Registered(Made, SessionView):
+    """With a session of whoever registers it, who may lose this answer and ask again; travellers sign in by a link."""
 
 
 class NamedPlacement(Placement):
@@ -144,7 +136,7 @@ class WithdrawalForm(BaseModel):
     reason: Literal["left"]
 
 
-@routes.post("/companies", status_code=201)
+@routes.post("/companies", status_code=201, dependencies=[NOT_KEPT])
 async def register(body: Joining, tx: Tx, once: Once) -> Registered:
     """Saves a draft with what is there; only who speaks for the company has to be."""
 
@@ -158,8 +150,10 @@ async def register(body: Joining, tx: Tx, once: Once) -> Registered:
 
     require_json(body)
     given = await once.answer(RootModel[Any](body), Made, begin)
-    token = signing.token(signing.company(given.company_id), tx.settings)
-    return Registered(**signed(given, tx.settings), token=token)
+    contact = (await people.those(tx, [once.id("contact")])).get(once.id("contact"))
+    if contact is None:
+        raise Refused("contact_gone", "Who registered the company speaks for it no longer")
+    return Registered(**given.model_dump(), **(await sessions.opened(tx, contact)).model_dump())
 
 
 @routes.get("/companies/{company_id}")
@@ -170,34 +164,34 @@ async def show(company_id: UUID, reader: Reader, tx: Tx) -> CompanyView:
 
 
 @routes.put("/companies/{company_id}")
-async def update(company_id: UUID, body: Said, owner: Owner, tx: Tx) -> Updated:
+async def update(company_id: UUID, body: Said, owner: Owner, tx: Tx) -> Made:
     """Replaces what the company says: a draft, whole or not, until it is submitted; from an admitted company, all of it."""
     company = await store.locked(tx, company_id)
     if company.status is not Status.ADMITTED:
         form, missing = read_draft(CompanyForm, body, tx.now.date(), tx.settings.taxonomy.skills, company.said)
         edited = domain.edit_draft(company, who(owner), _as_json(body))
         await store.save(tx, edited)
-        return answer(drafted(edited, form, missing), owner, tx.settings)
+        return drafted(edited, form, missing)
     form = read(CompanyForm, body, tx.now.date(), tx.settings.taxonomy.skills, company.said)
     changed, events = domain.edit(company, who(owner), profile(form, company.new_id, company.said))
     tx.emit(*events)
     if changed != company:
         changed = await deciding.settle(tx, changed)
     deciding.heard_from(tx, company_id)
-    return answer(made(changed), owner, tx.settings)
+    return made(changed)
 
 
 @routes.post("/companies/{company_id}/submission")
-async def submit(company_id: UUID, owner: Owner, tx: Tx) -> Updated:
+async def submit(company_id: UUID, owner: Owner, tx: Tx) -> Made:
     """Submits the draft, which has to be whole. The rules decide at once where they can; see ``status`` and ``undecided``."""
     company = await store.locked(tx, company_id)
     if company.draft is None and company.status in (Status.SUBMITTED, Status.ADMITTED):
-        return answer(made(company), owner, tx.settings)  # it was submitted before
+        return made(company)  # it was submitted before
     draft = domain.submittable(company, who(owner))
     form = read(CompanyForm, draft, tx.now.date(), tx.settings.taxonomy.skills, company.said)
     submitted = domain.submit(company, who(owner), profile(form, company.new_id, company.said))
     kept = await deciding.keep(tx, company, (submitted, []), Command.SUBMIT, owner)
-    return answer(made(await deciding.settle(tx, kept)), owner, tx.settings)
+    return made(await deciding.settle(tx, kept))
 
 
 @routes.post("/companies/{company_id}/withdrawal", status_code=204)
@@ -287,24 +281,6 @@ def _made(company: Company, said: Profile | None, missing: list[str]) -> Made:
         ],
         offers=[GivenOffer(offer_id=offer.offer_id) for offer in (said.offers if said else ())],
     )
-
-
-def answer(given: Made, owner: Caller, settings: SigningSettings) -> Updated:
-    if owner.role is Role.OPERATOR:
-        return Updated(**given.model_dump())
-    return Updated(**signed(given, settings))
-
-
-def signed(given: Made, settings: SigningSettings) -> dict[str, Any]:
-    """The fields of an answer with tokens, which are made for this one answer and never stored."""
-    placements = [
-        SignedPlacement(
-            **placement.model_dump(),
-            traveller_token=signing.token(signing.traveller(placement.traveller_id), settings),
-        )
-        for placement in given.placements
-    ]
-    return {**given.model_dump(exclude={"placements"}), "placements": placements}
 
 
 def view(company: Company, told: Told | None) -> CompanyView:

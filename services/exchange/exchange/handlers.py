@@ -5,7 +5,6 @@ both of its ends does not.
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -14,7 +13,6 @@ from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
 from sojourn_contracts.match import MatchDeclined, MatchProposed
-from sojourn_contracts.refusal import Unknown
 
 from exchange import companies, domain, notices, store
 from exchange.domain import Decision
@@ -84,22 +82,27 @@ async def close(work: Work, tx: Transaction) -> None:
 
 @on_due(notices.NOTIFY)
 async def notify(work: Work, tx: Transaction) -> None:
-    """Without a lock, for the same reason; that somebody acted a moment ago may be too late for a reminder to know."""
-    with suppress(Unknown):
-        tx.emit(*notices.fallen_due(await store.read(tx, UUID(work.subject)), tx.now))
+    exchange = await _held(work, tx)
+    if exchange is not None:
+        tx.emit(*notices.fallen_due(exchange, tx.now))
 
 
 async def _when_due(work: Work, tx: Transaction, decide: Callable[[Exchange, datetime], Decision]) -> None:
-    """Does not wait for an exchange that somebody is acting on: they may be waiting to take this very work back.
+    exchange = await _held(work, tx)
+    if exchange is not None:
+        await store.save(tx, exchange, decide(exchange, tx.now))
 
-    It comes back instead.
+
+async def _held(work: Work, tx: Transaction) -> Exchange | None:
+    """The work's exchange, locked; None where it is gone, or where the work comes back.
+
+    Does not wait for an exchange that somebody is acting on: they may be waiting to take this very work back.
     """
     exchange_id = UUID(work.subject)
     exchange = await store.locked_if_free(tx, exchange_id)
-    if exchange is not None:
-        await store.save(tx, exchange, decide(exchange, tx.now))
-    elif await store.is_held(tx, exchange_id):
+    if exchange is None and await store.is_held(tx, exchange_id):
         tx.schedule(work.kind, exchange_id, work.at, not_before=datetime.now(UTC) + SHORTLY)
+    return exchange
 
 
 DOORS: tuple[Door, ...] = (

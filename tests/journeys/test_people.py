@@ -20,6 +20,7 @@ from pilot.people import (
     still_means,
     training_day,
 )
+from pilot.sessions import Session
 
 NOW = datetime(2016, 11, 2, 9, tzinfo=UTC)
 ALWAYS = replace(
@@ -38,7 +39,6 @@ ALWAYS = replace(
     answer_survey=dict.fromkeys(("sender", "host", "traveller"), 1.0),
     answer_twice=1.0,
 )
-from pilot.sessions import Session
 
 CHOICES = Choices(7, ALWAYS)
 

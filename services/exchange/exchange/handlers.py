@@ -5,7 +5,6 @@ both of its ends does not.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from chassis.doors import Door, OnAllDue, Work, consumes, erases, on_all_due, on
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.match import MatchProposed
-from sojourn_contracts.refusal import Unknown
 
 from exchange import companies, domain, during, erasure, notices, store
 from exchange.domain import Decision
@@ -83,9 +81,13 @@ def _brings(kind: str, decide: Callable[[Exchange, datetime], Decision]) -> OnAl
 
 @on_due(notices.NOTIFY)
 async def notify(work: Work, tx: Transaction) -> None:
-    """Without a lock, for the same reason; that somebody acted a moment ago may be too late for a reminder to know."""
-    with suppress(Unknown):
-        tx.emit(*notices.fallen_due(await store.read(tx, UUID(work.subject)), tx.now))
+    """Of an exchange that somebody is acting on, it comes back: they may be waiting to take this very work back."""
+    exchange_id = UUID(work.subject)
+    free = await store.locked_if_free(tx, [exchange_id])
+    if exchange_id in free:
+        tx.emit(*notices.fallen_due(free[exchange_id], tx.now))
+    elif await store.held_among(tx, [exchange_id]):
+        tx.schedule(work.kind, exchange_id, work.at, not_before=datetime.now(UTC) + SHORTLY)
 
 
 DOORS: tuple[Door, ...] = (

@@ -436,7 +436,7 @@ async def test_the_event_loop_goes_on_while_a_document_is_set():
 async def test_before_it_is_completed_a_stay_has_no_certificate(driver: Driver):
     await stands_at(driver, given.ongoing())
     refused = await get(driver, CERTIFICATE)
-    assert (refused.status_code, refused.json()["rule"]) == (409, "not_completed")
+    assert (refused.status_code, refused.json()["rule"]) == (404, "not_completed")
 
 
 async def code_of(driver: Driver) -> str:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chassis.transaction import Transaction
 from sojourn_contracts.exchange import Stage
-from sojourn_contracts.refusal import Refused, Unknown
+from sojourn_contracts.refusal import Unknown
 
 from exchange.state import Exchange
 
@@ -26,11 +26,11 @@ async def code_of(tx: Transaction, exchange_id: UUID) -> str:
     """The code of an exchange's certificate.
 
     Raises:
-        Refused: ``not_completed``.
+        Unknown: ``not_completed``, there is none yet.
     """
     code = await tx.connection.fetchval("select code from certificate where exchange_id = $1", exchange_id)
     if code is None:
-        raise Refused("not_completed", "a certificate is issued once the stay was completed")
+        raise Unknown("not_completed", "a certificate is issued once the stay was completed")
     return code
 
 

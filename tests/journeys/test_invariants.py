@@ -232,3 +232,14 @@ def test_an_indicator_that_differs_from_what_a_subscriber_counts_is_told(part: s
 def test_answers_are_counted_as_the_survey_counts_them(answer: str, counted: dict[str, int]):
     story = [*STORY[:-1], (*STORY[-1][:4], {"answers": {"SEND_MATCH": answer}})]
     assert differing(a_world(story), **counted) == ""
+
+
+def test_an_erasure_that_a_service_did_not_answer_is_told():
+    asked = ("registration", "ErasureRequested", "erasure", 90, {"erased_id": an_id("nobody")})
+    done = [(service, "ErasureDone", "erasure", 91, {"done_by": service}) for service in ("matching", "survey")]
+    found = broken(a_world([*STORY, asked, *done]))
+    assert found == {
+        "Every erasure that was asked for was done by every service": (
+            f"erasure {an_id('erasure')} was not done by exchange",
+        )
+    }

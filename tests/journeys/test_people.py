@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pilot.choices import Choices, Parameters, Reply
-from pilot.people import Does, Person, about_exchange, about_invitation, stay
+from pilot.people import Does, Person, about_exchange, about_invitation, stay, verdict
 
 NOW = datetime(2016, 11, 2, 9, tzinfo=UTC)
 ALWAYS = replace(
@@ -117,3 +117,13 @@ def test_a_stay_lies_in_the_window_and_leaves_time_to_prepare(id_: str):
 
 def test_there_is_no_stay_when_the_window_has_no_room_left():
     assert stay(a_view("accepted"), datetime(2017, 1, 5, tzinfo=UTC), CHOICES, 1) is None
+
+
+def test_a_contact_point_decides_by_what_the_rules_left_open():
+    def review(**unclear: str) -> dict[str, Any]:
+        return {"unclear": [{"rule": rule, "reason": reason} for rule, reason in unclear.items()]}
+
+    assert verdict(review(a_large_company_only_hosts="borderline"))[0] == "admit"
+    assert verdict(review(a_large_company_only_hosts="large"))[0] == "reject"
+    decision, reason, remarks = verdict(review(learning_only_declared="not_declared"))
+    assert (decision, bool(reason), [each["path"] for each in remarks]) == ("needs_changes", True, ["learning_only"])

@@ -35,6 +35,7 @@ EVERYBODY_DOES = replace(
     answer_survey=dict.fromkeys(("sender", "host", "traveller"), 1.0),
     answer_twice=1.0,
     skip_optional=0.0,
+    draft_with_gaps=0.0,
     update=0.0,
     withdraw=0.0,
     erase_traveller=0.0,

@@ -19,6 +19,7 @@ from pilot.people import (
     stay,
     still_means,
     training_day,
+    verdict,
 )
 from pilot.sessions import Session
 
@@ -287,3 +288,13 @@ def test_a_stay_lies_in_the_window_and_leaves_time_to_prepare(id_: str):
 
 def test_there_is_no_stay_when_the_window_has_no_room_left():
     assert stay(a_view("accepted"), datetime(2017, 1, 5, tzinfo=UTC), CHOICES, 1) is None
+
+
+def test_a_contact_point_decides_by_what_the_rules_left_open():
+    def review(**unclear: str) -> dict[str, Any]:
+        return {"unclear": [{"rule": rule, "reason": reason} for rule, reason in unclear.items()]}
+
+    assert verdict(review(a_large_company_only_hosts="borderline"))[0] == "admit"
+    assert verdict(review(a_large_company_only_hosts="large"))[0] == "reject"
+    decision, reason, remarks = verdict(review(learning_only_declared="not_declared"))
+    assert (decision, bool(reason), [each["path"] for each in remarks]) == ("needs_changes", True, ["learning_only"])

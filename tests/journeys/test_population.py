@@ -55,6 +55,18 @@ def test_every_company_can_be_admitted(seed: int):
             HostingOffer.model_validate(offer | ID)
 
 
+def test_some_are_not_clear_at_first_and_nothing_else_differs():
+    """A declaration forgotten, a group behind the company, a year of growth."""
+    companies = population(300, seed=7)
+    unclear = [company for company in companies if company.first != company.form]
+    assert 20 < len(unclear) < 90
+    assert {name for company in unclear for name in company.form if company.first[name] != company.form[name]} == {
+        "learning_only",
+        "related",
+        "accounts",
+    }
+
+
 def test_a_changed_profile_keeps_its_ids_and_changes_something():
     for company in population(40, seed=7):
         ids = {

@@ -18,7 +18,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "tracing.md"
 
 THE_HOST = replace(HOST, key=str(uuid5(NAMESPACE, "journey/5")))
 """Of the searches of a day, by the companies' ids, the sender's comes before this one's, and finds the match."""
-SEED = 2
+SEED = 5
 """By this one, the sender reports the completion."""
 STRAIGHT = replace(EVERYBODY_DOES, redraft=0.0, sign_a_stale_version=0.0, answer_twice=0.0)
 

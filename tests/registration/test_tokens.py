@@ -149,3 +149,11 @@ def test_the_command_says_that_the_key_is_missing(tmp_path: Path):
     assert outcome.exit_code == 2
     assert not outcome.stdout
     assert "SIGNING_KEY" in outcome.stderr
+
+
+async def test_the_command_prints_a_token_for_each_country(key_file: Path):
+    arguments = ["token", "--role", "contact_point", "--country", "DE", "--country", "FR"]
+    outcome = CliRunner().invoke(command, arguments, env={"SIGNING_KEY": str(key_file)})
+    assert outcome.exit_code == 0, outcome.output
+    source = published(settings(key_file))
+    assert [(await verify(token, source)).country for token in outcome.stdout.split()] == ["DE", "FR"]

@@ -27,7 +27,7 @@ class NoticeDue(Event):
     """A person's, or a company's for whoever speaks for it. Address, name and language, only registration knows."""
     template: str
     """Known codes: ``match_proposed``, ``accepted_by_other``, ``agreement_to_sign``, ``agreement_signed``, ``reminder``,
-    ``stay_ahead``, ``survey_open``, ``survey_reminder``.
+    ``checklist_reminder``, ``stay_ahead``, ``survey_open``, ``survey_reminder``.
     """
     parameters: dict[str, Parameter]
     """What fills the template in; never a name, an address or a text. A list is numbered: ``learns_1``, ``learns_2``."""

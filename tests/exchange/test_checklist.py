@@ -135,11 +135,11 @@ def test_nobody_is_reminded_of_what_is_done():
 
 def test_the_notice_is_for_whom_the_entry_is_first_and_one_a_day():
     notice = domain.reminder(given.agreed(), Listed(Entry(Item.ACCOMMODATION, DEADLINE)), DEADLINE)
-    assert (notice.recipient_id, notice.template) == (HOST, "reminder")
+    assert (notice.recipient_id, notice.template) == (HOST, "checklist_reminder")
     assert notice.parameters == {
         "exchange_id": str(MATCH),
         "step": "accommodation",
-        "act_by": "2026-05-01T23:59:00+00:00",
+        "act_by": "2026-05-01",
     }
     same = domain.reminder(given.agreed(), Listed(Entry(Item.ACCOMMODATION, DEADLINE)), DEADLINE)
     others = (

@@ -54,6 +54,10 @@ VARIANTS: dict[str, list[dict[str, str]]] = {
     "match_proposed": [{"side": side} for side in ("sender", "host")],
     "accepted_by_other": [{"next": what} for what in ("accept", "draft")],
     "reminder": [{"step": step} for step in ("answer", "draft", "sign", "complete")],
+    "checklist_reminder": [
+        {"step": step}
+        for step in ("a1_request", "posting_notification", "insurance", "accommodation", "travel_document")
+    ],
 }
 CASES = [(template, variant) for template in TEMPLATES for variant in VARIANTS.get(template, [{}])]
 

@@ -90,17 +90,21 @@ def _accepted(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
 
 
 def _to_sign(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
-    version = after.agreement
-    known = before.agreement_version if before else 0
+    """An extension of what is agreed as well."""
+    version = after.latest
+    known = before.latest.version if before and before.latest else 0
     for party in Party if version and version.version > known and not version.signed_by_all else ():
         if version:
             yield _notice(after, party, "agreement_to_sign", {"version": str(version.version), **_dates(version)})
 
 
 def _signed(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
-    if after.stage is Stage.AGREED and before is not None and before.stage is not Stage.AGREED:
+    """Once it is in force: signed by all, and approved where that is asked for."""
+    in_force = after.drafted if after.stage.rank >= Stage.AGREED.rank else None
+    known = before.drafted if before is not None and before.stage.rank >= Stage.AGREED.rank else None
+    if in_force and (known is None or in_force.version != known.version):
         for party in Party:
-            yield _notice(after, party, "agreement_signed", _dates(after.drafted))
+            yield _notice(after, party, "agreement_signed", _dates(in_force))
 
 
 def _reminders(exchange: Exchange, step: str, parties: Iterable[Party]) -> list[NoticeDue]:

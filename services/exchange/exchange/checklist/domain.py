@@ -15,7 +15,7 @@ from sojourn_contracts.notice import NoticeDue
 from sojourn_contracts.refusal import NotYours, Refused
 from sojourn_contracts.vocabulary import Country, Party
 
-from exchange.state import Exchange, start_of
+from exchange.state import Exchange
 
 _EU = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"
 EU = frozenset(_EU.split())
@@ -139,11 +139,11 @@ def reminder(exchange: Exchange, listed: Listed, today: date) -> NoticeDue:
     return NoticeDue(
         notice_id=uuid5(exchange.id, f"reminder/{listed.entry.item}/{today}"),
         recipient_id=recipients[first],
-        template="reminder",
+        template="checklist_reminder",
         parameters={
             "exchange_id": str(exchange.id),
             "step": listed.entry.item.value,
-            "act_by": (start_of(listed.entry.deadline + timedelta(days=1)) - timedelta(minutes=1)).isoformat(),
+            "act_by": listed.entry.deadline.isoformat(),
         },
     )
 

@@ -7,8 +7,6 @@ from uuid import UUID
 
 from chassis.doors import Door, Work, on_all_due
 from chassis.transaction import Transaction
-from sojourn_contracts import catalogue
-from sojourn_contracts.notice import NoticeDue
 
 from exchange import store as exchanges
 from exchange.checklist import domain, store
@@ -34,8 +32,7 @@ async def remind(works: Sequence[tuple[Work, Transaction]]) -> None:
         tx, listed_after = by_id[exchange_id][1], []
         for listed in lists.get(exchange_id, ()):
             if domain.reminder_due(listed, today):
-                if not catalogue.BY_NAME[NoticeDue.__name__].planned:
-                    tx.emit(domain.reminder(exchange, listed, today))
+                tx.emit(domain.reminder(exchange, listed, today))
                 listed = replace(listed, reminded_on=today)
                 reminded.append((exchange_id, listed))
             listed_after.append(listed)

@@ -35,6 +35,7 @@ PLACES: Mapping[str, str] = {
     "agreement_to_sign": "exchanges/{exchange_id}/agreement",
     "agreement_signed": "exchanges/{exchange_id}/agreement",
     "reminder": "exchanges/{exchange_id}",
+    "checklist_reminder": "exchanges/{exchange_id}/checklist",
     "stay_ahead": "exchanges/{exchange_id}",
     "survey_open": "invitations/{invitation_id}",
     "survey_reminder": "invitations/{invitation_id}",

@@ -354,8 +354,9 @@ def _without(erased: set[UUID], event: Logged, value: str | None) -> str | None:
     """What the topic keeps until it is compacted, without who is erased."""
     if value is None or not any(str(whom) in value for whom in erased):
         return value
-    left = BY_NAME[event.type.rpartition(".v")[0]].event.model_validate_json(value).without(erased)
-    return left and left.model_dump_json()
+    said = BY_NAME[event.type.rpartition(".v")[0]].event.model_validate_json(value)
+    left = said.without(erased)
+    return value if left is said else left and left.model_dump_json()
 
 
 def events_out_of_order(world: World) -> Iterable[str]:

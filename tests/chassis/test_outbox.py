@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
@@ -72,8 +73,12 @@ async def test_an_event_of_another_producer_is_refused(pool: Pool):
     assert await pool.fetchval("select count(*) from outbox") == 0
 
 
-async def test_an_event_that_is_only_planned_is_refused_since_its_topic_does_not_exist(pool: Pool):
-    assert SERVICE in catalogue.BY_NAME["ErasureDone"].producers
+async def test_an_event_that_is_only_planned_is_refused_since_its_topic_does_not_exist(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+):
+    topic = catalogue.BY_NAME["ErasureDone"]
+    assert SERVICE in topic.producers
+    monkeypatch.setitem(catalogue.BY_NAME, "ErasureDone", replace(topic, planned=True))
     async with transaction(pool) as tx:
         with pytest.raises(ValueError, match="does not let exchange emit ErasureDone"):
             tx.emit(an(ErasureDone))

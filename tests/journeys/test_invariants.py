@@ -235,10 +235,18 @@ def test_answers_are_counted_as_the_survey_counts_them(answer: str, counted: dic
 
 
 def test_an_erasure_that_a_service_did_not_answer_is_told():
-    asked = ("registration", "ErasureRequested", "erasure", 90, {"erased_id": an_id("nobody")})
-    done = [(service, "ErasureDone", "erasure", 91, {"done_by": service}) for service in ("matching", "survey")]
-    found = broken(a_world([*STORY, asked, *done]))
-    assert found == {
+    erasure: dict[str, str] = {
+        "erasure_id": an_id("erasure"),
+        "erased_id": an_id("nobody"),
+        "kind": "person",
+        "requested_at": "2017-02-01T00:00:00Z",
+        "done_at": "2017-02-01T00:00:00Z",
+    }
+    asked = ("registration", "ErasureRequested", "erasure", 90, erasure)
+    done = [
+        (service, "ErasureDone", "erasure", 91, erasure | {"done_by": service}) for service in ("matching", "survey")
+    ]
+    assert broken(a_world([*STORY, asked, *done])) == {
         "Every erasure that was asked for was done by every service": (
             f"erasure {an_id('erasure')} was not done by exchange",
         )

@@ -139,7 +139,7 @@ def test_the_notice_is_for_whom_the_entry_is_first_and_one_a_day():
     assert notice.parameters == {
         "exchange_id": str(MATCH),
         "step": "accommodation",
-        "act_by": "2026-05-01",
+        "deadline": "2026-05-01",
     }
     same = domain.reminder(given.agreed(), Listed(Entry(Item.ACCOMMODATION, DEADLINE)), DEADLINE)
     others = (

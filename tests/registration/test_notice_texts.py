@@ -46,6 +46,7 @@ PARAMETERS = {
     "first_day": "2026-06-01",
     "last_day": "2026-06-30",
     "closes_on": "2026-08-30",
+    "deadline": "2026-05-01",
     "learns_1": "welding",
     "learns_2": "baking",
     "gains_1": "baking",

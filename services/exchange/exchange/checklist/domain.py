@@ -143,7 +143,7 @@ def reminder(exchange: Exchange, listed: Listed, today: date) -> NoticeDue:
         parameters={
             "exchange_id": str(exchange.id),
             "step": listed.entry.item.value,
-            "act_by": listed.entry.deadline.isoformat(),
+            "deadline": listed.entry.deadline.isoformat(),
         },
     )
 

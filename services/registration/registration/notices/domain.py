@@ -35,7 +35,7 @@ TEMPLATES: Mapping[str, frozenset[str]] = {
     "agreement_to_sign": frozenset({"exchange_id", "version", "first_day", "last_day"}),
     "agreement_signed": frozenset({"exchange_id", "first_day", "last_day"}),
     "reminder": frozenset({"exchange_id", "step", "act_by"}),
-    "checklist_reminder": frozenset({"exchange_id", "step", "act_by"}),
+    "checklist_reminder": frozenset({"exchange_id", "step", "deadline"}),
     "stay_ahead": frozenset({"exchange_id", "first_day", "last_day"}),
     "survey_open": frozenset({"invitation_id", "closes_on"}),
     "survey_reminder": frozenset({"invitation_id", "closes_on"}),

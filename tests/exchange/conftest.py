@@ -45,5 +45,5 @@ async def emptied(driver: Driver) -> None:
     async with driver.process.pool.acquire() as connection:
         await connection.execute(
             "delete from exchange; delete from company; delete from outbox; delete from inbox; delete from erased;"
-            " delete from due; delete from answer"
+            " delete from due; delete from answer; delete from payment"
         )

@@ -114,7 +114,7 @@ async def test_due_work_comes_back_while_somebody_acts_on_its_exchange(driver: D
     driver.clock.now_is(EXPIRES)
     async with driver.process.open_transaction(Cause()) as tx:
         await store.locked(tx, MATCH)
-        assert await driver.process.due.round() == 1
+        assert await driver.process.due.round() == 2, "with a reminder"
         assert await due_work(driver) == {str(MATCH): ["expire"]}
     async with asyncio.timeout(5):
         while await stage_of(driver) is not Stage.EXPIRED:

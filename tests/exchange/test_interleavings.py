@@ -195,7 +195,7 @@ PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
 
 @dataclass(frozen=True)
 class End:
-    """What two transactions led to, times left out."""
+    """What two transactions led to, times left out, and notices: whether a reminder of the same instant goes out is the order's."""
 
     answers: tuple[str, str]
     exchanges: tuple[Exchange, ...]
@@ -229,7 +229,7 @@ class Stand:
         gone = await self._driver.rows("select company_id from company where gone")
         said = await self._driver.rows(
             "select type, subject, data::jsonb ->> 'revision' as revision, data::jsonb ->> 'stage' as stage,"
-            " data::jsonb ->> 'reason' as reason from outbox order by id"
+            " data::jsonb ->> 'reason' as reason from outbox where type <> 'NoticeDue.v1' order by id"
         )
         due = await self._driver.rows("select kind, subject, at from due")
         return End(

@@ -382,7 +382,7 @@ async def test_the_command_writes_what_http_gives(driver: Driver, exchange_datab
     assert b"--until: payments are exported from the day on which they fall due" in early[2]
 
 
-async def test_an_erased_exchange_has_no_payments(driver: Driver):
+async def test_an_exchange_that_is_erased_before_its_advance_is_paid_nothing(driver: Driver):
     await stands_at(driver, given.agreed())
     await driver.erase(MatchProposed, MATCH)
     assert await payments_of(driver) == []

@@ -195,7 +195,7 @@ PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
 
 @dataclass(frozen=True)
 class End:
-    """What two transactions led to. Times are left out, and notices: whether a reminder of the same instant goes out is the order's."""
+    """What two transactions led to, without times, and without notices: the order may say whether a reminder still goes out."""
 
     answers: tuple[str, str]
     exchanges: tuple[Exchange, ...]

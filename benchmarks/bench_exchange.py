@@ -221,7 +221,7 @@ async def main() -> None:
                 rate, _ = await accept(url, key, matches[half * ACCEPTS : (half + 1) * ACCEPTS], None)
                 rates.append(rate)
             fastest, accepting = statistics.mean(rates), busy.seconds() / (2 * ACCEPTS)
-            _, took = await accept(url, key, matches[2 * ACCEPTS :], max(fastest, TARGET_ACCEPTS) / 2)
+            _, took = await accept(url, key, matches[2 * ACCEPTS :], fastest / 2)
 
             model, season = agreed(), EXCHANGES
             async with rows(system.database.migrator_url) as written:

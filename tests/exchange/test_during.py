@@ -138,7 +138,7 @@ def test_an_early_end_that_is_reported_twice_is_one():
 def test_an_interrupted_stay_that_ends_ended_on_the_day_before_its_interruption():
     exchange, _ = during.end_early(given.interrupted(STARTS + 20 * DAY), Side.HOST, STARTS + 25 * DAY)
     assert (exchange.stage, exchange.last_day, exchange.counted_days) == (Stage.ONGOING, FIRST + 19 * DAY, 20)
-    assert not exchange.stay.interrupted
+    assert exchange.stay.interruptions == ()
 
 
 def test_interrupted_days_are_missing_from_an_early_end():

@@ -186,7 +186,8 @@ def broken(promises: Promises, found: Aftermath) -> Iterator[str]:
             yield f"exchange {id_}: the acceptance of the {side} is lost"
     for id_, version, party in promises.signed:
         agreement = _read(exchanges[id_]["agreement"]) if id_ in exchanges else {"version": None}
-        if agreement["version"] == version and party not in agreement["signed_by"]:
+        signed_by = [signature["by"] for signature in agreement.get("signatures", ())]
+        if agreement["version"] == version and party not in signed_by:
             yield f"exchange {id_}: the signature of the {party} is lost"
     for stage, promised in (("declined", promises.declined), ("completed", promises.completed)):
         yield from (

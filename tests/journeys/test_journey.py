@@ -63,9 +63,7 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system:
     verdicts, world = await judged(system, progress, evaluated)
     assert {verdict.invariant: verdict.breaches for verdict in verdicts if not verdict.holds} == {}
     assert [event.type for event in world.logs["matching"]] == ["MatchProposed.v1"]
-    assert [event.type for event in world.logs["exchange"]][-3:] == [
-        "ExchangeAgreed.v1",
-        "ExchangeUpdated.v1",
-        "ExchangeCompleted.v1",
-    ]
+    told = [event.type for event in world.logs["exchange"]]
+    assert told[-1] == "ExchangeCompleted.v1"
+    assert [kind for kind in told if kind != "ExchangeUpdated.v1"] == ["ExchangeAgreed.v1", "ExchangeCompleted.v1"]
     assert len(world.said("SurveySubmitted")) == 3

@@ -197,6 +197,16 @@ async def test_an_agreed_match_keeps_its_slot(matching: Driver):
     assert len(await proposals(matching)) == 1
 
 
+async def test_an_agreement_that_another_one_follows_keeps_its_slot_in_whatever_order_they_come(matching: Driver):
+    proposal = await matched(matching)
+    await matching.handle(agreed(proposal, 9), agreed(proposal, 6), sender("next sender"))
+    await matching.run_due()
+    assert await state_of(matching, proposal.match_id) == "agreed"
+    assert len(await proposals(matching)) == 1
+    await matching.handle(completed(proposal, 12), agreed(proposal, 10))
+    assert await state_of(matching, proposal.match_id) == "completed"
+
+
 async def test_an_end_that_overtakes_the_agreement_stays_an_end(matching: Driver):
     proposal = await matched(matching)
     await matching.handle(cancelled(proposal), agreed(proposal), cancelled(proposal))

@@ -35,7 +35,10 @@ PROPOSED = example(MatchProposed)
 ACCEPTED = example(ExchangeUpdated, revision=2, stage="accepted")
 DRAFTED = example(ExchangeUpdated)
 AGREED = example(ExchangeAgreed)
+IN_VALIDATION = example(ExchangeUpdated, revision=5, stage="in_validation")
 ONGOING = example(ExchangeUpdated, revision=7, stage="ongoing")
+INTERRUPTED = example(ExchangeUpdated, revision=8, stage="interrupted")
+RESUMED = example(ExchangeUpdated, revision=9, stage="ongoing")
 SENDER_REGISTERED = example(
     CompanyRegistered, **example(CompanyUpdated).model_dump() | {"revision": 1, "country": "AT"}
 )

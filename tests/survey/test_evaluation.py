@@ -88,3 +88,14 @@ def test_the_funnel_counts_who_came_at_least_so_far_and_how_the_others_ended():
         "withdrawn": 0,
         "cancelled": 1,
     }
+
+
+def test_the_funnel_leaves_out_what_an_exchange_can_be_completed_without():
+    exchanges = {
+        (Stage.IN_VALIDATION, Stage.DECLINED): 1,
+        (Stage.INTERRUPTED, Stage.INTERRUPTED): 2,
+        (Stage.INTERRUPTED, Stage.ONGOING): 3,
+    }
+    counted = funnel(9, 0, exchanges)
+    assert not {"in_validation", "interrupted"} & counted.keys()
+    assert [counted[stage] for stage in ("drafted", "agreed", "ongoing", "completed")] == [6, 5, 5, 0]

@@ -246,8 +246,7 @@ def draft(exchange: Exchange, by: Side, terms: Terms, rules: Rules, now: datetim
         return exchange, []
     if latest is not None and latest.version == MOST_VERSIONS:
         raise Refused("too_many_versions", f"an agreement has at most {MOST_VERSIONS} versions")
-    amends = exchange.stage in _STANDING
-    if amends:
+    if exchange.stage in _STANDING:
         not_over(exchange, today)
         faults = agreement.amendment_faults(exchange.drafted.terms, terms, rules.skills, today)
     else:
@@ -255,7 +254,7 @@ def draft(exchange: Exchange, by: Side, terms: Terms, rules: Rules, now: datetim
     if faults:
         raise WrongTerms(faults)
     version = agreement.draft(exchange.match, latest.version + 1 if latest else 1, terms, rules, by, now)
-    drafted = _with_latest(moved(exchange, Command.DRAFT, Who(by), now), version, amends)
+    drafted = _with_latest(moved(exchange, Command.DRAFT, Who(by), now), version)
     return drafted, [drafted.as_updated()]
 
 
@@ -306,8 +305,7 @@ def send_back(exchange: Exchange, country: Country, version: int, remarks: str, 
     if latest is None:
         raise Refused("approved", "the contact point approved this version")
     reviewed = agreement.review(latest, country, remarks, now)
-    back = moved(exchange, Command.SEND_BACK, Who.CONTACT_POINT, now)
-    back = _with_latest(back, reviewed, exchange.amendment is not None)
+    back = _with_latest(moved(exchange, Command.SEND_BACK, Who.CONTACT_POINT, now), reviewed)
     return back, [back.as_updated()]
 
 
@@ -407,16 +405,16 @@ def _latest(exchange: Exchange, version: int) -> Agreement | None:
     return latest
 
 
-def _with_latest(exchange: Exchange, version: Agreement, amends: bool) -> Exchange:
-    return replace(exchange, amendment=version) if amends else replace(exchange, agreement=version)
+def _with_latest(exchange: Exchange, version: Agreement) -> Exchange:
+    """Of an agreed exchange it is the one that is to follow the version in force."""
+    return replace(exchange, amendment=version) if exchange.stage in _STANDING else replace(exchange, agreement=version)
 
 
 def _in_time(exchange: Exchange, version: Agreement, now: datetime) -> None:
     """Returns if the days of the version can still be agreed on."""
-    amends = exchange.amendment is not None
-    if amends:
+    in_force = exchange.drafted.terms if exchange.amendment is not None else None
+    if in_force is not None:
         not_over(exchange, day_of(now))
-    in_force = exchange.drafted.terms if amends else None
     if agreement.overtaken(in_force, version.terms, day_of(now)):
         raise Refused("first_day_passed", "a part would have begun before this was agreed on: draft other dates")
 

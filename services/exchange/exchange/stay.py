@@ -69,10 +69,6 @@ class Stay:
     def training_hours(self) -> int:
         return sum(delivery.hours for delivery in self.record)
 
-    @property
-    def interrupted(self) -> bool:
-        return any(interruption.until is None for interruption in self.interruptions)
-
     def arrived(self, side: Side) -> date | None:
         return next((arrival.day for arrival in self.arrivals if arrival.side is side), None)
 

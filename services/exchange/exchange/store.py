@@ -218,6 +218,7 @@ async def save_all(changes: Sequence[Change]) -> None:
     changed = [change for change in changes if change.decision[0] is not change.before]
     if not changed:
         return
+    await _write_proposals(changed[0].tx, [change.decision[0] for change in changed if change.before is None])
     await _write(changed[0].tx, [change.decision[0] for change in changed])
     for tx, before, (after, events) in changed:
         await _keep_former(tx, before, after)
@@ -227,27 +228,34 @@ async def save_all(changes: Sequence[Change]) -> None:
         tx.emit(*events)
 
 
+async def _write_proposals(tx: Transaction, opened: Sequence[Exchange]) -> None:
+    """What never changes in an exchange."""
+    for exchange in opened:
+        await tx.connection.execute(
+            "update exchange set sender_id = $2, host_id = $3, traveller_id = $4, proposal = $5 where exchange_id = $1",
+            exchange.id,
+            exchange.match.sender_id,
+            exchange.match.host_id,
+            exchange.match.traveller_id,
+            exchange.match.model_dump_json(),
+        )
+
+
 async def _write(tx: Transaction, exchanges: Sequence[Exchange]) -> None:
     await tx.connection.execute(
         """
         update exchange
-        set revision = new.revision, stage = new.stage, sender_id = new.sender_id, host_id = new.host_id,
-            traveller_id = new.traveller_id, proposal = new.proposal, accepted_by = string_to_array(new.accepted_by, ','),
+        set revision = new.revision, stage = new.stage, accepted_by = string_to_array(new.accepted_by, ','),
             agreement = new.agreement, amendment = new.amendment, stay = new.stay, ending = new.ending,
             changed_at = new.changed_at
-        from unnest($1::uuid[], $2::int[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::jsonb[], $8::text[],
-                    $9::jsonb[], $10::jsonb[], $11::jsonb[], $12::jsonb[], $13::timestamptz[])
-            as new (exchange_id, revision, stage, sender_id, host_id, traveller_id, proposal, accepted_by, agreement,
-                    amendment, stay, ending, changed_at)
+        from unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::jsonb[], $8::jsonb[],
+                    $9::timestamptz[])
+            as new (exchange_id, revision, stage, accepted_by, agreement, amendment, stay, ending, changed_at)
         where exchange.exchange_id = new.exchange_id
         """,
         [exchange.id for exchange in exchanges],
         [exchange.revision for exchange in exchanges],
         [exchange.stage.value for exchange in exchanges],
-        [exchange.match.sender_id for exchange in exchanges],
-        [exchange.match.host_id for exchange in exchanges],
-        [exchange.match.traveller_id for exchange in exchanges],
-        [exchange.match.model_dump_json() for exchange in exchanges],
         [",".join(exchange.accepted_by) for exchange in exchanges],
         [_json(_AGREEMENT, exchange.agreement) for exchange in exchanges],
         [_json(_AGREEMENT, exchange.amendment) for exchange in exchanges],

@@ -94,9 +94,10 @@ def test_interrupted_days_do_not_count_and_the_last_day_stays():
     assert (events[0].interrupted_days, events[0].days) == (4, 28)
 
 
-def test_a_stay_that_is_resumed_on_the_same_day_was_not_interrupted():
+def test_a_stay_that_is_resumed_on_the_same_day_loses_no_day_and_can_be_resumed_again_without_an_effect():
     resumed, _ = during.resume(given.interrupted(STARTS + 10 * DAY), Party.HOST, STARTS + 10 * DAY + SECOND)
-    assert (resumed.counted_days, resumed.stay.interruptions) == (28, ())
+    assert (resumed.counted_days, len(resumed.stay.interruptions)) == (28, 1)
+    assert during.resume(resumed, Party.HOST, STARTS + 10 * DAY + SECOND) == (resumed, [])
 
 
 def test_a_stay_is_interrupted_on_its_last_day_at_the_latest():

@@ -64,6 +64,15 @@ def test_what_is_sent_back_takes_a_new_version():
     assert (again.agreement_version, again.drafted.signed_by, again.drafted.sent_back) == (2, (), False)
 
 
+def test_a_second_contact_point_is_told_that_its_remarks_come_too_late():
+    back, _ = domain.send_back(given.in_validation(), "PT", 1, "Who insures her?", NOON)
+    with pytest.raises(Refused, match="too_early"):
+        domain.send_back(back, "DK", 1, "Name the trainer.", NOON)
+    one, _ = domain.send_back(given.in_validation("PT"), "PT", 1, "Who insures her?", NOON)
+    with pytest.raises(NotYours):
+        domain.send_back(one, "DK", 1, "Name the trainer.", NOON)
+
+
 def test_nobody_signs_what_was_sent_back():
     drafted = given.in_validation()
     two = replace(drafted.drafted, signatures=drafted.drafted.signatures[:2])

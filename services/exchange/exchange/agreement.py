@@ -165,9 +165,14 @@ class Agreement:
         return len(self.signed_by) == len(Party)
 
     @property
+    def sent_back_by(self) -> Country | None:
+        """The country whose contact point wants another version."""
+        return next((review.country for review in self.reviews if not review.approved), None)
+
+    @property
     def sent_back(self) -> bool:
         """A contact point wants another version: nobody can sign or approve this one any more."""
-        return not all(review.approved for review in self.reviews)
+        return self.sent_back_by is not None
 
     @property
     def awaits(self) -> tuple[Country, ...]:

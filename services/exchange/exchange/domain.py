@@ -292,14 +292,14 @@ def approve(exchange: Exchange, country: Country, version: int, now: datetime) -
 
 
 def send_back(exchange: Exchange, country: Country, version: int, remarks: str, now: datetime) -> Decision:
-    """A contact point wants another version; it can until all that are asked have approved this one.
+    """A contact point wants another version; it can until all that are asked have approved this one, or one sent it back.
 
     Raises:
-        Refused: ``stale_version``, ``not_signed``, ``approved``, ``too_early``, ``ended``.
+        Refused: ``stale_version``, ``not_signed``, ``approved``, ``sent_back``, ``too_early``, ``ended``.
         NotYours: ``not_your_exchange``, this country's contact point is not asked.
     """
     latest = exchange.latest
-    if latest is not None and latest.version == version and latest.sent_back:
+    if latest is not None and latest.version == version and latest.sent_back_by == country:
         return exchange, []
     latest = _reviewed(exchange, Command.SEND_BACK, country, version)
     if latest is None:

@@ -87,10 +87,10 @@ class Stay:
         return replace(self, record=tuple(sorted((*others, delivery), key=lambda one: (one.day, one.skill))))
 
     def resumed(self, today: date) -> "Stay":
-        """Today counts again. An interruption that is resumed on its first day was none."""
+        """Today counts again. An interruption that is resumed on its first day has no days."""
         past = tuple(one for one in self.interruptions if one.until is not None)
         lasting = tuple(
-            replace(one, until=today) for one in self.interruptions if one.until is None and one.since < today
+            replace(one, until=today) for one in self.interruptions if one.until is None and one.since <= today
         )
         return replace(self, interruptions=past + lasting)
 

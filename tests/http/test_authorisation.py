@@ -16,6 +16,8 @@ from tests.http.seeds import SEEDED, Seeded
 
 ANYBODY = frozenset({None, *Role})
 """Without a token as well."""
+SOMEBODY = frozenset(Role)
+"""With a token of any role: it is about themselves."""
 COMPANY = frozenset({Role.COMPANY, Role.COMPANY_ADMIN})
 TRAVELLER = frozenset({Role.TRAVELLER})
 CONTACT_POINT = frozenset({Role.CONTACT_POINT})
@@ -49,6 +51,19 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "POST /companies/{company_id}/exclusion": STAFF,
         "GET /companies/{company_id}/decisions": STAFF,
         "GET /reviews": STAFF,
+        "GET /companies/{company_id}/people": COMPANY | OPERATOR,
+        "POST /companies/{company_id}/people": ADMIN,
+        "PUT /companies/{company_id}/people/{person_id}/part": ADMIN,
+        "DELETE /companies/{company_id}/people/{person_id}": ADMIN,
+        "GET /people/{person_id}": SOMEBODY,
+        "PUT /people/{person_id}": SOMEBODY,
+        "DELETE /people/{person_id}/sessions": SOMEBODY,
+        "POST /sign-in": ANYBODY,
+        "POST /sessions": ANYBODY,
+        "POST /sessions/refresh": ANYBODY,
+        "DELETE /sessions/current": SOMEBODY,
+        "GET /sign-in/oidc": ANYBODY,
+        "GET /sign-in/oidc/callback": ANYBODY,
         "GET /notices": OPERATOR,
         "GET /notices/counts": OPERATOR,
         "GET /notices/{notice_id}": OPERATOR,

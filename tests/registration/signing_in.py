@@ -15,11 +15,15 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def registered(driver: Driver, form: Form | None = None) -> dict[str, Any]:
+    """A company that is admitted: who travels is a person from then on."""
     answer = await driver.http.post(
         "/companies", json=form or registration_form(), headers={"Idempotency-Key": str(uuid4())}
     )
     assert answer.status_code == 201, answer.text
-    return answer.json()
+    made = answer.json()
+    answer = await driver.http.post(f"/companies/{made['company_id']}/submission", headers=bearer(made["access_token"]))
+    assert (answer.status_code, answer.json().get("status")) == (200, "admitted"), answer.text
+    return made | answer.json()
 
 
 def opening(driver: Driver, link_id: UUID) -> dict[str, str]:

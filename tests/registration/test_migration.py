@@ -51,6 +51,6 @@ async def test_a_company_of_before_is_admitted_as_it_was_and_goes_on(database: D
 
 
 def of(driver: Driver, company_id: UUID) -> Life:
-    life = Life(driver, {"company_id": str(company_id), "token": ""})
+    life = Life(driver, {"company_id": str(company_id), "access_token": ""})
     life.own = driver.token("operator")
     return life

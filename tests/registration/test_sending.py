@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from chassis.identity import Role
+from chassis.transaction import Cause
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +19,8 @@ from cryptography.x509.oid import NameOID
 from registration.main import service
 from registration.people import links
 from registration.people.domain import Addressee, Part, Person, Reads
+from registration.sign_in.domain import Link, Purpose
+from registration.sign_in.store import add_links
 from sojourn_contracts.notice import NoticeDue, NoticeSent
 
 from tests.chassis.waiting import until
@@ -382,11 +385,16 @@ async def test_a_server_that_cannot_be_trusted_or_signed_in_to_gets_no_mail_and_
         assert await states(driver) == {TRAVELLER: ("waiting", None)}
 
 
-@pytest.mark.parametrize("template", ["sign_in", "invited", "new_address"])
+@pytest.mark.parametrize(
+    ("template", "purpose"),
+    [("sign_in", Purpose.SIGN_IN), ("invited", Purpose.INVITATION), ("new_address", Purpose.ADDRESS)],
+)
 async def test_a_link_that_signs_in_stands_in_the_mail_and_is_kept_nowhere(
-    driver: Driver, server: MailServer, template: str
+    driver: Driver, server: MailServer, template: str, purpose: Purpose
 ):
     link = uuid4()
+    async with driver.process.open_transaction(Cause()) as tx:
+        await add_links(tx, [Link(link, TRAVELLER, purpose, "ugo@zahnrad.example")])
     await asked(driver, uuid4(), TRAVELLER, template, link=str(link))
     await driver.run_due()
     body = server.mails[0].get_body(("plain",))
@@ -395,5 +403,6 @@ async def test_a_link_that_signs_in_stands_in_the_mail_and_is_kept_nowhere(
     assert links.url(link, settings) in body.get_content()
     kept = await driver.rows(
         "select row_to_json(notice)::text as row from notice union all select row_to_json(mail)::text from mail"
+        " union all select row_to_json(link)::text from link"
     )
     assert all(links.secret(link, settings) not in row["row"] for row in kept)

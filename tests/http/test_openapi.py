@@ -5,16 +5,12 @@ Nothing that a client can send makes a 5xx, and no answer is one that the docume
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import schemathesis
-import uvicorn
 from chassis.identity import Role
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from laptop.ports import HOST, free_port
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -23,34 +19,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.chassis.waiting import until
 from tests.chassis_driver import Driver
 from tests.conftest import Driving
 from tests.http.seeds import SEEDED, Seeded, known_ids
+from tests.http.serving import served
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXAMPLES = 200 if os.environ.get("FULL") else 12
 PROBES = {"/live", "/ready", "/metrics", "/status"}
-
-
-@asynccontextmanager
-async def served(driver: Driver) -> AsyncIterator[str]:
-    """The driver's application on a port of its own."""
-    port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(driver.process.app, host=HOST, port=port, log_config=None, access_log=False, lifespan="off")
-    )
-    serving = asyncio.create_task(server.serve())
-    try:
-
-        async def is_up() -> bool:
-            return server.started
-
-        await until(is_up)
-        yield f"http://{HOST}:{port}"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 def tokens(driver: Driver, seeded: Seeded) -> list[dict[str, str]]:

@@ -128,6 +128,16 @@ async def test_what_is_decided_already_is_not_decided_otherwise(driver: Driver):
     assert len(await driver.emitted()) == 1
 
 
+async def test_a_decision_that_keeps_a_company_from_moving_can_be_sent_again(driver: Driver):
+    life = await submitted(driver, placements=[])
+    await life.put(company_form(country="FR", region="FR1", learning_only=False, placements=[]))
+    revision = (await life.seen())["revision"]
+    for _ in range(2):
+        assert (await life.decide("reject", "FR", revision=revision)).status_code == 204
+    assert (await life.decide("admit", "FR", revision=revision)).json()["rule"] == "not_your_country"
+    assert (await life.seen())["country"] == "DE"
+
+
 async def test_a_decision_has_a_reason_and_remarks_name_fields(driver: Driver):
     life = await referred(driver)
     answer = await life.decide("needs_changes", reason=" ", remarks=[{"path": "Not a path", "remark": "x"}])

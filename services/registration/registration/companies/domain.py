@@ -266,6 +266,7 @@ def edit(company: Company, who: Who, profile: Profile) -> Decision:
     """What an admitted company says about itself is replaced whole; if that changes nothing, there is no new revision.
 
     It is in force at once, unless the rules look at what changed: then it waits for a decision, and what was in force stays so.
+    Names and addresses never wait: no rule looks at them, and a company has one of each.
 
     Raises:
         Refused: its status does not allow it.

@@ -154,10 +154,10 @@ async def reviews(
 async def decide(company_id: UUID, body: VerdictForm, caller: Staff, tx: Tx) -> None:
     """Admits the company, sends it back with remarks, or rejects it, as it was when the decider looked at it."""
     company = await store.locked(tx, company_id)
-    require_own_country(caller, company)
     command = _COMMANDS[body.decision]
     if await _decided_already(tx, company, body, caller):
-        return
+        return  # also where the company is of another country again: it wanted to move, and was not let
+    require_own_country(caller, company)
     if company.revision != body.revision:
         raise Refused("stale_revision", f"The company is at revision {company.revision} by now: look at it again")
     match body.decision:

@@ -147,14 +147,43 @@ async def test_drafts_and_companies_that_are_out_are_erased_after_a_while(driver
     await registered(driver)
     await driver.rows("update company set status = $1", status)
 
-    async def look(after: timedelta) -> int:
-        await driver.rows(
-            "insert into due (id, kind, subject, at, data) values (gen_random_uuid(), 'retention', 'tables', 'epoch', '{}')"
-            " on conflict (kind, subject) do update set not_before = null"
-        )
-        driver.clock.now_is(NOON + after)
-        await driver.process.due.round()
+    async def left(after: timedelta) -> int:
+        await look(driver, after)
         return len(await driver.rows("select from company"))
 
-    assert await look(timedelta(days=days) - timedelta(hours=1)) == 1
-    assert await look(timedelta(days=days) + timedelta(hours=1)) == 0
+    assert await left(timedelta(days=days) - timedelta(hours=1)) == 1
+    assert await left(timedelta(days=days) + timedelta(hours=1)) == 0
+
+
+async def test_a_notice_is_forgotten_after_a_while_and_one_that_waits_to_be_sent_is_not(driver: Driver):
+    await registered(driver)
+    ended, waits, nobodys = (uuid4() for _ in range(3))
+    await driver.rows("delete from notice")
+    for notice, answered_at in ((ended, NOON), (waits, None), (nobodys, None)):
+        await driver.rows(
+            "insert into notice (notice_id, asked_by, recipient_id, template, parameters, asked_at, answered_at)"
+            " values ($1, 'survey', $2, 'admitted', '{}', $3, $4)",
+            notice,
+            uuid4(),
+            NOON - timedelta(days=1),
+            answered_at,
+        )
+    await driver.rows("insert into mail (notice_id, person_id) values ($1, $2)", waits, uuid4())
+
+    async def left(after: timedelta) -> set[UUID]:
+        await look(driver, after)
+        return {row["notice_id"] for row in await driver.rows("select notice_id from notice")}
+
+    assert await left(timedelta(days=179) - timedelta(hours=1)) == {ended, waits, nobodys}
+    assert await left(timedelta(days=180) - timedelta(hours=1)) == {ended, waits}
+    assert await left(timedelta(days=180) + timedelta(hours=1)) == {waits}
+
+
+async def look(driver: Driver, after: timedelta) -> None:
+    """For what is old, so long after noon."""
+    await driver.rows(
+        "insert into due (id, kind, subject, at, data) values (gen_random_uuid(), 'retention', 'tables', 'epoch', '{}')"
+        " on conflict (kind, subject) do update set not_before = null"
+    )
+    driver.clock.now_is(NOON + after)
+    await driver.process.due.round()

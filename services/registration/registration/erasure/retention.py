@@ -8,6 +8,7 @@ from chassis.retention import Kept, rows
 from chassis.transaction import Transaction
 
 from registration.erasure import forgetting, store
+from registration.notices import store as notices
 
 
 async def erase_drafts(tx: Transaction, age: timedelta, limit: int) -> int:
@@ -18,6 +19,11 @@ async def erase_drafts(tx: Transaction, age: timedelta, limit: int) -> int:
 async def erase_gone(tx: Transaction, age: timedelta, limit: int) -> int:
     """Companies that left, were excluded or rejected so long ago, by the programme's time."""
     return await _erase(tx, await store.gone_before(tx, tx.now - age, limit))
+
+
+async def forget_notices(tx: Transaction, age: timedelta, limit: int) -> int:
+    """Notices that ended so long ago, by the programme's time; one of which a mail waits has not."""
+    return await notices.forget_ended(tx, tx.now - age, limit)
 
 
 async def _erase(tx: Transaction, company_ids: Sequence[UUID]) -> int:
@@ -31,5 +37,5 @@ KEPT = (
     Kept("gone_days", erase_gone),
     Kept("sign_in_days", rows("link", "link_id", "expires_at")),
     Kept("sign_in_days", rows("session", "session_id", "least(expires_at, revoked_at)")),
-    Kept("notice_days", rows("notice", "notice_id", "asked_at")),
+    Kept("notice_days", forget_notices),
 )

@@ -130,6 +130,26 @@ async def forget_refused(tx: Transaction, notice_id: UUID) -> None:
     await tx.connection.execute("delete from mail where notice_id = $1 and state = 'refused'", notice_id)
 
 
+async def forget_ended(tx: Transaction, before: datetime, limit: int) -> int:
+    """Of those that were answered before this instant and of which no mail waits, at most so many; tells how many they were.
+
+    What was asked for counts where no answer came: who was to be told was erased meanwhile.
+    """
+    status = await tx.connection.execute(
+        """
+        delete from notice where notice_id in (
+            select notice_id from notice
+            where coalesce(answered_at, asked_at) < $1
+              and not exists (select from mail where mail.notice_id = notice.notice_id and mail.state = 'waiting')
+            limit $2
+        )
+        """,
+        before,
+        limit,
+    )
+    return int(status.rpartition(" ")[2])
+
+
 _VIEW = """
     select notice_id, asked_by, recipient_id, template, parameters, asked_at, revision,
            coalesce(outcome, 'waiting') as state, reason, answered_at,

@@ -1,6 +1,7 @@
 """A company's own HTTP: it drafts, submits, changes what it says about itself, and leaves; and the keys of its tokens."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from registration.companies.form import (
     require_json,
 )
 from registration.companies.profile import profile
+from registration.failures import failures
 from registration.people import store as people
 from registration.people.domain import Addressee, Part, Person
 from registration.people.form import PersonForm
@@ -136,7 +138,7 @@ class WithdrawalForm(BaseModel):
     reason: Literal["left"]
 
 
-@routes.post("/companies", status_code=201, dependencies=[NOT_KEPT])
+@routes.post("/companies", status_code=201, dependencies=[NOT_KEPT], responses=failures(HTTPStatus.GONE))
 async def register(body: Joining, tx: Tx, once: Once) -> Registered:
     """Saves a draft with what is there; only who speaks for the company has to be."""
 

@@ -1,6 +1,7 @@
 """The people of a company over HTTP: an admin says who speaks for it, everybody what they are called and where they read mail."""
 
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from sojourn_contracts.refusal import NotYours, Unknown
 from uuid_utils.compat import uuid7
 
+from registration.failures import failures
 from registration.people import domain, store
 from registration.people.domain import Addressee, Part, Person, Reads
 from registration.people.form import InvitationForm, PartForm, PersonForm
@@ -69,7 +71,12 @@ async def people(company_id: UUID, tx: Tx) -> list[PersonView]:
     return [PersonView(**_told(person)) for person in await store.of_company(tx, company_id)]
 
 
-@routes.post("/companies/{company_id}/people", status_code=201, dependencies=[ADMIN])
+@routes.post(
+    "/companies/{company_id}/people",
+    status_code=201,
+    dependencies=[ADMIN],
+    responses=failures(HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS),
+)
 async def invite(company_id: UUID, body: InvitationForm, tx: Tx, once: Once) -> Invited:
     """Somebody is to speak for the company from now on; a link goes to their address, and is good for a week."""
 
@@ -108,7 +115,7 @@ async def show(person_id: UUID, caller: AnyCaller, tx: Tx) -> OwnView:
     return _own(_known(person), await links.awaited_address(tx, person_id))
 
 
-@routes.put("/people/{person_id}")
+@routes.put("/people/{person_id}", responses=failures(HTTPStatus.TOO_MANY_REQUESTS))
 async def change_own(person_id: UUID, body: PersonForm, caller: AnyCaller, tx: Tx) -> OwnView:
     """Name and language change at once, the address when the link that goes to the new one is used."""
     _require_themselves(person_id, caller)

@@ -1,5 +1,6 @@
 """Signing in over HTTP: links by e-mail, sessions, their refreshing and their end."""
 
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sojourn_contracts.refusal import NotYours, Refused
 from uuid_utils.compat import uuid7
 
 from chassis import problems
+from registration.failures import failures
 from registration.people import links
 from registration.people import store as people
 from registration.people.domain import Person
@@ -57,7 +59,7 @@ class RefreshForm(_Said):
     refresh_token: Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{43}$")]
 
 
-@routes.post("/sign-in", status_code=202)
+@routes.post("/sign-in", status_code=202, responses=failures(HTTPStatus.TOO_MANY_REQUESTS))
 async def ask_for_links(body: SignInForm, client: Client, tx: Tx) -> LinksAskedFor:
     """Whether anybody has the address is looked up later, by due work: neither answer nor time tells."""
     await limits.spend(tx, Limit("sign-ins of a client", tx.settings.sign_ins_per_client), client)
@@ -66,7 +68,7 @@ async def ask_for_links(body: SignInForm, client: Client, tx: Tx) -> LinksAskedF
     return LinksAskedFor()
 
 
-@routes.post("/sessions", status_code=201, dependencies=[NOT_KEPT])
+@routes.post("/sessions", status_code=201, dependencies=[NOT_KEPT], responses=failures(HTTPStatus.UNAUTHORIZED))
 async def sign_in(body: LinkForm, tx: Tx) -> SessionView:
     """Opens a session by a link, which it uses up. Why it does not, it does not tell."""
     proven = links.proves(body.secret, body.link, tx.settings)
@@ -88,7 +90,12 @@ async def _with_address_of(tx: Tx, link: Link) -> Person | None:
     return here
 
 
-@routes.post("/sessions/refresh", response_model=SessionView, dependencies=[NOT_KEPT])
+@routes.post(
+    "/sessions/refresh",
+    response_model=SessionView,
+    dependencies=[NOT_KEPT],
+    responses=failures(HTTPStatus.UNAUTHORIZED),
+)
 async def refresh(body: RefreshForm, tx: Tx) -> SessionView | Response:
     """The next access and refresh token. A refresh token that comes again ends its session."""
     found = await sessions.refreshed(tx, body.refresh_token)

@@ -5,6 +5,7 @@ verifier. Only the id is kept. While the provider is asked, no transaction is op
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
@@ -13,6 +14,7 @@ from fastapi import APIRouter, Cookie, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 
 from registration import programme, signing
+from registration.failures import failures
 from registration.people.links import derived, deriving
 from registration.settings import RegistrationSettings
 from registration.sign_in import limits, oidc, sessions, store
@@ -42,7 +44,12 @@ def _provider(settings: RegistrationSettings) -> Provider:
     return oidc.provider(str(settings.oidc_issuer))
 
 
-@routes.get("/sign-in/oidc", status_code=303, response_class=RedirectResponse)
+@routes.get(
+    "/sign-in/oidc",
+    status_code=303,
+    response_class=RedirectResponse,
+    responses=failures(HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS),
+)
 async def leave(request: Request, settings: Configured, client: Client) -> RedirectResponse:
     """Sends somebody to the provider; the cookie sees to it that the same browser comes back."""
     sign_in_id = uuid4()
@@ -65,7 +72,11 @@ async def leave(request: Request, settings: Configured, client: Client) -> Redir
     return response
 
 
-@routes.get("/sign-in/oidc/callback", dependencies=[NOT_KEPT])
+@routes.get(
+    "/sign-in/oidc/callback",
+    dependencies=[NOT_KEPT],
+    responses=failures(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
+)
 async def come_back(
     request: Request,
     settings: Configured,

@@ -48,7 +48,7 @@ from tests.http.serving import served
 Told = TypeVar("Told")
 
 FULL = "FULL" in os.environ
-EXAMPLES, STEPS = (400, 50) if FULL else (40, 30)
+EXAMPLES, STEPS = (400, 50) if FULL else (15, 30)
 
 NAMES = ("match", "second", "third", "fourth")
 IDS = {name: id_of(name) for name in NAMES}

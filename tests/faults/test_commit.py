@@ -87,7 +87,7 @@ async def draft(http: httpx.AsyncClient, url: str, name: str) -> httpx.Response:
 
 async def submit(http: httpx.AsyncClient, url: str, draft: httpx.Response) -> httpx.Response:
     made = draft.json()
-    headers = {"Authorization": f"Bearer {made['token']}"}
+    headers = {"Authorization": f"Bearer {made['access_token']}"}
     return await http.post(f"{url}/companies/{made['company_id']}/submission", headers=headers)
 
 

@@ -91,7 +91,7 @@ def test_the_matrix_tells_agreed_from_completed():
 
 @pytest.mark.parametrize(("days", "band"), [(14, 0), (22, 0), (23, 1), (37, 1), (38, 2), (52, 2), (53, 3), (62, 3)])
 def test_a_stay_counts_for_the_nearest_of_the_pilots_durations(days: int, band: int):
-    story = [*STORY[:6], (*STORY[6][:4], STORY[6][4] | {"days": days})]
+    story = [(*told, said | {"days": days} if "days" in said else said) for *told, said in STORY]
     lasted = outcome.durations(a_world(story))
     assert lasted["days"] == {str(days): 1}
     assert [band for band, count in lasted["bands"].items() if count] == [list(BANDS.values())[band]]

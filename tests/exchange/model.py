@@ -22,7 +22,8 @@ STANDING = ("agreed", *BEGUN)
 
 FIRST_POSSIBLE, LAST_POSSIBLE = date(2026, 4, 1), date(2026, 7, 31)
 """The window of the matches, which ask for 21 to 45 days."""
-EXPIRES = datetime(2026, 3, 16, 12, tzinfo=UTC)
+OPEN_FOR = timedelta(days=14)
+"""That a proposal can be accepted."""
 
 TRAININGS: Mapping[str, frozenset[str] | None] = {
     "cheese": frozenset({"cheese-making"}),
@@ -83,6 +84,7 @@ class Version:
 @dataclass(frozen=True)
 class Exchange:
     traveller: str
+    expires: datetime
     stage: str = "proposed"
     accepted: frozenset[str] = frozenset()
     version: Version | None = None
@@ -134,7 +136,7 @@ class Exchange:
     @property
     def open_until(self) -> datetime:
         over = midnight(LAST_POSSIBLE + DAY)
-        return min(EXPIRES, over) if self.stage == "proposed" else over
+        return min(self.expires, over) if self.stage == "proposed" else over
 
 
 @dataclass(frozen=True)
@@ -486,7 +488,7 @@ def proposed(world: World, name: str, traveller: str, initiator: str) -> World:
     """A side that proposes it has accepted with that, if it comes in time."""
     if name in world.exchanges:
         return world
-    exchange = Exchange(traveller)
+    exchange = Exchange(traveller, world.now + OPEN_FOR)
     if world.lost(name):
         exchange = _end(exchange, None, None, "withdrawn")
     elif initiator in SIDES and world.now < exchange.open_until:

@@ -43,7 +43,7 @@ async def register(system: System, **form: Any) -> None:
             headers={"Idempotency-Key": f"registration-of-{form['name']}".replace(" ", "-")},
         )
         made = answer.json()
-        headers = {"Authorization": f"Bearer {made['token']}"}
+        headers = {"Authorization": f"Bearer {made['access_token']}"}
         path = f"/companies/{made['company_id']}/submission"
         answer = await http.post(system.urls["registration"] + path, headers=headers)
     assert answer.json()["status"] == "admitted"

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+from chassis.transaction import RETENTION
 from laptop.system import System
 from pilot.logs import Logged
 from sojourn_contracts.catalogue import SERVICES, consumed_by
@@ -93,7 +94,8 @@ def _figures() -> str:
                    (select coalesce(max(position), 0) from {service}.event_log) as log_end,
                    (select count(*) from {service}.inbox) as handled,
                    (select coalesce(sum(n), 0) from ({topics or "select 0 as n"}) topics)::bigint as to_handle,
-                   (select count(*) from {service}.due where parked_at is null and at <= $1) as due
+                   (select count(*) from {service}.due where parked_at is null and at <= $1
+                    and kind <> '{RETENTION}') as due
         """
 
     return " union all ".join(map(one, SERVICES))

@@ -23,6 +23,9 @@ ENDS = {"MatchDeclined.v1": "declined", "ExchangeCancelled.v1": "cancelled", "Ex
 
 Row = Mapping[str, Any]
 
+TOLD_OF = ("notify", "remind", "retention")
+"""Due work that brings no exchange on."""
+
 
 @dataclass(frozen=True)
 class Aftermath:
@@ -127,7 +130,8 @@ def exchanges_that_differ(found: Aftermath) -> Iterator[str]:
             yield f"match {id_} was proposed {count} times"
     due: dict[str, list[str]] = defaultdict(list)
     for row in sorted(found.tables["exchange.due"], key=lambda row: row["kind"]):
-        due[row["subject"]].append(row["kind"])
+        if row["kind"] not in TOLD_OF:
+            due[row["subject"]].append(row["kind"])
     for id_ in found.proposals.keys() & matches.keys() & exchanges.keys():
         events, match, exchange = found.events.get(id_, []), matches[id_], exchanges[id_]
         proposal, stage = found.proposals[id_].content, _stage(events)

@@ -68,7 +68,8 @@ class Struck:
                 await _played(story, self.striking, drawn, number)
                 assert public.mistakes == []
             found = await aftermath.read(system)
-            assert breaches(found, self.promises)[:20] == []
+            broken = breaches(found, self.promises)[:20]
+            assert not broken, broken
         except BaseException as error:
             error.add_note(f"SEED={SEED}, round {number}: " + "; ".join(map(str, drawn)))
             raise

@@ -17,8 +17,8 @@ demo: sync ## a population of companies plays the whole journey; COMPANIES=400 S
 load: sync ## companies register as fast as the system takes them; COMPANIES=2000 SEED=... RATE=a second
 	$(RUN) pilot load $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
 
-test: lint ## the linters, and every test but the long ones
-	$(RUN) pytest -m "not full"
+test: lint ## the linters, and every test but the long ones, three files at a time
+	$(RUN) pytest -m "not full" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-full: lint ## the same, and the long ones
 	FULL=1 $(RUN) pytest

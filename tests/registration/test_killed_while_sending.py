@@ -93,4 +93,4 @@ async def test_a_process_killed_between_sending_and_storing_loses_no_mail(
                 await process.stop(20)
     sent = Counter(str(mail["Message-ID"]) for mail in server.mails)
     assert sent.keys() == {f"<{notice}.{TRAVELLER}@sojourn.example>" for notice in notices}, "none is lost"
-    assert 0 < sum(sent.values()) - MAILS <= 20, "some were sent twice, under one Message-ID: those in hand at most"
+    assert sum(sent.values()) - MAILS <= 20, "only those in hand may be sent twice, under one Message-ID"

@@ -178,7 +178,7 @@ def test_what_stands_in_a_name_or_a_label_is_no_html():
     assert "<b>Ana</b>" in mail.text
 
 
-@pytest.mark.parametrize("template", TEMPLATES.keys() - {"sign_in", "invited", "new_address"})
+@pytest.mark.parametrize("template", sorted(TEMPLATES.keys() - {"sign_in", "invited", "new_address"}))
 def test_a_mail_leads_into_the_programme(template: str):
     assert place(template, PARAMETERS, "https://sojourn.example/").startswith("https://sojourn.example/")
     assert "{" not in place(template, PARAMETERS, "https://sojourn.example")

@@ -92,6 +92,7 @@ def test_a_key_that_says_the_algorithms_former_name_is_usable(tmp_path: Path):
         json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=False)),
         json.dumps(OKPKey.generate_key("X25519").as_dict(private=True)),
     ],
+    ids=["no file", "empty", "a list", "no key", "public", "another curve"],
 )
 def test_a_key_that_cannot_sign_is_found_at_the_start(
     tmp_path: Path, text: str | None, monkeypatch: pytest.MonkeyPatch

@@ -82,6 +82,8 @@ def added(folder: Path, signs_from: float) -> Key:
     """A new key in the folder; only its user reads the file, which is there whole or not at all."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     jwk = OKPKey.generate_key(ALGORITHM, auto_kid=True)
+    while str(jwk.kid).startswith("-"):  # a command would take it for an option
+        jwk = OKPKey.generate_key(ALGORITHM, auto_kid=True)
     file = folder / f"{int(signs_from)}-{jwk.kid}.json"
     unfinished = folder / f".{file.name}"
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as whole:

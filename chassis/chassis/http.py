@@ -15,7 +15,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +55,12 @@ def _opening(request: Request) -> Callable[[], AbstractAsyncContextManager[Trans
 
 OpenTx = Annotated[Callable[[], AbstractAsyncContextManager[Transaction]], Depends(_opening)]
 """Opens the request's transaction for a block, ``async with open_tx() as tx``: where something slow comes before or after it."""
+
+
+def link_to_next(request: Request, response: Response, **place: object) -> None:
+    """Says in a ``Link`` header (RFC 8288) where the next page is: at this request's address, with these parameters."""
+    following = request.url.include_query_params(**place)
+    response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
 
 
 def application(

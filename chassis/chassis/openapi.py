@@ -46,10 +46,21 @@ def document(app: FastAPI) -> dict[str, Any]:
         schemas.update(_SCHEMAS)
         for path, methods in said["paths"].items():
             for method, operation in methods.items():
-                for status in _failures(path, method, operation):
-                    operation["responses"].setdefault(str(status), {}).update(_told(status))
+                for status, told in failures(*_failures(path, method, operation)).items():
+                    operation["responses"].setdefault(str(status), {}).update(told)
         app.openapi_schema = said
     return app.openapi_schema
+
+
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Each of these as problem details; for a route's ``responses`` where they do not follow from how it is made."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": {"$ref": _PROBLEM}}},
+        }
+        for status in map(int, statuses)
+    }
 
 
 def _failures(path: str, method: str, operation: dict[str, Any]) -> Iterator[int]:
@@ -64,10 +75,3 @@ def _failures(path: str, method: str, operation: dict[str, Any]) -> Iterator[int
         yield 422
     if method in _CHANGING:
         yield 409
-
-
-def _told(status: int) -> dict[str, Any]:
-    return {
-        "description": HTTPStatus(status).phrase,
-        "content": {"application/problem+json": {"schema": {"$ref": _PROBLEM}}},
-    }

@@ -83,7 +83,6 @@ class Replay:
     ) -> None:
         """``contact_points``: the session of each country's."""
         self._companies = companies
-        self._contact_points = contact_points
         self._choices = choices
         self._programme = programme
         self._steps = steps
@@ -360,7 +359,7 @@ class Replay:
     async def _review(self, act: Act, person: Person) -> None:
         """The contact point of the company's country looks at its queue, and decides by what the rules left open."""
         company = self._companies[act.person[0]]
-        session = self._contact_points[company.form["country"]]
+        session = self._by_id[company.form["country"]].session
         queue = await self._programme.pages("registration", "/reviews", session)
         review = next(each for each in queue if each["company_id"] == person.id)
         decision, reason, remarks = verdict(review)

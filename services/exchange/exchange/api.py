@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from chassis.http import Tx
+from chassis.http import Tx, link_to_next
 from chassis.identity import Caller, Role, requires
 from chassis.problems import FieldError, InvalidFields
 from chassis.transaction import Transaction
@@ -59,7 +59,7 @@ async def exchanges(
     page = store.Page(stage, after, limit + 1)
     found = await _those_of(caller, tx, page)
     if len(found) > limit:
-        _link_to_next(request, response, found[limit - 1].id, limit)
+        link_to_next(request, response, after=found[limit - 1].id, limit=limit)
     return [View.of(exchange) for exchange in found[:limit]]
 
 
@@ -228,7 +228,7 @@ async def alerts(
     """Those of the caller's country that it did not acknowledge, by their ids. A ``Link`` header leads to the next page."""
     found = await store.alerts(tx, _of(caller), after=after, limit=limit + 1)
     if len(found) > limit:
-        _link_to_next(request, response, found[limit - 1].alert.id, limit)
+        link_to_next(request, response, after=found[limit - 1].alert.id, limit=limit)
     return [AlertView.of(raised) for raised in found[:limit]]
 
 
@@ -270,11 +270,6 @@ def _country(exchange: Exchange, caller: Caller) -> Country:
     if country not in (exchange.match.sender_country, exchange.match.host_country):
         raise NotYours("not_your_exchange", "no company of the caller's country takes part in this exchange")
     return country
-
-
-def _link_to_next(request: Request, response: Response, after: UUID, limit: int) -> None:
-    following = request.url.include_query_params(after=after, limit=limit)
-    response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
 
 
 def _party(exchange: Exchange, caller: Caller) -> Party:

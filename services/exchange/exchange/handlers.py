@@ -5,7 +5,7 @@ both of its ends does not.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from chassis.doors import Door, OnAllDue, Work, consumes, erases, on_all_due, on_due
@@ -16,9 +16,6 @@ from sojourn_contracts.match import MatchProposed
 from exchange import companies, domain, during, erasure, notices, store
 from exchange.domain import Decision
 from exchange.state import Exchange
-
-SHORTLY = timedelta(milliseconds=100)
-"""Of wall time, until due work comes back whose exchange somebody else had."""
 
 
 @consumes(MatchProposed)
@@ -61,33 +58,17 @@ def _brings(kind: str, decide: Callable[[Exchange, datetime], Decision]) -> OnAl
     """All that is due at once: a night may bring thousands."""
 
     async def handle(works: Sequence[tuple[Work, Transaction]]) -> None:
-        """Does not wait for an exchange that somebody is acting on: they may be waiting to take this very work back.
-
-        It comes back instead.
-        """
-        tx = works[0][1]
-        by_id = {UUID(work.subject): (work, tx) for work, tx in works}
-        free = await store.locked_if_free(tx, list(by_id))
         await store.save_all(
-            [store.Change(by_id[id_][1], before, decide(before, tx.now)) for id_, before in free.items()]
+            [store.Change(tx, exchange, decide(exchange, tx.now)) for tx, exchange in await store.free(works)]
         )
-        busy = by_id.keys() - free.keys()
-        for exchange_id in sorted(await store.held_among(tx, list(busy)) if busy else ()):
-            work, its_own = by_id[exchange_id]
-            its_own.schedule(kind, exchange_id, work.at, not_before=datetime.now(UTC) + SHORTLY)
 
     return on_all_due(kind)(handle)
 
 
 @on_due(notices.NOTIFY)
 async def notify(work: Work, tx: Transaction) -> None:
-    """Of an exchange that somebody is acting on, it comes back: they may be waiting to take this very work back."""
-    exchange_id = UUID(work.subject)
-    free = await store.locked_if_free(tx, [exchange_id])
-    if exchange_id in free:
-        tx.emit(*notices.fallen_due(free[exchange_id], tx.now))
-    elif await store.held_among(tx, [exchange_id]):
-        tx.schedule(work.kind, exchange_id, work.at, not_before=datetime.now(UTC) + SHORTLY)
+    for _, exchange in await store.free([(work, tx)]):
+        tx.emit(*notices.fallen_due(exchange, tx.now))
 
 
 DOORS: tuple[Door, ...] = (

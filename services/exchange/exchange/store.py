@@ -6,11 +6,12 @@ both companies, and whoever lets a company go holds its row before it looks for 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
+from chassis.doors import Work
 from chassis.transaction import Transaction
 from pydantic import TypeAdapter
 from sojourn_contracts.company import CompanyUpdated
@@ -30,6 +31,8 @@ from exchange.payments import store as payments
 from exchange.state import Ending, Exchange
 from exchange.stay import DAY, Stay
 
+SHORTLY = timedelta(milliseconds=100)
+"""Of wall time, until due work comes back whose exchange somebody else had."""
 _AGREEMENT = TypeAdapter(Agreement)
 _STAY = TypeAdapter(Stay)
 _ENDING = TypeAdapter(Ending)
@@ -116,6 +119,21 @@ async def locked_if_free(tx: Transaction, exchange_ids: Sequence[UUID]) -> dict[
         exchange_ids,
     )
     return {exchange.id: exchange for exchange in map(_exchange, rows)}
+
+
+async def free(works: Sequence[tuple[Work, Transaction]]) -> list[tuple[Transaction, Exchange]]:
+    """The exchanges of due work that nobody is acting on, locked until the transaction ends, each with its work's transaction.
+
+    It does not wait for the others: who acts on one may be waiting to take this very work back. That work comes back instead.
+    """
+    any_tx = works[0][1]
+    by_id = {UUID(work.subject): (work, tx) for work, tx in works}
+    found = await locked_if_free(any_tx, list(by_id))
+    busy = by_id.keys() - found.keys()
+    for exchange_id in sorted(await held_among(any_tx, list(busy)) if busy else ()):
+        work, tx = by_id[exchange_id]
+        tx.schedule(work.kind, exchange_id, work.at, not_before=datetime.now(UTC) + SHORTLY)
+    return [(by_id[exchange_id][1], exchange) for exchange_id, exchange in found.items()]
 
 
 async def held_among(tx: Transaction, exchange_ids: Sequence[UUID]) -> set[UUID]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, cast
 from uuid import UUID
 
-from chassis.http import Tx
+from chassis.http import Tx, link_to_next
 from chassis.identity import Caller, Role, requires
 from chassis.problems import Problem
 from chassis.transaction import Transaction
@@ -157,8 +157,7 @@ async def _candidates(tx: Transaction, end_id: UUID, page: Page, request: Reques
     found = await replica.candidates([end_id], page.offset + page.limit + 1, parameters.today)
     best = found[end_id][page.offset :]
     if len(best) > page.limit and page.offset + page.limit <= FARTHEST:
-        following = request.url.include_query_params(offset=page.offset + page.limit, limit=page.limit)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        link_to_next(request, response, offset=page.offset + page.limit, limit=page.limit)
     others = {other.id: other for other in await store.ends(tx.connection, [each.id for each in best[: page.limit]])}
     fitting = [
         CandidateView.of(other, fit, taxonomy(tx).skills)

@@ -62,12 +62,6 @@ class MailSettings(LogSettings):
     )
 
 
-def _is_http(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("should begin with http:// or https://")
-    return url
-
-
 class RegistrationSettings(Settings, SigningSettings, MailSettings):
     """The settings of ``registration serve``."""
 

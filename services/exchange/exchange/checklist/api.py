@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from chassis.http import Tx
+from chassis.http import Tx, link_to_next
 from chassis.identity import Caller, Role, requires
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel
@@ -102,8 +102,7 @@ async def risks(
     if len(found) > limit:
         last = found[limit - 1]
         position = f"{last.entry.deadline}.{last.exchange_id}.{last.entry.item}"
-        following = request.url.include_query_params(after=position, limit=limit)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        link_to_next(request, response, after=position, limit=limit)
     return [_risk(late, day_of(tx.now)) for late in found[:limit]]
 
 

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from chassis.http import Tx
+from chassis.http import Tx, link_to_next
 from chassis.identity import Caller, Role, requires
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -43,6 +43,5 @@ async def payments(
     answer = Csv(("" if after else csv.COLUMNS) + csv.lines(shown))
     if len(found) > limit:
         last = shown[-1]
-        following = request.url.include_query_params(**{"from": last.payment.due_day}, after=last.payment_id)
-        answer.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        link_to_next(request, answer, **{"from": last.payment.due_day}, after=last.payment_id)
     return answer

@@ -8,6 +8,7 @@ from uuid import UUID
 from chassis.http import Tx
 from chassis.idempotency import Once
 from chassis.identity import Caller, Role, requires
+from chassis.openapi import failures
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, RootModel, SkipValidation
 from sojourn_contracts.company import HostingOffer, Placement
@@ -30,7 +31,6 @@ from registration.companies.form import (
     require_json,
 )
 from registration.companies.profile import profile
-from registration.failures import failures
 from registration.people import store as people
 from registration.people.domain import Addressee, Part, Person
 from registration.people.form import PersonForm

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.http import Tx
+from chassis.http import Tx, link_to_next
 from chassis.identity import Caller, Role, requires
 from chassis.problems import Problem
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -134,10 +134,7 @@ async def reviews(
     found = await store.reviews(tx, country, place, limit + 1)
     if len(found) > limit:
         last = found[limit - 1]
-        following = request.url.include_query_params(
-            after_since=last.since.isoformat(), after=last.company_id, limit=limit
-        )
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        link_to_next(request, response, after_since=last.since.isoformat(), after=last.company_id, limit=limit)
     return [
         ReviewView(
             company_id=each.company_id,

@@ -8,12 +8,12 @@ from uuid import UUID
 from chassis.http import Tx
 from chassis.idempotency import Once
 from chassis.identity import AnyCaller, Caller, Role, requires
+from chassis.openapi import failures
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 from sojourn_contracts.refusal import NotYours, Unknown
 from uuid_utils.compat import uuid7
 
-from registration.failures import failures
 from registration.people import domain, store
 from registration.people.domain import Addressee, Part, Person, Reads
 from registration.people.form import InvitationForm, PartForm, PersonForm

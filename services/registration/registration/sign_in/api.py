@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chassis.http import Tx
 from chassis.identity import AnyCaller, Caller, Role
+from chassis.openapi import failures
 from chassis.problems import Problem
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -13,7 +14,6 @@ from sojourn_contracts.refusal import NotYours, Refused
 from uuid_utils.compat import uuid7
 
 from chassis import problems
-from registration.failures import failures
 from registration.people import links
 from registration.people import store as people
 from registration.people.domain import Person

@@ -9,12 +9,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
+from chassis.openapi import failures
 from chassis.problems import Problem
 from fastapi import APIRouter, Cookie, Depends, Query, Request
 from fastapi.responses import RedirectResponse
 
 from registration import programme, signing
-from registration.failures import failures
 from registration.people.links import derived, deriving
 from registration.settings import RegistrationSettings
 from registration.sign_in import limits, oidc, sessions, store

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from uuid import uuid4
 import asyncpg
 import psutil
 import pytest
+import structlog
 from chassis.migrations import migrate
 from chassis.service import Service
 from laptop.kafka import Kafka
@@ -107,6 +108,14 @@ async def recorded() -> AsyncIterator[Recorded]:
     telemetry.record("service", SimpleSpanProcessor(kept.exporter))
     yield kept
     await telemetry.switch_off(5)
+
+
+@pytest.fixture
+def only_logging() -> Iterator[Callable[[int], None]]:
+    """``only_logging(level)``: until the test ends. A line for each of thousands of requests would hide what failed."""
+    before = structlog.get_config()
+    yield lambda level: structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    structlog.configure(**before)
 
 
 @asynccontextmanager

@@ -195,7 +195,7 @@ PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
 
 @dataclass(frozen=True)
 class End:
-    """What two transactions led to, without times, and without notices: the order may say whether a reminder still goes out."""
+    """What two transactions led to, without times, and without reminders: the order may say whether one still goes out."""
 
     answers: tuple[str, str]
     exchanges: tuple[Exchange, ...]
@@ -229,7 +229,8 @@ class Stand:
         gone = await self._driver.rows("select company_id from company where gone")
         said = await self._driver.rows(
             "select type, subject, data::jsonb ->> 'revision' as revision, data::jsonb ->> 'stage' as stage,"
-            " data::jsonb ->> 'reason' as reason from outbox where type <> 'NoticeDue.v1' order by id"
+            " data::jsonb ->> 'reason' as reason from outbox"
+            " where coalesce(data::jsonb ->> 'template', '') not in ('reminder', 'checklist_reminder') order by id"
         )
         due = await self._driver.rows("select kind, subject, at from due")
         return End(

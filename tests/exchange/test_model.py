@@ -9,7 +9,7 @@ The same examples are played each time. ``FULL=1`` plays many more, others every
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -17,7 +17,6 @@ from typing import Any, ClassVar, TypeVar
 
 import httpx
 import pytest
-import structlog
 from chassis.identity import Role
 from exchange.main import service
 from hypothesis import HealthCheck, Phase, note, seed, settings
@@ -535,18 +534,11 @@ def told_stage(event: Event) -> str:
     return str(event.reason) if isinstance(event, MatchDeclined) else str(event.model_dump()["stage"])
 
 
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """A line for each of thousands of requests would hide the script that failed."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    yield
-    structlog.reset_defaults()
-
-
 @pytest.mark.parametrize(("validating", "most_sent"), [("", 2), ("PT DK", 1), ("DK", 2)])
 async def test_the_service_does_what_the_model_does(
-    exchange_database: Database, tmp_path: Path, quiet: None, validating: str, most_sent: int
+    exchange_database: Database, tmp_path: Path, only_logging: Callable[[int], None], validating: str, most_sent: int
 ):
+    only_logging(logging.ERROR)
     url = exchange_database.url(service.name)
     programme = {"validating_countries": validating, "most_sent": most_sent}
     async with (

@@ -9,15 +9,13 @@ The same examples are played each time. ``FULL=1`` plays many more, others every
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID, uuid4
 
 import httpx
-import pytest
-import structlog
 from chassis.identity import Role
 from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
@@ -321,15 +319,8 @@ def told(event: Any) -> tuple[object, ...]:
     return kind, event.revision, event.country, shown
 
 
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """A line for each of thousands of requests would hide the script that failed."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
-
-
-async def test_the_service_does_what_the_model_does(driving: Driving, quiet: None):
+async def test_the_service_does_what_the_model_does(driving: Driving, only_logging: Callable[[int], None]):
+    only_logging(logging.CRITICAL)
     driver = await driving(service)
     async with served(driver) as address:
         with httpx.Client(base_url=address, timeout=60) as http:

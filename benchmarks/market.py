@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import numpy as np
+from asyncpg.pgproto import pgproto
 from matching.domain import WHOLE, WHOLE_PERCENT, Home, OpenOffer, OpenPlacement, Parameters
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -120,8 +121,8 @@ class Ends:
         return len(self.key)
 
     def id(self, number: int) -> UUID:
-        """The UUID of a row."""
-        return UUID(int=int(self.key[number]) << 64 | number)
+        """The UUID of a row, of the class that PostgreSQL's driver gives: it is looked up twice as fast as the library's."""
+        return pgproto.UUID((int(self.key[number]) << 64 | number).to_bytes(16))
 
     @staticmethod
     def number(id_: UUID) -> int:

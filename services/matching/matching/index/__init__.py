@@ -3,7 +3,7 @@
 What it answers equals the brute force over :func:`matching.domain.score` always: the same integers, ties by id.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple
 from datetime import date
 from typing import NamedTuple
@@ -25,6 +25,9 @@ ROOM = 2_000_000
 _EPOCH = date(1990, 1, 1).toordinal()
 _MOVED = 1 << 63
 _MOST_QUESTIONS = 2**31 - 1
+_KNOWN = -1
+"""The side of an end that is asked for by its id."""
+_NOBODY = np.empty((0, 2), np.int64)
 
 
 class Full(Exception):  # noqa: N818 - it is what happened
@@ -105,30 +108,30 @@ class Index:
 
     def candidates(self, end: End | UUID, k: int, today: date) -> list[Candidate]:
         """The best k of the other side, best first, ties by id; none for an id that is not known."""
-        if isinstance(end, UUID):
-            return self.candidates_of_each([end], k, today)[end]
-        side = _side(end)
-        met = _numbers([*(end.met if isinstance(end, OpenPlacement) else self._met[1].get(end.id, ()))])
+        side, id_ = (_KNOWN, end) if isinstance(end, UUID) else (_side(end), end.id)
+        met = end.met if isinstance(end, OpenPlacement) else self._met_by(id_)
         scores, others = np.empty(k, np.int64), np.empty((k, 16), np.uint8)
-        upkeep.fill(self._sides[side], self._skills, 0, self._record, self._encode(end))
+        if not isinstance(end, UUID):
+            upkeep.fill(self._sides[side], self._skills, 0, self._record, self._encode(end))
         try:
             found = search.best(
                 self._whole,
                 side,
-                *_halves(end.id),
+                *_halves(id_),
                 (*self._terms, _day(today)),
                 self._next_question(1),
-                met,
+                _numbers([*met]) if met else _NOBODY,
                 scores,
                 others,
             )
         finally:
-            upkeep.empty(self._sides[side], 0)
+            if not isinstance(end, UUID):
+                upkeep.empty(self._sides[side], 0)
         return _candidates(scores, others, found)
 
     def candidates_of_each(self, ids: Sequence[UUID], k: int, today: date) -> dict[UUID, list[Candidate]]:
         """To each of these ends what :meth:`candidates` answers, without Python's lock while all of them are looked for."""
-        met = [[*self._met[0].get(id_, ()), *self._met[1].get(id_, ())] for id_ in ids]
+        met = [self._met_by(id_) for id_ in ids]
         scores, others = np.empty((len(ids), k), np.int64), np.empty((len(ids), k, 16), np.uint8)
         found = np.zeros(len(ids), np.int64)
         asking.best_of_each(
@@ -181,6 +184,9 @@ class Index:
             upkeep.remove(self._sides[side], self._market, side, slot)
         if side == 0:
             self._forget_meetings(id_)
+
+    def _met_by(self, id_: UUID) -> Collection[UUID]:
+        return self._met[0].get(id_) or self._met[1].get(id_) or ()
 
     def _forget_meetings(self, placement_id: UUID) -> None:
         for offer_id in self._met[0].pop(placement_id, ()):

@@ -9,12 +9,14 @@ from numba import njit
 
 from matching.index.layout import LONGEST, Array, Ends, Market, Skills
 from matching.index.search import section_of
-from matching.index.upkeep import add, find, remove
+from matching.index.upkeep import find, open_together, place, remove
 
 HEADER = 19
 """Bytes before the first row: a signature of 11, flags, and the length of an extension that nobody uses."""
 TRAILER = -1
 _COLUMNS = 13
+_SHORTEST = 2 + 4 * _COLUMNS
+"""Bytes of a row at least."""
 _DAYS_TO_2000 = 3_652
 """PostgreSQL counts days from 2000 on, the index from 1990 on."""
 _MOVED = -(1 << 63)
@@ -43,10 +45,11 @@ def names(skills: list[str]) -> Array:
 def load(
     data: Array, ends: Ends, market: Market, skills: Skills, side: int, table: Array, record: Array, told: Array
 ) -> None:
-    """Takes the whole rows that ``data`` begins with; the rest is to come again with what follows."""
+    """Takes the whole rows that ``data`` begins with, none of them twice; the rest is to come again with what follows."""
     numbers = np.empty(LONGEST, np.int16)
     seen = np.zeros(skills.rarity.shape[0], np.int8)
-    at, rows = 0, 0
+    opened = np.empty(data.shape[0] // _SHORTEST, np.int32)
+    at, rows, n_opened = 0, 0, 0
     told[STATUS], told[LEFT_OUT] = MORE, 0
     while at + 2 <= data.shape[0]:
         columns = _int16(data, at)
@@ -67,11 +70,18 @@ def load(
             remove(ends, market, side, known)
         if size < 0:
             told[LEFT_OUT] += 1
-        elif add(ends, market, skills, side, high, low, record, numbers[:size]) == 0:
-            told[STATUS] = NO_ROOM
-            break
+        else:
+            slot = place(ends, skills, high, low, record, numbers[:size])
+            if slot == 0:
+                told[STATUS] = NO_ROOM
+                break
+            if record[0].open != 0:
+                opened[n_opened] = slot
+                n_opened += 1
         at = end
         rows += 1
+    if not open_together(ends, market, side, opened[:n_opened]):
+        told[STATUS] = NO_ROOM
     told[ROWS] = rows
     told[READ] = at
 

@@ -76,12 +76,13 @@ def solve(edges: Collection[Edge], places: Mapping[UUID, int]) -> list[Edge]:
     from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
     # the ids as integers: their order is the same, and they hash and compare several times as fast
-    sent, hosted = [edge.placement.int for edge in edges], [edge.offer.int for edge in edges]
+    senders, hosts, scores = zip(*edges, strict=True)
+    sent, hosted = [placement.int for placement in senders], [offer.int for offer in hosts]
     placements, offers = sorted(set(sent)), sorted(set(hosted))
     node = {end: number for number, end in enumerate((*placements, *offers))}
-    tails = np.array([node[placement] for placement in sent], np.int32)
-    heads = np.array([node[offer] for offer in hosted], np.int32)
-    costs = -np.array([edge.score for edge in edges], np.int64)
+    tails = np.fromiter(map(node.__getitem__, sent), np.int32, len(sent))
+    heads = np.fromiter(map(node.__getitem__, hosted), np.int32, len(hosted))
+    costs = -np.array(scores, np.int64)
     order = np.argsort(tails.astype(np.int64) * len(node) + heads)
 
     left = {offer.int: count for offer, count in places.items()}

@@ -8,6 +8,7 @@ matches in this order.
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -336,19 +337,26 @@ async def save_edges(
     await tx.connection.execute(
         "delete from edges where company_id = any ($1) and end_id <> all ($2)", list(ends), list(found)
     )
-    await tx.connection.executemany(
+    kept = [(company_id, end_id, found[end_id]) for company_id, theirs in ends.items() for end_id in theirs.all]
+    sizes = [len(candidates) for _, _, candidates in kept]
+    until = list(accumulate(sizes))
+    await tx.connection.execute(
         """
         insert into edges (company_id, end_id, others, scores, best, rules)
-        values ($1, $2, $3::uuid[], $4::int[], coalesce($4[1], 0), $5)
+        select company_id, end_id, ($5::uuid[])[since:until], ($6::int[])[since:until],
+               case when since > until then 0 else ($6::int[])[since] end, $7
+        from unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[]) as told(company_id, end_id, since, until)
         on conflict (end_id) do update
         set company_id = excluded.company_id, others = excluded.others, scores = excluded.scores, rules = excluded.rules,
             best = case when edges.rules = excluded.rules then greatest(edges.best, excluded.best) else excluded.best end
         """,
-        [
-            (company_id, end_id, [each.id for each in found[end_id]], [each.score for each in found[end_id]], rules)
-            for company_id, theirs in ends.items()
-            for end_id in theirs.all
-        ],
+        [company_id for company_id, _, _ in kept],
+        [end_id for _, end_id, _ in kept],
+        [end - size + 1 for end, size in zip(until, sizes, strict=True)],
+        until,
+        [each.id for _, _, candidates in kept for each in candidates],
+        [each.score for _, _, candidates in kept for each in candidates],
+        rules,
     )
 
 

@@ -111,8 +111,9 @@ def open_together(ends: Ends, market: Market, side: int, slots: Array) -> bool:
     List by list, so that the one in hand stays in the caches: one by one, half of the time goes to waiting for the memory.
     """
     skills, count = market.postings.shape[2], slots.shape[0]
-    when, where = np.empty(count, np.int64), np.empty(count, np.int64)
-    until = np.zeros(2 * skills, np.int64)
+    when: Array = np.empty(count, np.int64)
+    where: Array = np.empty(count, np.int64)
+    until: Array = np.zeros(2 * skills, np.int64)
     for row in range(count):
         record, slot = ends.records[slots[row]], slots[row]
         at = numbers_at(record, slot)

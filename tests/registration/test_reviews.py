@@ -229,5 +229,20 @@ async def test_a_company_that_moves_is_the_new_countrys_to_decide_about(driver: 
     assert (await life.put(moved)).json()["undecided"] is True
     assert await queue(driver, contact_point(driver)) == []
     assert len(await queue(driver, contact_point(driver, "FR"))) == 1
+    for decision in ("admit", "needs_changes", "reject"):
+        answer = await life.decide(decision, "DE")
+        assert (answer.status_code, answer.json()["rule"]) == (403, "not_your_country")
+    assert (await life.seen())["undecided"] is True
     assert (await life.decide("admit", "FR")).status_code == 204
     assert (await driver.emitted())[-1].model_dump()["country"] == "FR"
+
+
+async def test_while_a_move_waits_both_countries_look_and_can_put_the_company_out(driver: Driver):
+    moved = company_form(country="FR", region="FR1", placements=[], learning_only=False)
+    for number, country in enumerate(("DE", "FR")):
+        life = await submitted(driver, f"the-key-of-company-{number}")
+        assert (await life.put(moved)).json()["undecided"] is True
+        headers = contact_point(driver, country)
+        assert (await driver.http.get(life.path, headers=headers)).status_code == 200
+        assert (await driver.http.get(f"{life.path}/decisions", headers=headers)).status_code == 200
+        assert (await life.post("exclusion", {"reason": REASON}, headers)).status_code == 204

@@ -252,13 +252,25 @@ async def _with_stay(tx: Tx, before: Company, decision: domain.Decision) -> Made
 def require_own_country(caller: Caller, company: Company) -> None:
     """A contact point has to do with the companies of its country, from the time that they submit something.
 
+    While a move to another country waits, both look, and both can put the company out.
+
     Raises:
         NotYours: the company is none of its own.
     """
-    if caller.role is not Role.CONTACT_POINT:
-        return
-    countries = {each.country for each in (company.said, company.profile) if each}
-    if caller.country not in countries:
+    _require_one_of(caller, company.said, company.profile)
+
+
+def require_deciding_country(caller: Caller, company: Company) -> None:
+    """What a company says is decided in the country where it says that it is: a move, where it moves to.
+
+    Raises:
+        NotYours: that is another country than the contact point's.
+    """
+    _require_one_of(caller, company.said)
+
+
+def _require_one_of(caller: Caller, *profiles: Profile | None) -> None:
+    if caller.role is Role.CONTACT_POINT and caller.country not in {each.country for each in profiles if each}:
         raise NotYours("not_your_country", "The company is not one of this contact point's country")
 
 

@@ -126,6 +126,8 @@ class Profile:
     """Who travels, by the ids in the placements."""
     resting: Mapping[UUID, Rest]
     """Placements and offers, by their ids, that are paused or closed; others are not told of these."""
+    own_words: frozenset[UUID] = frozenset()
+    """Those of the travellers who said themselves how they are addressed, which the company's form does not change."""
 
     @property
     def size_class(self) -> SizeClass:
@@ -331,6 +333,7 @@ def without_traveller(company: Company, person_id: UUID, email: str) -> Decision
             profile,
             placements=placements,
             travellers={id_: each for id_, each in profile.travellers.items() if id_ != person_id},
+            own_words=profile.own_words - {person_id},
             resting={id_: rest for id_, rest in profile.resting.items() if id_ in kept},
         )
 

@@ -22,7 +22,7 @@ from registration.people import store as people
 from registration.people.domain import Part, Person
 
 _PROFILE = TypeAdapter(Profile)
-_NAMES = {"name", "travellers"}
+_NAMES = {"name", "travellers", "own_words"}
 _WORDS = TypeAdapter(Words)
 _FINDINGS = TypeAdapter(tuple[Finding, ...])
 
@@ -262,7 +262,7 @@ async def _save_travellers(tx: Transaction, company: Company) -> None:
     """Nobody is removed: who is no longer in a placement may be abroad, and has to be reached."""
     profiles = (company.profile, company.said)
     named = {person_id: each for profile in profiles if profile for person_id, each in profile.travellers.items()}
-    await people.save(
+    await people.save_named(
         tx,
         [Person(person_id, company.company_id, Part.TRAVELLER, traveller) for person_id, traveller in named.items()],
     )
@@ -297,8 +297,12 @@ async def _company(tx: Transaction, row: asyncpg.Record | None) -> Company:
         if stored is None:
             return None
         ids = [UUID(stay["traveller_id"]) for stay in stored["placements"]]
-        travellers = {person_id: travelling[person_id].addressee for person_id in ids if person_id in travelling}
-        return _PROFILE.validate_python({**stored, "name": row["name"], "travellers": travellers})
+        known = {person_id: travelling[person_id] for person_id in ids if person_id in travelling}
+        people_in_it = {
+            "travellers": {person_id: person.addressee for person_id, person in known.items()},
+            "own_words": {person_id for person_id, person in known.items() if person.own_words},
+        }
+        return _PROFILE.validate_python({**stored, "name": row["name"], **people_in_it})
 
     return Company(
         row["company_id"],

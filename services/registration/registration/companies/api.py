@@ -20,7 +20,7 @@ from registration.companies import deciding, domain, store
 from registration.companies.audit import Told
 from registration.companies.deciding import who
 from registration.companies.domain import Command, Company, Profile, Rest, Status
-from registration.companies.eligibility import Accounts, Related
+from registration.companies.eligibility import Accounts, PublicHolder, Related
 from registration.companies.form import (
     CompanyForm,
     RegistrationForm,
@@ -125,6 +125,7 @@ class CompanyView(BaseModel):
     computed_size_class: SizeClass | None = None
     accounts: list[Accounts] = []
     related: list[Related] = []
+    public_holders: list[PublicHolder] = []
     vat: str | None = None
     learning_only: bool | None = None
     languages: list[Spoken] = []
@@ -327,6 +328,7 @@ def view(company: Company, told: Told | None) -> CompanyView:
             "computed_size_class": said.size_class,
             "accounts": list(said.enterprise.accounts),
             "related": list(said.enterprise.related),
+            "public_holders": list(said.enterprise.public_holders),
             "vat": said.enterprise.vat,
             "learning_only": said.enterprise.learning_only,
             "languages": list(said.languages),

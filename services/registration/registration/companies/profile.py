@@ -15,7 +15,7 @@ from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.vocabulary import Spoken
 
 from registration.companies.domain import Profile, Rest
-from registration.companies.eligibility import Accounts, Enterprise, Related
+from registration.companies.eligibility import Accounts, Enterprise, PublicHolder, Related
 from registration.companies.form import AccountsForm, CompanyForm, OfferForm, PlacementForm
 from registration.people.domain import Addressee
 
@@ -54,6 +54,7 @@ def _enterprise(form: CompanyForm) -> Enterprise:
         related=tuple(Related(each.relation, each.share, _accounts(each.accounts)) for each in form.related),
         vat=form.vat,
         learning_only=form.learning_only,
+        public_holders=tuple(PublicHolder(**each.model_dump()) for each in form.public_holders),
     )
 
 

@@ -233,21 +233,18 @@ async def reviews(tx: Transaction, country: str | None, after: Place | None, lim
     ]
 
 
-async def known_to_vies(tx: Transaction, number: str, age_hours: int) -> Vies | None:
+async def known_to_vies(tx: Transaction, number: str, age_days: int) -> Vies | None:
     """What VIES said about a number, not longer ago than that."""
     outcome = await tx.connection.fetchval(
-        "select outcome from vat_check where number = $1 and checked_at > clock_timestamp() - $2 * interval '1 hour'",
+        "select outcome from vat_check where number = $1 and checked_at > clock_timestamp() - $2 * interval '1 day'",
         number,
-        age_hours,
+        age_days,
     )
     return outcome and Vies(outcome)
 
 
-async def remember_vies(tx: Transaction, number: str, outcome: Vies, age_hours: int) -> None:
-    """Keeps an answer, and forgets those that are too old to be used."""
-    await tx.connection.execute(
-        "delete from vat_check where checked_at <= clock_timestamp() - $1 * interval '1 hour'", age_hours
-    )
+async def remember_vies(tx: Transaction, number: str, outcome: Vies) -> None:
+    """Keeps an answer; the last one about a number counts."""
     await tx.connection.execute(
         """
         insert into vat_check (number, outcome) values ($1, $2)

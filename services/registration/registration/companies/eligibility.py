@@ -207,7 +207,7 @@ def size_class(enterprise: Enterprise) -> SizeClass:
 def is_public(enterprise: Enterprise) -> bool:
     """Public bodies hold a quarter or more, together or alone, so that the company "cannot be considered an SME".
 
-    Those that are excepted do not count, unless they are linked to the company, alone or together: by more than half, or otherwise.
+    Those that are excepted do not count, unless they are linked to the company, by more than half together, or otherwise.
 
     Source: Recommendation 2003/361/EC, annex, article 3, paragraphs 4 and 2.
     """

@@ -350,9 +350,7 @@ async def test_what_a_traveller_said_of_themself_is_not_undone_by_their_company(
     given = company["placements"][0]
     await as_she_says(driver)
     form = company_form(placements=[placement_form(placement_id=given["placement_id"], max_days=25, traveller=said)])
-    answers = [
-        await driver.http.put(f"/companies/{company['company_id']}", json=form, headers=admin) for _ in range(2)
-    ]
+    answers = [await driver.http.put(f"/companies/{company['company_id']}", json=form, headers=admin) for _ in range(2)]
     assert [answer.json()["revision"] - company["revision"] for answer in answers] == [1, 1], "a repeat changes nothing"
     assert await ana_as_seen(driver, company, admin) == OWN | {"traveller_id": given["traveller_id"]}
 
@@ -369,9 +367,7 @@ async def test_who_is_said_again_by_name_or_by_address_is_the_traveller_who_said
     assert await ana_as_seen(driver, company, admin) == OWN | {"traveller_id": given["traveller_id"]}
 
 
-async def test_the_company_goes_on_naming_who_travels(
-    driver: Driver, company: dict[str, Any], admin: dict[str, str]
-):
+async def test_the_company_goes_on_naming_who_travels(driver: Driver, company: dict[str, Any], admin: dict[str, str]):
     await as_she_says(driver)
     form = company_form(placements=[placement_form(traveller=person_form("Jan Novák"))])
     await driver.http.put(f"/companies/{company['company_id']}", json=form, headers=admin)

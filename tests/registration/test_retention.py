@@ -100,7 +100,9 @@ async def test_what_vies_said_goes_after_so_many_days_though_nobody_asks_about_a
     driver = await driving(service, vies_cache_days=3)
     for number, age in (("DE1", OLDER), ("DE2", YOUNGER)):
         await driver.rows(
-            "insert into vat_check (number, outcome, checked_at) values ($1, 'valid', now() - $2::interval)", number, age
+            "insert into vat_check (number, outcome, checked_at) values ($1, 'valid', now() - $2::interval)",
+            number,
+            age,
         )
     await look(driver, timedelta())
     assert [row["number"] for row in await driver.rows("select number from vat_check")] == ["DE2"]

@@ -62,9 +62,7 @@ async def test_a_years_cluster_key_goes_so_many_days_after_the_years_end(driving
 
     async def years(now: datetime) -> list[int]:
         await look(driver, now)
-        return [
-            row["programme_year"] for row in await driver.rows("select programme_year from cluster_key order by 1")
-        ]
+        return [row["programme_year"] for row in await driver.rows("select programme_year from cluster_key order by 1")]
 
     assert await years(end - MINUTE) == [2026, 2027]
     assert await years(end + MINUTE) == [2027]

@@ -338,7 +338,9 @@ def without_traveller(company: Company, person_id: UUID, addressee: Addressee) -
         )
 
     profiles = [each for each in (company.said, company.profile) if each]
-    theirs = {str(place.placement_id) for each in profiles for place in each.placements if place.traveller_id == person_id}
+    theirs = {
+        str(place.placement_id) for each in profiles for place in each.placements if place.traveller_id == person_id
+    }
 
     def is_theirs(stay: Any) -> bool:
         """By its id, or by their name or address however it was written: one of these may have changed since."""

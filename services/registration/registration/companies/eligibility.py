@@ -108,8 +108,9 @@ class PublicHolder:
         """Of a kind that may hold up to half. Source: Recommendation 2003/361/EC, annex, article 3, paragraph 2."""
         if self.body is not PublicBody.LOCAL_AUTHORITY:
             return self.body is not PublicBody.OTHER
-        told = self.budget is not None and self.inhabitants is not None
-        return told and self.budget < AUTHORITY_BUDGET and self.inhabitants < AUTHORITY_INHABITANTS
+        if self.budget is None or self.inhabitants is None:
+            return False
+        return self.budget < AUTHORITY_BUDGET and self.inhabitants < AUTHORITY_INHABITANTS
 
 
 @dataclass(frozen=True)

@@ -69,14 +69,16 @@ async def those(tx: Transaction, person_ids: Collection[UUID]) -> dict[UUID, Per
 async def with_address(tx: Transaction, email: str) -> list[Person]:
     """Everybody who is written to there."""
     rows = await tx.connection.fetch(
-        "select person_id, company_id, part, name, email, reads, own_words from person where email = $1 order by person_id", email
+        "select person_id, company_id, part, name, email, reads, own_words from person where email = $1 order by person_id",
+        email,
     )
     return [_person(row) for row in rows]
 
 
 async def locked(tx: Transaction, person_id: UUID) -> Person | None:
     row = await tx.connection.fetchrow(
-        "select person_id, company_id, part, name, email, reads, own_words from person where person_id = $1 for update", person_id
+        "select person_id, company_id, part, name, email, reads, own_words from person where person_id = $1 for update",
+        person_id,
     )
     return _person(row) if row else None
 

@@ -109,6 +109,11 @@ class Company:
     def countries(self) -> set[object]:
         return {said.facts[0] for said in (self.said, self.in_force) if said}
 
+    @property
+    def deciding(self) -> set[object]:
+        """A company that moves is decided about where it moves to."""
+        return {self.said.facts[0]} if self.said else set()
+
 
 def does(company: Company, ask: Ask, now: datetime) -> Company:
     """The company afterwards: the very same if nothing of it changes.
@@ -120,7 +125,8 @@ def does(company: Company, ask: Ask, now: datetime) -> Company:
     _need(ask.who in command.by, 403)
     if ask.what == "decision" and _decided_already(company, ask.who, *ask.said):
         return company
-    _need(ask.who in (*ITSELF, *company.countries), 403)
+    theirs = company.deciding if ask.what == "decision" else company.countries
+    _need(ask.who in (*ITSELF, *theirs), 403)
     return _of_one_name(command.does(company, ask.who, now, *ask.said))
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 from laptop.roles import Database
+from registration.companies import eligibility
 from registration.main import service
 
 from tests.chassis_driver import Driver
@@ -65,7 +66,7 @@ async def test_what_was_decided_is_shown_with_its_reasons(driver: Driver):
     assert chain["intact"] is True
     assert [each["number"] for each in chain["decisions"]] == [1, 2, 3]
     _, referred, decided = (each["content"] for each in chain["decisions"])
-    assert referred["rules"] == 1
+    assert referred["rules"] == eligibility.VERSION
     assert {"rule": "learning_only_declared", "outcome": "unclear", "reason": "not_declared"} in referred["findings"]
     assert (decided["before"], decided["after"], decided["who"]) == ("submitted", "needs_changes", "contact_point")
     assert chain["decisions"][2]["words"]["reason"]

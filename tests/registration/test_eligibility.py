@@ -12,6 +12,8 @@ from registration.companies.eligibility import (
     Enterprise,
     Facts,
     Outcome,
+    PublicBody,
+    PublicHolder,
     Related,
     Relation,
     Rule,
@@ -165,6 +167,64 @@ def test_a_large_company_may_only_host():
 def test_where_two_periods_disagree_about_large_a_human_looks():
     assert finding(facts(an_enterprise(BIG, MODEST)), Rule.SENDER) == (Outcome.UNCLEAR, "borderline")
     assert finding(facts(an_enterprise(MODEST, NONE)), Rule.SENDER) == (Outcome.CLEAR, "small")
+
+
+OTHER, UNIVERSITY, FUND, INVESTOR, TOWN = (
+    PublicBody.OTHER,
+    PublicBody.UNIVERSITY,
+    PublicBody.INVESTMENT_CORPORATION,
+    PublicBody.INSTITUTIONAL_INVESTOR,
+    PublicBody.LOCAL_AUTHORITY,
+)
+
+
+def town(share: float, budget: int | None = 9_999_999, inhabitants: int | None = 4_999) -> PublicHolder:
+    return PublicHolder(TOWN, share, False, budget, inhabitants)
+
+
+def held_by(*holders: PublicHolder) -> Enterprise:
+    return replace(an_enterprise(MODEST, MODEST), public_holders=holders)
+
+
+@pytest.mark.parametrize(
+    ("holders", "is_one"),
+    [
+        ((), True),
+        ((PublicHolder(OTHER, 24.99),), True),
+        ((PublicHolder(OTHER, 25),), False),
+        ((PublicHolder(OTHER, 12.3), PublicHolder(OTHER, 12.7)), False),  # jointly; in floating point a little less
+        ((PublicHolder(OTHER, 12), PublicHolder(OTHER, 12.9)), True),
+        ((PublicHolder(UNIVERSITY, 50),), True),
+        ((PublicHolder(FUND, 30),), True),
+        ((PublicHolder(INVESTOR, 30),), True),
+        ((PublicHolder(UNIVERSITY, 50.01),), False),
+        ((PublicHolder(FUND, 30, linked=True),), False),  # a dominant influence
+        ((PublicHolder(FUND, 30), PublicHolder(UNIVERSITY, 25)), False),  # half of it jointly
+        ((PublicHolder(FUND, 10, linked=True),), True),  # below a quarter whoever holds it
+        ((PublicHolder(FUND, 40), PublicHolder(OTHER, 24)), True),
+        ((PublicHolder(FUND, 24), PublicHolder(OTHER, 25)), False),
+        ((town(50),), True),
+        ((town(30, budget=10_000_000),), False),
+        ((town(30, inhabitants=5_000),), False),
+        ((town(30, budget=None),), False),
+        ((town(30, inhabitants=None),), False),
+    ],
+)
+def test_whom_public_bodies_hold_a_quarter_of_is_no_sme_but_for_the_recommendations_exceptions(
+    holders: tuple[PublicHolder, ...], is_one: bool
+):
+    enterprise = held_by(*holders)
+    assert size_class(enterprise) is (SMALL if is_one else LARGE)
+    said = (Outcome.CLEAR, "small") if is_one else (Outcome.UNCLEAR, "public_bodies")
+    assert finding(facts(enterprise), Rule.SENDER) == said
+    assert finding(facts(enterprise, sends=False), Rule.SENDER) == (Outcome.CLEAR, "only_hosts")
+
+
+def test_in_its_first_year_too_a_company_of_public_bodies_is_no_sme():
+    enterprise = replace(an_enterprise(MODEST), public_holders=(PublicHolder(OTHER, 100),))
+    assert size_class(enterprise) is LARGE
+    borderline = replace(held_by(PublicHolder(OTHER, 100)), accounts=(BIG, MODEST))
+    assert finding(facts(borderline), Rule.SENDER) == (Outcome.UNCLEAR, "public_bodies"), "which no period changes"
 
 
 def test_a_company_outside_the_programme_is_unclear():

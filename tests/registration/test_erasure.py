@@ -12,6 +12,8 @@ from sojourn_contracts.erasure import ErasureDone, ErasureRequested
 
 from tests.chassis_driver import NOON, Driver
 from tests.conftest import Driving
+from tests.registration.forms import company_form, person_form, placement_form
+from tests.registration.lives import submitted
 from tests.registration.test_companies_over_http import registered
 
 OTHERS = ("matching", "exchange", "survey")
@@ -60,6 +62,30 @@ async def test_a_traveller_is_forgotten_and_their_company_is_told_anew_without_t
     company = await driver.rows("select profile::text || coalesce(said::text, '') as text from company")
     assert str(traveller) not in company[0]["text"]
     assert made["company_id"]
+
+
+@pytest.mark.parametrize(
+    "traveller",
+    [
+        {"email": "Ana@Zahnrad.example"},
+        {"email": "ana.former@zahnrad.example"},
+        {"name": "Ana", "email": "ana.former@zahnrad.example", "by_id": True},
+    ],
+)
+async def test_a_draft_forgets_a_traveller_however_it_was_written_and_keeps_their_colleagues(
+    driver: Driver, traveller: dict[str, Any]
+):
+    jan = placement_form(traveller=person_form("Jan Novák"))
+    life = await submitted(driver, learning_only=False, placements=[placement_form(), jan])
+    assert (await life.decide("needs_changes")).status_code == 204
+    [ana, _] = life.made["placements"]
+    by_id = {"placement_id": ana["placement_id"]} if traveller.pop("by_id", False) else {}
+    said = placement_form(traveller=person_form() | traveller, **by_id)
+    assert (await life.put(company_form(placements=[said, jan]))).status_code == 200
+    person_id = UUID(ana["traveller_id"])
+    await asked(driver, f"/people/{person_id}", role=Role.TRAVELLER, person_id=person_id)
+    [placement] = (await life.seen())["draft"]["placements"]
+    assert placement == jan
 
 
 async def test_each_services_answer_and_what_is_outstanding_is_shown_to_whoever_has_the_id(driver: Driver):

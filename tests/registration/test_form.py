@@ -154,6 +154,19 @@ def test_what_is_named_twice_is_told_beside_what_is_unknown():
     }
 
 
+def test_a_public_body_says_what_it_is_and_how_much_it_holds():
+    found = wrongs(
+        company_form(
+            public_holders=[
+                {"body": "university_or_research_centre", "share": 30},
+                {"body": "king", "share": 101, "linked": 1, "budget": -1, "inhabitants": 0.5},
+            ]
+        )
+    )
+    assert set(found) == {f"public_holders.1.{each}" for each in ("body", "share", "linked", "budget", "inhabitants")}
+    assert wrongs(company_form(public_holders=[{"body": "other", "share": 25.5}])) == {}
+
+
 def test_a_partner_has_a_partners_share_and_accounts_of_the_same_periods():
     related = [
         {"relation": "partner", "share": 60, "accounts": [accounts_form(), accounts_form()]},

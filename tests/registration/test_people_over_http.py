@@ -7,12 +7,14 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from chassis.identity import Role, verify
+from chassis.transaction import Cause
+from registration.companies import store as companies
 from registration.main import service
 from registration.people.domain import MOST
 
 from tests.chassis_driver import Driver
 from tests.conftest import Driving
-from tests.registration.forms import Form, named, person_form
+from tests.registration.forms import Form, company_form, named, person_form, placement_form
 from tests.registration.signing_in import bearer, opened, registered, sent, signed_in
 
 UWE, ANA, MIA = "uwe@zahnrad.example", "ana@zahnrad.example", "mia@zahnrad.example"
@@ -320,3 +322,65 @@ async def test_a_changed_name_is_the_one_that_the_company_sees_and_nobody_else_i
     view = (await driver.http.get(f"/companies/{company['company_id']}", headers=admin)).json()
     assert view["placements"][0]["traveller"]["name"] == "Ana Horvat"
     assert len(await driver.emitted()) == told
+
+
+async def ana_as_seen(driver: Driver, company: dict[str, Any], admin: dict[str, str]) -> dict[str, Any]:
+    view = (await driver.http.get(f"/companies/{company['company_id']}", headers=admin)).json()
+    [placement] = view["placements"]
+    return {name: placement["traveller"][name] for name in ("name", "email", "reads")} | {
+        "traveller_id": placement["traveller_id"]
+    }
+
+
+OWN = {"name": "Ana Horvat", "email": "horvat@zahnrad.example", "reads": "it"}
+
+
+async def as_she_says(driver: Driver) -> None:
+    """Ana says what she is called, where she is written to, and in which language."""
+    me, headers = await own(driver, ANA)
+    assert (await driver.http.put(me, json=OWN, headers=headers)).status_code == 200
+    [confirms] = await sent(driver, OWN["email"], "new_address")
+    assert (await opened(driver, confirms)).status_code == 201
+
+
+@pytest.mark.parametrize("said", [person_form(), person_form("Ana Horvat"), person_form("Anna K", reads="fr")])
+async def test_what_a_traveller_said_of_themself_is_not_undone_by_their_company(
+    driver: Driver, company: dict[str, Any], admin: dict[str, str], said: Form
+):
+    given = company["placements"][0]
+    await as_she_says(driver)
+    form = company_form(placements=[placement_form(placement_id=given["placement_id"], max_days=25, traveller=said)])
+    answers = [await driver.http.put(f"/companies/{company['company_id']}", json=form, headers=admin) for _ in range(2)]
+    assert [answer.json()["revision"] - company["revision"] for answer in answers] == [1, 1], "a repeat changes nothing"
+    assert await ana_as_seen(driver, company, admin) == OWN | {"traveller_id": given["traveller_id"]}
+
+
+@pytest.mark.parametrize("said", [person_form("Ana Horvat"), person_form("Ana K", email=OWN["email"]), OWN])
+async def test_who_is_said_again_by_name_or_by_address_is_the_traveller_who_said_more_of_themself(
+    driver: Driver, company: dict[str, Any], admin: dict[str, str], said: Form
+):
+    given = company["placements"][0]
+    await as_she_says(driver)
+    form = company_form(placements=[placement_form(traveller=said)])
+    answer = await driver.http.put(f"/companies/{company['company_id']}", json=form, headers=admin)
+    assert answer.json()["revision"] == company["revision"], "nothing was changed"
+    assert await ana_as_seen(driver, company, admin) == OWN | {"traveller_id": given["traveller_id"]}
+
+
+async def test_the_company_goes_on_naming_who_travels(driver: Driver, company: dict[str, Any], admin: dict[str, str]):
+    await as_she_says(driver)
+    form = company_form(placements=[placement_form(traveller=person_form("Jan Novák"))])
+    await driver.http.put(f"/companies/{company['company_id']}", json=form, headers=admin)
+    seen = await ana_as_seen(driver, company, admin)
+    assert seen["name"] == "Jan Novák"
+    assert seen["traveller_id"] != company["placements"][0]["traveller_id"]
+
+
+async def test_what_a_traveller_says_while_their_company_is_being_changed_is_not_lost(
+    driver: Driver, company: dict[str, Any], admin: dict[str, str]
+):
+    async with driver.process.open_transaction(Cause()) as tx:
+        before = await companies.locked(tx, UUID(company["company_id"]))
+        await as_she_says(driver)
+        await companies.save(tx, before)
+    assert await ana_as_seen(driver, company, admin) == OWN | {"traveller_id": company["placements"][0]["traveller_id"]}

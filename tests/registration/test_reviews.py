@@ -190,6 +190,27 @@ async def test_a_withdrawn_company_leaves_the_queue(driver: Driver):
     assert await driver.emitted() == []
 
 
+async def test_a_company_that_a_public_body_holds_waits_for_the_contact_point_and_shows_who_holds_it(driver: Driver):
+    holders = [{"body": "local_authority", "share": 30, "budget": 12_000_000, "inhabitants": 4_000}]
+    life = await submitted(driver, public_holders=holders)
+    [review] = await queue(driver, contact_point(driver))
+    assert [(each["rule"], each["reason"]) for each in review["unclear"]] == [
+        ("a_large_company_only_hosts", "public_bodies")
+    ]
+    seen = await life.seen()
+    assert seen["public_holders"] == [{**holders[0], "linked": False}]
+    assert (seen["size_class"], seen["computed_size_class"]) == ("small", "large")
+
+
+async def test_an_edit_that_brings_in_a_public_body_is_decided_anew(driver: Driver):
+    life = await submitted(driver)
+    excepted = [{"body": "university_or_research_centre", "share": 40}]
+    changed = (await life.put(company_form(public_holders=excepted))).json()
+    assert (changed["undecided"], (await life.commands())[-1]) == (False, ("admit", "programme"))
+    changed = (await life.put(company_form(public_holders=[{"body": "other", "share": 40}]))).json()
+    assert changed["undecided"] is True
+
+
 async def test_an_edit_of_a_stay_is_in_force_at_once_though_a_human_once_had_to_decide(driver: Driver):
     life = await referred(driver)
     await life.decide("admit")
@@ -229,5 +250,20 @@ async def test_a_company_that_moves_is_the_new_countrys_to_decide_about(driver: 
     assert (await life.put(moved)).json()["undecided"] is True
     assert await queue(driver, contact_point(driver)) == []
     assert len(await queue(driver, contact_point(driver, "FR"))) == 1
+    for decision in ("admit", "needs_changes", "reject"):
+        answer = await life.decide(decision, "DE")
+        assert (answer.status_code, answer.json()["rule"]) == (403, "not_your_country")
+    assert (await life.seen())["undecided"] is True
     assert (await life.decide("admit", "FR")).status_code == 204
     assert (await driver.emitted())[-1].model_dump()["country"] == "FR"
+
+
+async def test_while_a_move_waits_both_countries_look_and_can_put_the_company_out(driver: Driver):
+    moved = company_form(country="FR", region="FR1", placements=[], learning_only=False)
+    for number, country in enumerate(("DE", "FR")):
+        life = await submitted(driver, f"the-key-of-company-{number}")
+        assert (await life.put(moved)).json()["undecided"] is True
+        headers = contact_point(driver, country)
+        assert (await driver.http.get(life.path, headers=headers)).status_code == 200
+        assert (await driver.http.get(f"{life.path}/decisions", headers=headers)).status_code == 200
+        assert (await life.post("exclusion", {"reason": REASON}, headers)).status_code == 204

@@ -97,8 +97,8 @@ class RegistrationSettings(Settings, SigningSettings, MailSettings):
     vies_patience_hours: float = Field(
         default=72, ge=0, le=720, description="hours without an answer of VIES after which a contact point decides"
     )
-    vies_cache_hours: int = Field(
-        default=168, ge=1, le=8_760, description="hours for which what VIES said about a number is not asked again"
+    vies_cache_days: int = Field(
+        default=7, ge=1, le=365, description="days for which what VIES said about a number is not asked again"
     )
     interest_days: int = Field(
         default=365, ge=1, le=3_650, description="days after which a company is asked whether it is still interested"

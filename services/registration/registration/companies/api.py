@@ -20,7 +20,7 @@ from registration.companies import deciding, domain, store
 from registration.companies.audit import Told
 from registration.companies.deciding import who
 from registration.companies.domain import Command, Company, Profile, Rest, Status
-from registration.companies.eligibility import Accounts, Related
+from registration.companies.eligibility import Accounts, PublicHolder, Related
 from registration.companies.form import (
     CompanyForm,
     RegistrationForm,
@@ -125,6 +125,7 @@ class CompanyView(BaseModel):
     computed_size_class: SizeClass | None = None
     accounts: list[Accounts] = []
     related: list[Related] = []
+    public_holders: list[PublicHolder] = []
     vat: str | None = None
     learning_only: bool | None = None
     languages: list[Spoken] = []
@@ -252,13 +253,25 @@ async def _with_stay(tx: Tx, before: Company, decision: domain.Decision) -> Made
 def require_own_country(caller: Caller, company: Company) -> None:
     """A contact point has to do with the companies of its country, from the time that they submit something.
 
+    While a move to another country waits, both look, and both can put the company out.
+
     Raises:
         NotYours: the company is none of its own.
     """
-    if caller.role is not Role.CONTACT_POINT:
-        return
-    countries = {each.country for each in (company.said, company.profile) if each}
-    if caller.country not in countries:
+    _require_one_of(caller, company.said, company.profile)
+
+
+def require_deciding_country(caller: Caller, company: Company) -> None:
+    """What a company says is decided in the country where it says that it is: a move, where it moves to.
+
+    Raises:
+        NotYours: that is another country than the contact point's.
+    """
+    _require_one_of(caller, company.said)
+
+
+def _require_one_of(caller: Caller, *profiles: Profile | None) -> None:
+    if caller.role is Role.CONTACT_POINT and caller.country not in {each.country for each in profiles if each}:
         raise NotYours("not_your_country", "The company is not one of this contact point's country")
 
 
@@ -315,6 +328,7 @@ def view(company: Company, told: Told | None) -> CompanyView:
             "computed_size_class": said.size_class,
             "accounts": list(said.enterprise.accounts),
             "related": list(said.enterprise.related),
+            "public_holders": list(said.enterprise.public_holders),
             "vat": said.enterprise.vat,
             "learning_only": said.enterprise.learning_only,
             "languages": list(said.languages),

@@ -127,4 +127,4 @@ async def _vies(tx: Transaction, facts: Facts) -> Vies | None:
         return None
     if tx.settings.vies_url is None:
         return Vies.NOT_ASKED
-    return await store.known_to_vies(tx, number, tx.settings.vies_cache_hours)
+    return await store.known_to_vies(tx, number, tx.settings.vies_cache_days)

@@ -1,10 +1,10 @@
 """The life of a company in the programme: it drafts, submits, is admitted or not, changes what it says, and leaves for good."""
 
-import json
+import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid5
 
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn, HostingOffer, Placement
@@ -126,6 +126,8 @@ class Profile:
     """Who travels, by the ids in the placements."""
     resting: Mapping[UUID, Rest]
     """Placements and offers, by their ids, that are paused or closed; others are not told of these."""
+    own_words: frozenset[UUID] = frozenset()
+    """Those of the travellers who said themselves how they are addressed, which the company's form does not change."""
 
     @property
     def size_class(self) -> SizeClass:
@@ -318,7 +320,7 @@ def reject(company: Company, who: Who) -> Company:
     return _not_as_said(company, Command.REJECT, who)
 
 
-def without_traveller(company: Company, person_id: UUID, email: str) -> Decision:
+def without_traveller(company: Company, person_id: UUID, addressee: Addressee) -> Decision:
     """A traveller is forgotten: their placement goes, and what was told of the company is told again without it.
 
     By both events, since each has a topic of its own, which keeps the newest of it; also of a company that has left.
@@ -331,15 +333,28 @@ def without_traveller(company: Company, person_id: UUID, email: str) -> Decision
             profile,
             placements=placements,
             travellers={id_: each for id_, each in profile.travellers.items() if id_ != person_id},
+            own_words=profile.own_words - {person_id},
             resting={id_: rest for id_, rest in profile.resting.items() if id_ in kept},
+        )
+
+    profiles = [each for each in (company.said, company.profile) if each]
+    theirs = {
+        str(place.placement_id) for each in profiles for place in each.placements if place.traveller_id == person_id
+    }
+
+    def is_theirs(stay: Any) -> bool:
+        """By its id, or by their name or address however it was written: one of these may have changed since."""
+        said: Any = stay.get("traveller") or {}
+        written = {_plainly(said.get("name")), _plainly(said.get("email"))}
+        return stay.get("placement_id") in theirs or not written.isdisjoint(
+            {_plainly(addressee.name), _plainly(addressee.email)}
         )
 
     def written(draft: Mapping[str, Any]) -> Mapping[str, Any]:
         """A draft says names and addresses, and may not be whole."""
-        stays: Any = draft.get("placements")
-        if not isinstance(stays, list):
+        if not isinstance(draft.get("placements"), list):
             return draft
-        return {**draft, "placements": [stay for stay in cast("list[Any]", stays) if email not in json.dumps(stay)]}
+        return {**draft, "placements": [stay for stay in draft["placements"] if not is_theirs(stay)]}
 
     changed = replace(
         company,
@@ -349,6 +364,11 @@ def without_traveller(company: Company, person_id: UUID, email: str) -> Decision
         profile=company.profile and left(company.profile),
     )
     return changed, [changed.as_registered(), changed.as_updated()] if changed.profile else []
+
+
+def _plainly(text: Any) -> str:
+    """As the form would read it, in small letters."""
+    return unicodedata.normalize("NFC", str(text or "")).strip().casefold()
 
 
 def withdraw(company: Company, who: Who) -> Decision:

@@ -12,8 +12,8 @@ from sojourn_contracts.vocabulary import SizeClass
 
 from registration import programme
 
-VERSION = 1
-"""Of the rules below: whoever changes what one of them says raises it."""
+VERSION = 2
+"""Of the rules below: whoever changes what one of them says raises it. Since 2, what public bodies hold counts."""
 
 CLASSES = (SizeClass.MICRO, SizeClass.SMALL, SizeClass.MEDIUM, SizeClass.LARGE)
 CEILINGS = {
@@ -25,6 +25,9 @@ CEILINGS = {
 
 Recommendation 2003/361/EC, annex, article 2.
 """
+
+AUTHORITY_BUDGET, AUTHORITY_INHABITANTS = 10_000_000, 5_000
+"""EUR a year, and people: below both, a local authority is a small one. Article 3, paragraph 2, second subparagraph, letter d."""
 
 
 class Relation(StrEnum):
@@ -69,6 +72,47 @@ class Related:
     accounts: tuple[Accounts, ...]
 
 
+class PublicBody(StrEnum):
+    """What kind of public body holds a part of the company.
+
+    All but the last may hold up to half of it: Recommendation 2003/361/EC, annex, article 3, paragraph 2, second subparagraph.
+    """
+
+    INVESTMENT_CORPORATION = "public_investment_corporation"
+    """Letter a."""
+    UNIVERSITY = "university_or_research_centre"
+    """Letter b: a research centre without profit."""
+    INSTITUTIONAL_INVESTOR = "institutional_investor"
+    """Letter c: regional development funds as well."""
+    LOCAL_AUTHORITY = "local_authority"
+    """Letter d: an autonomous one, if it is small enough."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class PublicHolder:
+    """A public body that controls a part of the company's capital or voting rights, directly or indirectly."""
+
+    body: PublicBody
+    share: float
+    """Percent of capital or voting rights, whichever is more."""
+    linked: bool = False
+    """It controls the company though its share is no majority: by a contract, a dominant influence, or together with others."""
+    budget: int | None = None
+    """EUR a year, and"""
+    inhabitants: int | None = None
+    """both of a local authority: one that does not say them is not taken for a small one."""
+
+    @property
+    def excepted(self) -> bool:
+        """Of a kind that may hold up to half. Source: Recommendation 2003/361/EC, annex, article 3, paragraph 2."""
+        if self.body is not PublicBody.LOCAL_AUTHORITY:
+            return self.body is not PublicBody.OTHER
+        if self.budget is None or self.inhabitants is None:
+            return False
+        return self.budget < AUTHORITY_BUDGET and self.inhabitants < AUTHORITY_INHABITANTS
+
+
 @dataclass(frozen=True)
 class Enterprise:
     """What a company declares about itself so that it can be decided whether it may take part."""
@@ -82,6 +126,8 @@ class Enterprise:
     """As python-stdnum writes it, in the Union with the country's prefix."""
     learning_only: bool
     """The declaration that a stay is for learning, and fills no gap in the host's staff."""
+    public_holders: tuple[PublicHolder, ...] = ()
+    """Public bodies are here, and not among ``related``."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +190,12 @@ def size_class(enterprise: Enterprise) -> SizeClass:
     """The class by headcount, turnover and balance sheet of the last two periods, the related enterprises' included.
 
     Ceilings crossed in one period alone change nothing; the class moves as far from the claimed one as both periods agree.
-    In a first year, its figures alone decide.
+    In a first year, its figures alone decide. Whom public bodies control is large at any size, since that is what no SME is.
 
-    Source: Recommendation 2003/361/EC, annex, article 4, paragraphs 2 and 3.
+    Source: Recommendation 2003/361/EC, annex, article 4, paragraphs 2 and 3; article 3, paragraph 4.
     """
+    if is_public(enterprise):
+        return SizeClass.LARGE
     ranks = [CLASSES.index(class_of(total(enterprise, period))) for period in range(len(enterprise.accounts))]
     if len(ranks) == 1:
         return CLASSES[ranks[0]]
@@ -155,6 +203,24 @@ def size_class(enterprise: Enterprise) -> SizeClass:
     if not ranks:
         return enterprise.claimed
     return CLASSES[min(max(held, min(ranks)), max(ranks))]
+
+
+def is_public(enterprise: Enterprise) -> bool:
+    """Public bodies hold a quarter or more, together or alone, so that the company "cannot be considered an SME".
+
+    Those that are excepted do not count, unless they are linked to the company, by more than half together, or otherwise.
+
+    Source: Recommendation 2003/361/EC, annex, article 3, paragraphs 4 and 2.
+    """
+    excepted = [each for each in enterprise.public_holders if each.excepted]
+    controlling = _held(excepted) > 50 or any(each.linked for each in excepted)
+    counted = [each for each in enterprise.public_holders if controlling or not each.excepted]
+    return _held(counted) >= 25
+
+
+def _held(holders: Sequence[PublicHolder]) -> Fraction:
+    """Percent; exact, as the ceilings are."""
+    return sum((Fraction(str(each.share)) for each in holders), Fraction())
 
 
 def class_of(period: "Totals") -> SizeClass:
@@ -210,6 +276,7 @@ def _country(facts: Facts, _: Vies | None) -> Finding:
 def _sender(facts: Facts, _: Vies | None) -> Finding:
     """A company that sends is an SME; a large one may only host. Source: MobiliseSME's rules for sending companies.
 
+    One that public bodies control is no SME, of whatever size: the reason says so, and a human looks at who they are.
     Where the two periods disagree about just that, the class that the company says it had before decides, and so a
     human looks at it.
     """
@@ -219,6 +286,8 @@ def _sender(facts: Facts, _: Vies | None) -> Finding:
     }
     if not facts.sends:
         return Finding(Rule.SENDER, Outcome.CLEAR, "only_hosts")
+    if is_public(facts.enterprise):
+        return Finding(Rule.SENDER, Outcome.UNCLEAR, "public_bodies")
     if len(periods) > 1:
         return Finding(Rule.SENDER, Outcome.UNCLEAR, "borderline")
     return Finding(Rule.SENDER, _clear_if(found is not SizeClass.LARGE), found.value)

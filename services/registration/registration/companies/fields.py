@@ -161,8 +161,11 @@ Euros = Annotated[int, Field(ge=0, le=MOST_EUROS, strict=True), Allowed(f"whole 
 Headcount = Annotated[
     float, Field(ge=0, le=10_000_000, allow_inf_nan=False), Allowed("annual work units, 0 to 10,000,000")
 ]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Allowed("percent, 0 to 100")]
+MAX_INHABITANTS = 10**9
+Inhabitants = Annotated[int, Field(ge=0, le=MAX_INHABITANTS, strict=True), Allowed(f"people, 0 to {MAX_INHABITANTS:,}")]
 MAX_RELATED = 50
-"""Partner and linked enterprises that a company can name."""
+"""Partner and linked enterprises, and public bodies, that a company can name."""
 
 
 def _sound_vat(text: str, info: ValidationInfo) -> str:

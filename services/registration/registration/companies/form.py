@@ -24,7 +24,7 @@ from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS, Level, Si
 
 from registration import programme
 from registration.companies.domain import Profile
-from registration.companies.eligibility import Relation
+from registration.companies.eligibility import PublicBody, Relation
 from registration.companies.fields import (
     MAX_AHEAD,
     MAX_LANGUAGES,
@@ -38,8 +38,10 @@ from registration.companies.fields import (
     Destination,
     Euros,
     Headcount,
+    Inhabitants,
     Language,
     Nace,
+    Percent,
     Sectors,
     Skills,
     StayDays,
@@ -181,7 +183,7 @@ class RelatedForm(_Said):
     """
 
     relation: Annotated[Relation, Allowed(", ".join(Relation))]
-    share: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Allowed("percent, 0 to 100")]
+    share: Percent
     accounts: Annotated[list[AccountsForm], Entries(1, 2)]
 
     @field_validator("share")
@@ -190,6 +192,19 @@ class RelatedForm(_Said):
         if info.data.get("relation") is Relation.PARTNER and not 25 <= share <= 50:
             raise wrong("is not a partner's", "25 to 50 percent; above, the enterprise is linked, below, on its own")
         return share
+
+
+class PublicHolderForm(_Said):
+    """A public body that controls a part of the company, directly or indirectly; it is not named in ``related`` as well."""
+
+    body: Annotated[PublicBody, Allowed(", ".join(PublicBody))]
+    share: Percent
+    """Of capital or voting rights, whichever is more."""
+    linked: Annotated[bool, Field(strict=True)] = False
+    """It controls the company though its share is no majority."""
+    budget: Euros | None = None
+    """Yearly; this and ``inhabitants`` are a local authority's, which counts as a small one only if it says both."""
+    inhabitants: Inhabitants | None = None
 
 
 class CompanyForm(_Said):
@@ -204,6 +219,8 @@ class CompanyForm(_Said):
     accounts: Annotated[list[AccountsForm], Entries(1, 2)]
     """The last period first, then the one before; one alone in a company's first year."""
     related: Annotated[list[RelatedForm], Entries(0, MAX_RELATED)] = []
+    public_holders: Annotated[list[PublicHolderForm], Entries(0, MAX_RELATED)] = []
+    """Public bodies with a part in the company; none, unless it says so."""
     vat: Vat | None = None
     learning_only: Annotated[bool, Field(strict=True)]
     """Declares that stays are for learning, and fill no gap in anybody's staff."""

@@ -44,7 +44,7 @@ async def _answered(work: Work, answer: tuple[str, Vies] | None, tx: Transaction
     A number that was changed meanwhile is asked about anew.
     """
     if answer is not None and answer[1] is not Vies.UNAVAILABLE:
-        await store.remember_vies(tx, *answer, tx.settings.vies_cache_hours)
+        await store.remember_vies(tx, *answer)
     company = await _locked(work, tx)
     if company is None or _asked_about(company) is None:
         return

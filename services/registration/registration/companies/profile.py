@@ -2,6 +2,9 @@
 
 So an update that is sent twice, because its first answer was lost, changes nothing the second time. A stay that was closed
 is not said again but by its id.
+
+The company says who travels; a traveller who said how they are addressed stays so. Under a placement's id, whatever the form
+says of its traveller then means them; without an id, their name or their address does. Somebody else has another placement.
 """
 
 from collections.abc import Callable
@@ -12,7 +15,7 @@ from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.vocabulary import Spoken
 
 from registration.companies.domain import Profile, Rest
-from registration.companies.eligibility import Accounts, Enterprise, Related
+from registration.companies.eligibility import Accounts, Enterprise, PublicHolder, Related
 from registration.companies.form import AccountsForm, CompanyForm, OfferForm, PlacementForm
 from registration.people.domain import Addressee
 
@@ -26,6 +29,7 @@ Travelling = tuple[Placement, Addressee]
 def profile(form: CompanyForm, new_id: NewId, held: Profile | None = None) -> Profile:
     """What the form says, with ids. ``held`` is what the company has said so far."""
     placements = _placements(form.placements, new_id, held)
+    travellers = {placement.traveller_id: traveller for placement, traveller in placements}
     said = Profile(
         name=form.name,
         country=form.country,
@@ -35,8 +39,9 @@ def profile(form: CompanyForm, new_id: NewId, held: Profile | None = None) -> Pr
         languages=tuple(Spoken(language=said.language, level=said.level) for said in form.languages),
         placements=tuple(placement for placement, _ in placements),
         offers=tuple(_offers(form.offers, new_id, held)),
-        travellers={placement.traveller_id: traveller for placement, traveller in placements},
+        travellers=travellers,
         resting={},
+        own_words=held.own_words & travellers.keys() if held else frozenset(),
     )
     kept = held.resting if held else {}
     return replace(said, resting={stay_id: rest for stay_id, rest in kept.items() if stay_id in said.stays})
@@ -49,6 +54,7 @@ def _enterprise(form: CompanyForm) -> Enterprise:
         related=tuple(Related(each.relation, each.share, _accounts(each.accounts)) for each in form.related),
         vat=form.vat,
         learning_only=form.learning_only,
+        public_holders=tuple(PublicHolder(**each.model_dump()) for each in form.public_holders),
     )
 
 
@@ -58,22 +64,31 @@ def _accounts(forms: list[AccountsForm]) -> tuple[Accounts, ...]:
 
 def _placements(forms: list[PlacementForm], new_id: NewId, held: Profile | None) -> list[Travelling]:
     ours = {str(placement.placement_id): placement for placement in held.placements} if held else {}
-    travellers = held.travellers if held else {}
+    own_words = {id_: held.travellers[id_] for id_ in held.own_words} if held else {}
+    said_of = held.travellers if held else {}
     named = {form.placement_id: ours.pop(form.placement_id) for form in forms if form.placement_id}
     left = {key: each for key, each in ours.items() if not _closed(held, each.placement_id)}
 
     def settled(place: int, form: PlacementForm) -> Travelling:
+        said = form.traveller.addressee
         if form.placement_id:
             known = named[form.placement_id]
-            return _placement(form, known.placement_id, known.traveller_id), form.traveller.addressee
+            addressee = own_words.get(known.traveller_id, said)
+            return _placement(form, known.placement_id, known.traveller_id), addressee
         for key, known in left.items():
             again = _placement(form, known.placement_id, known.traveller_id)
-            if again == known and travellers[known.traveller_id] == form.traveller.addressee:
+            here = said_of[known.traveller_id]
+            meant = here == said or (known.traveller_id in own_words and _is_like(here, said))
+            if again == known and meant:
                 del left[key]
-                return again, form.traveller.addressee
-        return _placement(form, new_id(f"placement/{place}"), new_id(f"traveller/{place}")), form.traveller.addressee
+                return again, here
+        return _placement(form, new_id(f"placement/{place}"), new_id(f"traveller/{place}")), said
 
     return [settled(place, form) for place, form in enumerate(forms)]
+
+
+def _is_like(one: Addressee, other: Addressee) -> bool:
+    return one.name == other.name or one.email == other.email
 
 
 def _offers(forms: list[OfferForm], new_id: NewId, held: Profile | None) -> list[HostingOffer]:

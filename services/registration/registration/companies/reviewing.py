@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from sojourn_contracts.refusal import Refused
 
 from registration.companies import deciding, domain, store
-from registration.companies.api import require_own_country
+from registration.companies.api import require_deciding_country, require_own_country
 from registration.companies.audit import Remark, Words, first_broken
 from registration.companies.deciding import who
 from registration.companies.domain import Command, Company
@@ -154,7 +154,7 @@ async def decide(company_id: UUID, body: VerdictForm, caller: Staff, tx: Tx) -> 
     command = _COMMANDS[body.decision]
     if await _decided_already(tx, company, body, caller):
         return  # also where the company is of another country again: it wanted to move, and was not let
-    require_own_country(caller, company)
+    require_deciding_country(caller, company)
     if company.revision != body.revision:
         raise Refused("stale_revision", f"The company is at revision {company.revision} by now: look at it again")
     match body.decision:

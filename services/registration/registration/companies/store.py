@@ -22,7 +22,7 @@ from registration.people import store as people
 from registration.people.domain import Part, Person
 
 _PROFILE = TypeAdapter(Profile)
-_NAMES = {"name", "travellers"}
+_NAMES = {"name", "travellers", "own_words"}
 _WORDS = TypeAdapter(Words)
 _FINDINGS = TypeAdapter(tuple[Finding, ...])
 
@@ -233,21 +233,18 @@ async def reviews(tx: Transaction, country: str | None, after: Place | None, lim
     ]
 
 
-async def known_to_vies(tx: Transaction, number: str, age_hours: int) -> Vies | None:
+async def known_to_vies(tx: Transaction, number: str, age_days: int) -> Vies | None:
     """What VIES said about a number, not longer ago than that."""
     outcome = await tx.connection.fetchval(
-        "select outcome from vat_check where number = $1 and checked_at > clock_timestamp() - $2 * interval '1 hour'",
+        "select outcome from vat_check where number = $1 and checked_at > clock_timestamp() - $2 * interval '1 day'",
         number,
-        age_hours,
+        age_days,
     )
     return outcome and Vies(outcome)
 
 
-async def remember_vies(tx: Transaction, number: str, outcome: Vies, age_hours: int) -> None:
-    """Keeps an answer, and forgets those that are too old to be used."""
-    await tx.connection.execute(
-        "delete from vat_check where checked_at <= clock_timestamp() - $1 * interval '1 hour'", age_hours
-    )
+async def remember_vies(tx: Transaction, number: str, outcome: Vies) -> None:
+    """Keeps an answer; the last one about a number counts."""
     await tx.connection.execute(
         """
         insert into vat_check (number, outcome) values ($1, $2)
@@ -262,7 +259,7 @@ async def _save_travellers(tx: Transaction, company: Company) -> None:
     """Nobody is removed: who is no longer in a placement may be abroad, and has to be reached."""
     profiles = (company.profile, company.said)
     named = {person_id: each for profile in profiles if profile for person_id, each in profile.travellers.items()}
-    await people.save(
+    await people.save_named(
         tx,
         [Person(person_id, company.company_id, Part.TRAVELLER, traveller) for person_id, traveller in named.items()],
     )
@@ -297,8 +294,12 @@ async def _company(tx: Transaction, row: asyncpg.Record | None) -> Company:
         if stored is None:
             return None
         ids = [UUID(stay["traveller_id"]) for stay in stored["placements"]]
-        travellers = {person_id: travelling[person_id].addressee for person_id in ids if person_id in travelling}
-        return _PROFILE.validate_python({**stored, "name": row["name"], "travellers": travellers})
+        known = {person_id: travelling[person_id] for person_id in ids if person_id in travelling}
+        people_in_it = {
+            "travellers": {person_id: person.addressee for person_id, person in known.items()},
+            "own_words": {person_id for person_id, person in known.items() if person.own_words},
+        }
+        return _PROFILE.validate_python({**stored, "name": row["name"], **people_in_it})
 
     return Company(
         row["company_id"],

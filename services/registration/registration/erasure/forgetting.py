@@ -42,7 +42,7 @@ async def erase_person(tx: Transaction, person_id: UUID, *, admins_count: bool) 
         others = await store.admins_besides(tx, person)
         domain.require_another_admin(others, company.status not in (Status.WITHDRAWN, Status.EXCLUDED, Status.REJECTED))
     if person.part is Part.TRAVELLER:
-        left, events = companies.without_traveller(company, person_id, person.addressee.email)
+        left, events = companies.without_traveller(company, person_id, person.addressee)
         await company_store.save(tx, left)
         tx.emit(*events)
     await store.forget_people(tx, [person_id])

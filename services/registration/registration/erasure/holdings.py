@@ -14,7 +14,11 @@ HELD = Holdings(
         ),
         Holding("review", "company_id, country, revision, unclear, since", company="company_id = {id}"),
         Holding("decision_words", "company_id, number, salt, words", company="company_id = {id}"),
-        about("person", "person_id, company_id, name, part, email, reads", "(person_id = {id} or company_id = {id})"),
+        about(
+            "person",
+            "person_id, company_id, name, part, email, reads, own_words",
+            "(person_id = {id} or company_id = {id})",
+        ),
         about("link", "link_id, person_id, purpose, email, expires_at, used_at", _SPOKEN_FOR),
         about(
             "session", "session_id, subject, person_id, role, country, opened_at, expires_at, revoked_at", _SPOKEN_FOR

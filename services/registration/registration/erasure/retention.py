@@ -37,5 +37,6 @@ KEPT = (
     Kept("gone_days", erase_gone),
     Kept("sign_in_days", rows("link", "link_id", "expires_at")),
     Kept("sign_in_days", rows("session", "session_id", "least(expires_at, revoked_at)")),
+    Kept("vies_cache_days", rows("vat_check", "number", "checked_at")),
     Kept("notice_days", forget_notices),
 )

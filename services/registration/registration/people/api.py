@@ -117,10 +117,13 @@ async def show(person_id: UUID, caller: AnyCaller, tx: Tx) -> OwnView:
 
 @routes.put("/people/{person_id}", responses=failures(HTTPStatus.TOO_MANY_REQUESTS))
 async def change_own(person_id: UUID, body: PersonForm, caller: AnyCaller, tx: Tx) -> OwnView:
-    """Name and language change at once, the address when the link that goes to the new one is used."""
+    """Name and language change at once, the address when the link that goes to the new one is used.
+
+    From now on these are the person's own: of a traveller, what their company's update says of them does not count.
+    """
     _require_themselves(person_id, caller)
     person = _known(await store.locked(tx, person_id))
-    person = replace(person, addressee=Addressee(body.name, person.addressee.email, body.reads))
+    person = replace(person, addressee=Addressee(body.name, person.addressee.email, body.reads), own_words=True)
     await store.save(tx, [person])
     wanted = None if body.email == person.addressee.email else body.email
     if wanted != await links.awaited_address(tx, person_id):

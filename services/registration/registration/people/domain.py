@@ -47,6 +47,8 @@ class Person:
     company_id: UUID
     part: Part
     addressee: Addressee
+    own_words: bool = False
+    """They said ``addressee`` themselves. From then on, what their company says of that does not count; it says who travels."""
 
 
 def invite(speaking: Sequence[Person], invited: Person) -> Person:

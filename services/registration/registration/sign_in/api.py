@@ -1,5 +1,6 @@
 """Signing in over HTTP: links by e-mail, sessions, their refreshing and their end."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -84,7 +85,7 @@ async def _with_address_of(tx: Tx, link: Link) -> Person | None:
     addressee = person and confirmed(link, person)
     if person is None or addressee is None:
         return None
-    here = Person(person.person_id, person.company_id, person.part, addressee)
+    here = replace(person, addressee=addressee)
     if here != person:
         await people.save(tx, [here])
     return here

@@ -8,8 +8,6 @@ from chassis.transaction import Transaction
 
 from registration.sign_in.domain import LIFE, Link, Purpose, Session, StaffPart
 
-KEPT = timedelta(days=30)
-"""How long what has ended stays: that a refresh token was used before is known for as long."""
 _CHUNK = 1_000
 
 
@@ -155,19 +153,15 @@ async def taken_oidc_sign_in(tx: Transaction, sign_in_id: UUID) -> bool:
 
 
 async def forget_ended(tx: Transaction) -> None:
-    """Removes, some at a time, what has ended and says nothing any more; what another transaction holds, a later one does."""
-    for table, key, ended, kept in (
-        ("link", "link_id", "expires_at", KEPT),
-        ("session", "session_id", "least(expires_at, revoked_at)", KEPT),
-        ("rate_limit", "bucket", "used_until", timedelta()),
-        ("oidc_sign_in", "sign_in_id", "expires_at", timedelta()),
-    ):
+    """Removes, some at a time, what says nothing any more once it has ended; what another transaction holds, a later one does.
+
+    Links and sessions stay for as many days as the settings say: that a refresh token was used before is known for as long.
+    """
+    for table, key, ended in (("rate_limit", "bucket", "used_until"), ("oidc_sign_in", "sign_in_id", "expires_at")):
         await tx.connection.execute(
             f"""
             delete from {table} where {key} in (
-                select {key} from {table} where {ended} < clock_timestamp() - $1::interval
-                limit {_CHUNK} for update skip locked
+                select {key} from {table} where {ended} < clock_timestamp() limit {_CHUNK} for update skip locked
             )
-            """,  # noqa: S608
-            kept,
+            """  # noqa: S608
         )

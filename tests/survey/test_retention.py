@@ -1,0 +1,68 @@
+"""What the survey keeps for so many days, by its settings and the programme's time: what is older goes, what is younger stays."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from survey.main import service
+
+from tests.chassis_driver import Driver
+from tests.conftest import Driving
+from tests.survey.story import NOON
+
+MINUTE = timedelta(minutes=1)
+
+
+async def look(driver: Driver, now: datetime) -> None:
+    """For what is old."""
+    await driver.rows(
+        "insert into due (id, kind, subject, at, data) values (gen_random_uuid(), 'retention', 'tables', 'epoch', '{}')"
+        " on conflict (kind, subject) do update set not_before = null"
+    )
+    driver.clock.now_is(now)
+    await driver.process.due.round()
+
+
+async def invited(driver: Driver, closes_at: datetime, state: str) -> UUID:
+    """With an answer that waits for its release."""
+    invitation = uuid4()
+    await driver.rows(
+        "insert into invitation (invitation_id, exchange_id, party, wave, questionnaire, company_id, respondent_id, days,"
+        " training_direction, invited_at, closes_at, state) values ($1, $2, 'sender', 1, 'x', $2, $2, 20, 'both', $3, $4, $5)",
+        invitation,
+        uuid4(),
+        NOON,
+        closes_at,
+        state,
+    )
+    await driver.rows("insert into waiting (invitation_id, answers) values ($1, '{}')", invitation)
+    return invitation
+
+
+async def test_invitations_go_with_answers_that_wait_so_many_days_after_they_closed_and_their_number_stays(
+    driving: Driving,
+):
+    driver = await driving(service, invitation_days=10)
+    for state in ("closed", "submitted"):
+        await invited(driver, NOON, state)
+    young = await invited(driver, NOON + 2 * MINUTE, "closed")
+    await look(driver, NOON + timedelta(days=10) - MINUTE)
+    assert len(await driver.rows("select from invitation")) == len(await driver.rows("select from waiting")) == 3
+    await look(driver, NOON + timedelta(days=10) + MINUTE)
+    for table in ("invitation", "waiting"):
+        assert [row["invitation_id"] for row in await driver.rows(f"select invitation_id from {table}")] == [young]
+    [gone] = await driver.rows("select invited, submitted, never_released from unlinked")
+    assert tuple(gone.values()) == (2, 1, 2)
+
+
+async def test_a_years_cluster_key_goes_so_many_days_after_the_years_end(driving: Driving):
+    driver = await driving(service, cluster_key_days=100)
+    for year in (2025, 2026, 2027):
+        await driver.rows("insert into cluster_key (programme_year, key) values ($1, '\\x00')", year)
+    end = datetime(2027, 1, 1, tzinfo=UTC) + timedelta(days=100)
+
+    async def years(now: datetime) -> list[int]:
+        await look(driver, now)
+        return [row["programme_year"] for row in await driver.rows("select programme_year from cluster_key order by 1")]
+
+    assert await years(end - MINUTE) == [2026, 2027]
+    assert await years(end + MINUTE) == [2027]

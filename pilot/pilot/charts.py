@@ -94,7 +94,8 @@ def funnel(counts: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
-def events(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
+    """A bar for each."""
     rows = [{"what": name, "count": count} for name, count in counts.items()]
     return drawn(_counted(rows, BLUE, most=max(counts.values(), default=0)))
 

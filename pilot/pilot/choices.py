@@ -28,6 +28,14 @@ class Reply(StrEnum):
     SILENCE = "silence"
 
 
+class Tick(StrEnum):
+    """When somebody says that an item of the checklist is done."""
+
+    IN_TIME = "in time"
+    LATE = "late"
+    NEVER = "never"
+
+
 @dataclass(frozen=True)
 class Parameters:
     """Shares from 0 to 1; days as (least, most likely, most)."""
@@ -58,6 +66,10 @@ class Parameters:
     send_back: float = 0.15
     """A contact point wants another version than the first one."""
     days_to_validate: tuple[float, float, float] = (0.2, 2, 5)
+
+    tick: Mapping[Tick, int] = field(default_factory=lambda: {Tick.IN_TIME: 78, Tick.LATE: 14, Tick.NEVER: 8})
+    """When an item of the checklist is said to be done."""
+    days_late: tuple[float, float, float] = (1, 3, 12)
 
     arrive_late: float = 0.1
     """The traveller arrives on the second day."""
@@ -106,6 +118,11 @@ class Parameters:
     """A company that left wants to be forgotten."""
     days_to_erase: tuple[float, float, float] = (75, 90, 120)
     """Once invitations are closed and everybody has answered."""
+    still_interested: float = 0.7
+    """A company that is asked after a year says that it still is; the others are silent."""
+    offer_again: float = 0.3
+    """Such a company also offers its places for another year."""
+    days_to_say: tuple[float, float, float] = (0.5, 4, 20)
     withdraw: float = 0.05
     """A company leaves the programme at some time."""
     days_to_change: tuple[float, float, float] = (10, 40, 150)
@@ -131,6 +148,9 @@ class Choices:
 
     def reply(self, exchange_id: str, side: str) -> Reply:
         return drawn(self.p.reply[side], self.by("reply", exchange_id, side))
+
+    def tick(self, exchange_id: str, item: str) -> Tick:
+        return drawn(self.p.tick, self.by("tick", exchange_id, item))
 
     def decline_reason(self, exchange_id: str, side: str) -> str:
         return drawn(self.p.decline_reason, self.by("decline", exchange_id, side))

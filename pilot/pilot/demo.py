@@ -5,19 +5,20 @@ import shutil
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from laptop.process import Process
 from laptop.system import System, UncleanStopError
+from laptop.vies import Register
 from sojourn_contracts.catalogue import SERVICES
 
-from pilot import invariants, surveys
+from pilot import admission, checklists, interest, invariants, surveys
 from pilot.choices import Choices
 from pilot.invariants import Verdict, World
 from pilot.news import News
-from pilot.population import START, Company, population
+from pilot.population import START, Company, population, unknown_to_vies
 from pilot.programme import Programme
 from pilot.replay import Progress, Replay
 from pilot.report import Evaluated, Report, report
@@ -32,12 +33,16 @@ SETTINGS = {
     "TAXONOMY": "",
     "VALIDATING_COUNTRIES": " ".join(VALIDATING),
     "VIES_URL": "",
-    "INTEREST_DAYS": "3650",
+    "VIES_PAUSE_SECONDS": "0.5",
+    "INTEREST_DAYS": str(interest.ASKED_AFTER.days),
+    "INTEREST_ANSWER_DAYS": str(interest.ANSWERED_WITHIN.days),
 }
 """The market is searched once a day, so that nothing depends on the order in which matching hears of companies. The skills are
 the starter set's, which the population names, whatever is in force elsewhere. The Union's VAT register is not asked: a replay
-talks to nobody outside. Nobody is asked for their interest, since the story is over before a year is.
+talks to nobody outside, but to a stand-in where it has one; that is asked again soon, since the clock waits for its answer.
 """
+VIES_AWAY = (datetime(2016, 11, 14, tzinfo=UTC), datetime(2016, 11, 19, tzinfo=UTC))
+"""The week in which the register's stand-in is away."""
 
 
 LOOKS_EVERY = 0.2
@@ -75,7 +80,8 @@ async def demonstrate(
     made: Report | None = None
     began = time.monotonic()
     try:
-        async with System(folder, stopped_at=START, environment=SETTINGS, say=say) as system:
+        register = Register(unknown_to_vies(companies), VIES_AWAY)
+        async with System(folder, stopped_at=START, environment=SETTINGS, vies=register, say=say) as system:
             seconds["start"] = time.monotonic() - began
             say("replaying the companies")
             began = time.monotonic()
@@ -151,7 +157,8 @@ async def _require_all_alive(system: System) -> None:
     """Broker and database first: of several that died, they took the others with them."""
     servers = [each for each in (system.broker, system.server) if each is not None]
     backing = [part for server in servers for part in server.parts if isinstance(part, Process)]
-    for process in (*backing, *system.processes.values()):
+    stand_ins = [system.vies] if system.vies else []
+    for process in (*backing, *stand_ins, *system.processes.values()):
         if process.exit_code is not None:
             death = process.failure(f"ended with {process.exit_code}")
             await process.stop()  # so that the system does not tell of it again when it stops
@@ -161,11 +168,17 @@ async def _require_all_alive(system: System) -> None:
 async def judged(system: System, progress: Progress, evaluated: Evaluated) -> tuple[list[Verdict], World]:
     """Stops the services, reads the logs and the topics, and judges all invariants."""
     verdicts, world = await aftermath(system)
-    return [*verdicts, surveys.counts_agree(world, progress.acts["answer"], evaluated.evaluation)], world
+    return [
+        *verdicts,
+        surveys.counts_agree(world, progress.acts["answer"], evaluated.evaluation),
+        checklists.shown_what_is_late(progress.checklists, world),
+        interest.silence_closes(progress.interest, world, progress.now),
+    ], world
 
 
 async def aftermath(system: System) -> tuple[list[Verdict], World]:
     """The same without what only a replay knows."""
     unclean = await system.stop_services()
     world = await invariants.read(system.database.owner_url, system.kafka, system.folder)
-    return [*invariants.judged(world), Verdict("Every service stopped cleanly", tuple(unclean))], world
+    verdicts = [*invariants.judged(world), *admission.judged(world)]
+    return [*verdicts, Verdict("Every service stopped cleanly", tuple(unclean))], world

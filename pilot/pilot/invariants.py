@@ -5,6 +5,7 @@ show them a broken world.
 """
 
 import itertools
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from laptop import vies
 from laptop.mails import kept
 from sojourn_contracts.catalogue import BY_NAME, SERVICES, TOPICS
 
@@ -71,6 +73,12 @@ class World:
     handled: Mapping[str, Mapping[UUID, datetime]]
     """By service, each event that it handled with the time of day."""
     mails: Mails
+    decisions: Sequence[Mapping[str, Any]]
+    """Registration's chain of decisions, company by company."""
+    undecided: Sequence[str]
+    """Companies that wait for the register of VAT numbers."""
+    vies: Mapping[str, Sequence[str]]
+    """VAT number to what the register's stand-in answered about it, in order."""
 
     def said(self, name: str) -> list[Logged]:
         """All events of this name, in the log's order, whose data was not erased."""
@@ -106,10 +114,21 @@ async def read(admin_url: str, bootstrap_servers: str, folder: Path) -> World:
         surveys = await _surveys(connection)
         inboxes = {service: await handled(connection, service) for service in SERVICES}
         mails = await _mails(connection, folder)
+        decisions = [json.loads(row["content"]) for row in await connection.fetch(_DECISIONS)]
+        undecided = [str(row["company_id"]) for row in await connection.fetch(_UNDECIDED)]
     finally:
         await connection.close(timeout=10)
     topics = await published(bootstrap_servers, [topic.name for topic in TOPICS])
-    return World(logs, topics, leftovers, surveys, inboxes, mails)
+    return World(logs, topics, leftovers, surveys, inboxes, mails, decisions, undecided, vies.answered(folder))
+
+
+_DECISIONS = "select content from registration.decision order by company_id, number"
+_UNDECIDED = """
+    select company_id from registration.company
+    where (status = 'submitted' or (status = 'admitted' and said <> profile))
+      and not exists (select from registration.review where review.company_id = company.company_id)
+    order by company_id
+"""
 
 
 async def _leftovers(connection: asyncpg.Connection, service: str) -> Leftovers:

@@ -81,6 +81,34 @@ LARGE = {"headcount": 400, "turnover": 80_000_000, "balance_sheet": 60_000_000}
 UNDECLARED, IN_A_GROUP, GROWN = 0.1, 0.04, 0.05
 """Shares of companies that forget the declaration, belong to a large group, or were an SME until last year."""
 
+NUMBERED = 0.35
+"""Share of companies that give a VAT number."""
+UNKNOWN_TO_VIES = 0.08
+"""Share of these whose first number is mistyped into one that is well formed, and that the register does not know."""
+ONE_PERSON = 0.1
+"""Share of micro companies that are one person; they need a number."""
+UNNUMBERED = 0.25
+"""Share of these that give none at first."""
+VAT_NUMBERS: dict[str, str] = {
+    "AT": "ATU########",
+    "BE": "BE0#########",
+    "BG": "BG#########",
+    "CY": "CY1#######@",
+    "DE": "DE#########",
+    "ES": "ESB########",
+    "FR": "FR###########",
+    "HR": "HR###########",
+    "HU": "HU########",
+    "IT": "IT#######010#",
+    "LT": "LT#######1#",
+    "MT": "MT########",
+    "PL": "PL##########",
+    "PT": "PT5########",
+    "RO": "RO########",
+    "SI": "SI########",
+}
+"""The shape of a country's numbers: # is a digit, @ a letter; among those drawn, the right ones are found by python-stdnum."""
+
 WISHES: dict[str, int] = {"host": 41, "send": 35, "both": 24}
 PLACEMENTS: dict[int, int] = {1: 85, 2: 15}
 """The pilot allowed a company two travellers at most."""

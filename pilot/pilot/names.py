@@ -76,6 +76,22 @@ STAGES: dict[str, str] = {
 }
 """Of exchanges, each having come at least so far."""
 
+CHECKLIST: dict[str, str] = {
+    "a1_request": "A1 certificate requested",
+    "posting_notification": "Posting notified",
+    "insurance": "Insurance",
+    "accommodation": "Accommodation",
+    "travel_document": "Travel document",
+}
+
+TICKED: dict[str, str] = {
+    "in_time": "done in time",
+    "late": "done late",
+    "never": "never said to be done",
+    "called_off": "stay called off before",
+}
+"""What became of an item of a checklist."""
+
 LATENCIES: dict[str, str] = {
     "registration_to_proposal": "Registration to proposal",
     "completion_to_invitation": "Completion to invitation",

@@ -19,8 +19,8 @@ TOPICS = (
     "ExchangeCancelled",
     "ExchangeCompleted",
 )
-FOR_TRAVELLERS = (Stage.DRAFTED, Stage.ONGOING, Stage.INTERRUPTED, Stage.COMPLETED)
-"""Stages at which there is something for the traveller to do: sign, take part in the stay, or answer."""
+FOR_TRAVELLERS = (Stage.DRAFTED, Stage.AGREED, Stage.ONGOING, Stage.INTERRUPTED, Stage.COMPLETED)
+"""Stages at which there is something for the traveller to do: sign, see to the checklist, take part in the stay, or answer."""
 FOR_CONTACT_POINTS = (Stage.IN_VALIDATION, Stage.ONGOING, Stage.INTERRUPTED)
 """Stages at which there is something for the contact points of both countries: an agreement, or perhaps an alert."""
 

@@ -62,9 +62,11 @@ def _figures(made: Report) -> list[tuple[str, str, list[Figure]]]:
     """Sections: anchor, title, figures."""
     return [
         ("outcome", "What came of it", [_funnel(made), _indicators(made)]),
+        ("admission", "How they came in, and who stays", [_admission(made), _interest(made)]),
         ("who", "Who took part", [_sides(made, "sector"), _sides(made, "country")]),
         ("where", "From where to where", [_matrix(made, "completed"), _matrix(made, "agreed")]),
         ("stays", "The stays", [_durations(made), _training(made)]),
+        ("checklists", "Before the stays", [_checklists(made), _risks(made)]),
         ("system", "The system", [_events(made), _latencies(made)]),
     ]
 
@@ -85,6 +87,69 @@ def _funnel(made: Report) -> Figure:
         "Each bar counts who came at least so far. A company can have several exchanges; after a refusal its placement is"
         " proposed to somebody else, so there can be more proposals than companies. Surveyed: at least one"
         " answer is published.",
+    )
+
+
+def _admission(made: Report) -> Figure:
+    admission = made["admission"]
+    numbers, alone = admission["vat_numbers"], admission["one_person"]
+    rows = [("decisions", *each) for each in admission["decisions"].items()]
+    rows += [("VAT numbers, by what VIES said", *each) for each in numbers.items()]
+    rows += [("firms of one person", *each) for each in alone.items()]
+    away = numbers["unavailable, then valid"] + numbers["unavailable, then invalid"]
+    return _figure(
+        "Decisions about companies",
+        f"VIES found {numbers['valid']} VAT numbers valid and {numbers['invalid']} invalid; {away} of them it could not be"
+        f" asked about at first. {sum(alone.values())} firms of one person, {alone['without, at some time']} without a number"
+        " at some time.",
+        charts.counted(admission["decisions"]),
+        ("of", "what", "number"),
+        rows,
+        "What the rules leave open, a contact point decides. An outage of VIES is never a refusal: it is asked again. Here a"
+        " stand-in answers for it.",
+    )
+
+
+def _interest(made: Report) -> Figure:
+    interest = made["interest"]
+    return _figure(
+        "Still interested after a year",
+        f"{interest['asked']} companies were asked, {interest['still interested']} said yes, and the stays of"
+        f" {interest['stays closed']} that were silent were closed.",
+        charts.counted(interest),
+        ("companies", "number"),
+        list(interest.items()),
+        "Asked a year after the admission or the last sign of interest; a month of silence closes what a company offers and"
+        " looks for. The story may end before all are asked.",
+    )
+
+
+def _checklists(made: Report) -> Figure:
+    items = made["checklists"]["items"]
+    ticked = {name: sum(item[how] for item in items.values()) for how, name in names.TICKED.items()}
+    return _figure(
+        "Checklists",
+        f"{sum(ticked.values())} entries on the checklists of agreed stays, {ticked['done in time']} done in time.",
+        charts.counted(ticked),
+        ("item", "listed", *names.TICKED.values()),
+        [
+            (names.CHECKLIST[item], counts["listed"], *(counts[how] for how in names.TICKED))
+            for item, counts in items.items()
+        ],
+        "What has to be done before a stay, each with a deadline. Not legal advice.",
+    )
+
+
+def _risks(made: Report) -> Figure:
+    risks = made["checklists"]["risks"]
+    late = {names.CHECKLIST[item]: count for item, count in risks["items"].items()}
+    return _figure(
+        "Late, as contact points were shown",
+        f"{sum(late.values())} entries of {risks['exchanges']} exchanges, the longest {risks['most_days_late']} days late.",
+        charts.counted(late),
+        ("item", "late when contact points asked"),
+        list(late.items()),
+        f"Contact points asked every Monday of the programme, {risks['asked']} times.",
     )
 
 
@@ -192,7 +257,7 @@ def _events(made: Report) -> Figure:
     return _figure(
         "Events on their topics",
         f"{sum(made['events'].values()):,} events in all.",
-        charts.events(made["events"]),
+        charts.counted(made["events"]),
         ("event", "records"),
         list(made["events"].items()),
         "As a subscriber reads them from the start (read_committed).",

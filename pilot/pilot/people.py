@@ -7,7 +7,7 @@ from typing import Any
 
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS
 
-from pilot.choices import Choices, Reply
+from pilot.choices import Choices, Reply, Tick
 from pilot.office import office_hour
 from pilot.sessions import Session
 
@@ -44,16 +44,24 @@ class Does(IntEnum):
     ANSWER = 22
     ERASE = 23
     """A traveller or a company that left wants to be forgotten."""
+    TICK = 24
+    """Somebody says that an item of the checklist is done."""
+    CONFIRM = 25
+    """A company that is asked says that it is still interested."""
+    RENEW = 26
+    """It offers its places for another year."""
+    OVERSEE = 27
+    """A contact point asks what is late; before anybody else acts."""
 
     @property
-    def is_about_admission(self) -> bool:
-        """It has to do with no other company."""
-        return self in (Does.REGISTER, Does.SUBMIT, Does.REVIEW)
+    def is_about_one_company(self) -> bool:
+        """It has to do with no other one."""
+        return self in (Does.REGISTER, Does.SUBMIT, Does.REVIEW, Does.CONFIRM)
 
     @property
     def changes_a_company(self) -> bool:
         """It can end exchanges that others are at; so what follows from it must be over before anybody acts on one."""
-        return self in (Does.UPDATE, Does.WITHDRAW, Does.ERASE)
+        return self in (Does.UPDATE, Does.WITHDRAW, Does.ERASE, Does.RENEW)
 
     @property
     def may_agree(self) -> bool:
@@ -88,7 +96,7 @@ class Act:
     subject: str = ""
     """Exchange or invitation."""
     count: int = 0
-    """Version to sign or draft, day of the training, or how many times it was answered before."""
+    """Version to sign or draft, day of the training, place on the checklist, or how many times it was answered before."""
     seen: View = field(default_factory=dict, compare=False)
     """What they looked at when they made up their mind."""
 
@@ -186,17 +194,44 @@ def about_invitation(person: Person, invitation: View, now: datetime, choices: C
 
 def verdict(review: View) -> tuple[str, str, list[dict[str, str]]]:
     """What a contact point decides about a company in its queue, with its reason, and its remarks on fields."""
-    unclear = {finding["rule"]: finding["reason"] for finding in review["unclear"]}
-    if "a_large_company_only_hosts" in unclear:
-        if unclear["a_large_company_only_hosts"] == "borderline":
-            return "admit", "It grew in one period alone, and so is still an SME.", []
+    unclear = {(finding["rule"], finding["reason"]) for finding in review["unclear"]}
+    if ("a_large_company_only_hosts", "large") in unclear:
         return "reject", "With its group it is a large company, and may only host.", []
     remarks = {
-        "learning_only_declared": ("learning_only", "Please declare that stays are for learning."),
-        "one_person_has_a_vat_number": ("vat", "A firm of one person needs a VAT number."),
+        ("learning_only_declared", "not_declared"): ("learning_only", "Please declare that stays are for learning."),
+        ("one_person_has_a_vat_number", "no_number"): ("vat", "A firm of one person needs a VAT number."),
+        ("vat_number_registered", "invalid"): ("vat", "The Union's register does not know this number."),
     }
-    told = [{"path": path, "remark": remark} for rule, (path, remark) in remarks.items() if rule in unclear]
-    return "needs_changes", "Something is missing; see the remarks.", told
+    told = [{"path": path, "remark": remark} for why, (path, remark) in remarks.items() if why in unclear]
+    if told:
+        return "needs_changes", "Something is missing; see the remarks.", told
+    return "admit", "It grew in one period alone, or its number could not be looked up: nothing speaks against it.", []
+
+
+def about_checklist(person: Person, view: View, items: list[View], now: datetime, choices: Choices) -> list[Act]:
+    """Who is reminded of an item is who says that it is done: most in time, some late, some never."""
+    id_, acts = view["exchange_id"], list[Act]()
+    for number, item in enumerate(items):
+        tick = choices.tick(id_, item["item"])
+        if item["who"][0] != person.party(view) or item["state"] == "done" or tick is Tick.NEVER:
+            continue
+        over = midnight(item["deadline"]) + timedelta(days=1)
+        at = now + choices.by("tick when", id_, item["item"]).random() * max(over - now, timedelta())
+        if tick is Tick.LATE:
+            at = max(now, over) + choices.after(choices.p.days_late, "late", id_, item["item"])
+        acts.append(Act(office_hour(at), Does.TICK, person.number, id_, number, item))
+    return acts
+
+
+def about_interest(person: Person, offers: int, now: datetime, choices: Choices) -> list[Act]:
+    """Of those that are asked after a year, some say that they are still interested, and offer their places again."""
+    if not choices.happens(choices.p.still_interested, "still interested", person.id):
+        return []
+    at = office_hour(now + choices.after(choices.p.days_to_say, "still interested", person.id))
+    acts = [Act(at, Does.CONFIRM, person.number)]
+    if choices.happens(choices.p.offer_again, "offers again", person.id):
+        acts += [Act(at, Does.RENEW, person.number, count=number) for number in range(offers)]
+    return acts
 
 
 def _about_proposal(person: Person, view: View, now: datetime, choices: Choices) -> list[Act]:

@@ -3,7 +3,8 @@
 Each company is drawn from a random source of its own, so that nothing depends on how many others there are.
 """
 
-from collections.abc import Mapping
+import string
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -12,6 +13,7 @@ from uuid import UUID, uuid5
 
 from sojourn_contracts.skills import SKILLS
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS
+from stdnum.eu import vat
 
 from pilot.marginals import (
     CAPACITY,
@@ -21,7 +23,9 @@ from pilot.marginals import (
     GROWN,
     IN_A_GROUP,
     LARGE,
+    NUMBERED,
     OFFERS,
+    ONE_PERSON,
     PLACEMENTS,
     SECTORS,
     SIZE_CLASSES,
@@ -29,6 +33,9 @@ from pilot.marginals import (
     STAYS,
     TURNOVER,
     UNDECLARED,
+    UNKNOWN_TO_VIES,
+    UNNUMBERED,
+    VAT_NUMBERS,
     WISHES,
     drawn,
     several,
@@ -96,6 +103,7 @@ def _company(index: int, seed: int) -> Company:
         "offers": [_offer(country, nace, registers_at, by) for _ in range(drawn(OFFERS, by) if wish != "send" else 0)],
     }
     first, corrected = _as_submitted(form, Random(f"{seed}/submission/{index}"))
+    first, corrected = _numbered(first, corrected, Random(f"{seed}/vat/{index}"))
     return Company(
         index=index,
         key=str(uuid5(NAMESPACE, f"{seed}/company/{index}")),
@@ -130,6 +138,40 @@ def _as_submitted(form: Form, by: Random) -> tuple[Form, Form]:
     if form["placements"] and drawn_ < UNDECLARED + IN_A_GROUP + GROWN:
         return form | {"accounts": [LARGE, form["accounts"][1]]}, form
     return form, form
+
+
+def _numbered(first: Form, corrected: Form, by: Random) -> tuple[Form, Form]:
+    """Both with a VAT number, if the company has one; of the first, it may be missing or mistyped (ASSUMPTION: how many)."""
+    alone = first["size_class"] == "micro" and first["accounts"] == corrected["accounts"] and by.random() < ONE_PERSON
+    if not alone and by.random() >= NUMBERED:
+        return first, corrected
+    said: Form = {"vat": vat_number(first["country"], by)}
+    if alone:
+        said["accounts"] = [period | {"headcount": 1} for period in corrected["accounts"]]
+    at_first, drawn_ = dict(said), by.random()
+    if alone and drawn_ < UNNUMBERED:
+        del at_first["vat"]
+    elif drawn_ > 1 - UNKNOWN_TO_VIES:
+        at_first["vat"] = vat_number(first["country"], by)
+    return first | at_first, corrected | said
+
+
+def vat_number(country: str, by: Random) -> str:
+    """A number with the check digits that its country wants, and the prefix; whose it is, if anybody's, nobody asks."""
+    signs = {"#": string.digits, "@": string.ascii_uppercase}
+    while True:
+        drawn_ = "".join(by.choice(signs.get(sign, sign)) for sign in VAT_NUMBERS[country])
+        if vat.is_valid(drawn_) and vat.compact(drawn_) == drawn_:
+            return drawn_
+
+
+def unknown_to_vies(companies: Iterable[Company]) -> frozenset[str]:
+    """The numbers that were mistyped."""
+    return frozenset(
+        company.first["vat"]
+        for company in companies
+        if company.first.get("vat", "") not in ("", company.form.get("vat"))
+    )
 
 
 def _person(what: str, country: str) -> Form:

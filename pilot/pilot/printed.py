@@ -27,11 +27,14 @@ def show(made: Report, console: Console) -> None:
     console.print(Padding(Text(made["about"], style="dim"), (0, 0, 1, 0)))
     for beside in (
         [_funnel(made)],
+        [_counts("Decisions about companies", made["admission"]["decisions"]), _numbers(made["admission"])],
+        [_counts("After a year: still interested?", made["interest"])],
         [_indicators(made["indicators"])],
         [_responses(made)],
         [_sides(made["sectors"], "sector", names.SECTORS), _sides(made["countries"], "country", names.COUNTRIES)],
         [_matrix(made["matrix"])],
         [_stays(made), _counts("Exchanges that were", made["stays"])],
+        [_checklists(made["checklists"])],
         [_counts("Acts of people", made["acts"]), _counts("Refused, as the rules want", made["refusals"])],
         [_notices(made["notices"])],
         [_events(made["events"]), _wall_clock(made["wall_clock"])],
@@ -141,6 +144,25 @@ def _counts(title: str, counts: Mapping[str, int]) -> Table:
     table = _table(title, "", "")
     for name, count in counts.items():
         table.add_row(escape(name.replace("_", " ")), f"{count:,}")
+    return table
+
+
+def _numbers(admission: Mapping[str, Mapping[str, int]]) -> Table:
+    firms = {f"one person, {name}": count for name, count in admission["one_person"].items()}
+    return _counts("VAT numbers, as VIES said; firms of one person", dict(admission["vat_numbers"]) | firms)
+
+
+def _checklists(checklists: Mapping[str, Any]) -> Table:
+    risks = checklists["risks"]
+    table = _table("Checklists", "", "listed", *names.TICKED.values(), "shown late")
+    for item, counts in checklists["items"].items():
+        told = (counts[how] for how in ("listed", *names.TICKED))
+        table.add_row(names.CHECKLIST[item], *map(str, told), str(risks["items"].get(item, 0)))
+    table.caption = (
+        f"Contact points asked on {risks['asked']} Mondays, and were shown what was late in {risks['exchanges']} exchanges,"
+        f" up to {risks['most_days_late']} days."
+    )
+    table.caption_justify = "left"
     return table
 
 

@@ -39,6 +39,7 @@ class Programme:
             service: httpx.AsyncClient(base_url=url, timeout=30, limits=limits) for service, url in urls.items()
         }
         self.requests: Counter[str] = Counter()
+        self._asked_for_interest = 0
 
     async def get(self, service: str, path: str, session: Session) -> Any:
         return await self._ask(service, "GET", path, session)
@@ -65,6 +66,12 @@ class Programme:
     async def submit(self, company_id: str, session: Session) -> Any:
         """Where a company stands once it has submitted its draft."""
         return await self.post("registration", f"/companies/{company_id}/submission", session)
+
+    def asked_for_interest(self) -> list[str]:
+        """Addresses to which has come the mail that asks whether a company is still interested, since this was last called."""
+        all_ = mails.kept(self._folder, template="still_interested")
+        new, self._asked_for_interest = all_[self._asked_for_interest :], len(all_)
+        return sorted(mail.to for mail in new)
 
     async def post(
         self, service: str, path: str, session: Session | None, body: Any = None, key: str | None = None

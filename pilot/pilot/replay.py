@@ -16,7 +16,9 @@ from uuid import uuid5
 
 from laptop.process import together
 
+from pilot.checklists import Checklists, mondays
 from pilot.choices import Choices
+from pilot.interest import ASKED_AFTER, Interest
 from pilot.news import News
 from pilot.office import office_hour
 from pilot.people import (
@@ -25,8 +27,10 @@ from pilot.people import (
     Person,
     View,
     about_alert,
+    about_checklist,
     about_exchange,
     about_forgetting,
+    about_interest,
     about_invitation,
     about_validation,
     agreement,
@@ -61,6 +65,8 @@ class Progress:
     ended_at: datetime | None = None
     seen: set[tuple[str, str]] = field(default_factory=set)
     """Exchange and stage, as companies have seen them."""
+    checklists: Checklists = field(default_factory=Checklists)
+    interest: Interest = field(default_factory=Interest)
     stepped: dict[datetime, datetime] = field(default_factory=dict)
     """Programme instant to the time of day at which the clock was set to it."""
     step_seconds: list[float] = field(default_factory=list)
@@ -95,9 +101,15 @@ class Replay:
         for number, (country, session) in enumerate(sorted(contact_points.items()), start=1):
             of_country = Person((-number, 0), country, session, START, SAME_DAY)
             self._people[of_country.number] = self._by_id[country] = of_country
+        self._by_address = {company.form["contact"]["email"]: company.index for company in companies}
         self._profiles: dict[tuple[int, int], View] = {}
         self._agenda: list[Act] = [
-            Act(company.registers_at, Does.REGISTER, (company.index, 0)) for company in companies
+            *(Act(company.registers_at, Does.REGISTER, (company.index, 0)) for company in companies),
+            *(
+                Act(monday, Does.OVERSEE, (-number - 1, 0))
+                for number in range(len(contact_points))
+                for monday in mondays()
+            ),
         ]
         heapq.heapify(self._agenda)
         self._standing = Standing(None, 0, {})
@@ -133,13 +145,15 @@ class Replay:
             return
         if self.progress.now < at:
             self._set_clock(at)
+        await self._side_by_side(self._do(act) for act in acts if act.does is Does.OVERSEE)
+        acts = [act for act in acts if act.does is not Does.OVERSEE]
         changes = [act for act in acts if act.does.changes_a_company]
         if changes:
             await self._side_by_side(self._do(act) for act in changes)
             await self._settle()
         by_subject: dict[tuple[str, int], list[Act]] = {}
         for act in sorted(act for act in acts if not (act.does.changes_a_company or act.does.may_agree)):
-            alone = act.person[0] if act.does.is_about_admission else -1
+            alone = act.person[0] if act.does.is_about_one_company else -1
             by_subject.setdefault((act.subject, alone), []).append(act)
         await self._side_by_side(self._in_order(each) for each in by_subject.values())
         await self._in_order(sorted(act for act in acts if act.does.may_agree))
@@ -174,6 +188,9 @@ class Replay:
         for id_ in await self._news.up_to(self._standing.ends):
             if id_ in self._by_id:  # not every country has a contact point here
                 self._tell_of_news(self._by_id[id_])
+        if self.progress.now >= START + ASKED_AFTER:  # nobody is asked sooner
+            for address in self._programme.asked_for_interest():
+                self._asked_for_interest(self._people[self._by_address[address], 0])
         self.progress.events = self._standing.changes
         self.progress.steps = self._steps.count
         self.progress.step_seconds = self._steps.seconds
@@ -183,6 +200,11 @@ class Replay:
         if not (person.gone or person.will_look):
             person.will_look = True
             self._plan([Act(person.next_look(self.progress.now), Does.LOOK, person.number)])
+
+    def _asked_for_interest(self, person: Person) -> None:
+        self.progress.interest.asked.setdefault(person.id, self.progress.now)
+        offers = len(self._profiles[person.number]["offers"])
+        self._plan(about_interest(person, offers, self.progress.now, self._choices))
 
     def _plan(self, acts: Sequence[Act]) -> None:
         for act in acts:
@@ -201,6 +223,12 @@ class Replay:
         for view in views:
             self.progress.seen.add((view["exchange_id"], view["stage"]))
             self._plan(about_exchange(person, view, now, self._choices))
+            if view["stage"] in ("agreed", "ongoing") and person.decides("checklist", view["exchange_id"]):
+                listed: View = await self._programme.get(
+                    "exchange", f"/exchanges/{view['exchange_id']}/checklist", person.session
+                )
+                self.progress.checklists.seen(listed)
+                self._plan(about_checklist(person, view, listed["items"], now, self._choices))
         if any(view["stage"] == "completed" for view in views):
             invitations: list[View] = await self._programme.get("survey", "/invitations", person.session)
             for invitation in invitations:
@@ -236,6 +264,9 @@ class Replay:
             elif act.does.of_the_stay:
                 if not await self._take_part(act, person):
                     return
+            elif act.does is Does.REVIEW:
+                if not await self._review(act, person):
+                    return
             else:
                 await self._act(act, person)
             self.progress.acts[act.does.name.lower()] += 1
@@ -248,8 +279,6 @@ class Replay:
         match act.does:
             case Does.SUBMIT:
                 await self._submit(act, person)
-            case Does.REVIEW:
-                await self._review(act, person)
             case Does.ERASE:
                 whom = "companies" if person.is_company else "people"
                 await self._programme.post("registration", f"/{whom}/{person.id}/erasure", person.session)
@@ -276,6 +305,19 @@ class Replay:
                 await self._programme.post("exchange", f"{path}/sending-back", person.session, remarks)
             case Does.ACKNOWLEDGE:
                 await self._programme.post("exchange", f"/alerts/{act.subject}/acknowledgement", person.session)
+            case Does.TICK:
+                ticked: View = await self._programme.post(
+                    "exchange", f"{path}/checklist/{act.seen['item']}/done", person.session
+                )
+                self.progress.checklists.seen(ticked)
+            case Does.OVERSEE:
+                risks = await self._programme.pages("exchange", "/risks", person.session)
+                self.progress.checklists.late(act.at, risks)
+            case Does.CONFIRM:
+                await self._programme.post("registration", f"/companies/{person.id}/interest", person.session)
+                self.progress.interest.confirmed.add(person.id)
+            case Does.RENEW:
+                await self._renew(act, person)
             case Does.ANSWER:
                 await self._answer(act, person)
             case _:
@@ -356,12 +398,18 @@ class Replay:
             session = Session(form["traveller"]["email"], trace=company.session.trace)
             self._people[number_of] = self._by_id[id_] = Person(number_of, id_, session, act.at, SAME_DAY)
 
-    async def _review(self, act: Act, person: Person) -> None:
-        """The contact point of the company's country looks at its queue, and decides by what the rules left open."""
+    async def _review(self, act: Act, person: Person) -> bool:
+        """The contact point of the company's country looks at its queue, and decides by what the rules left open.
+
+        False if it has nothing to decide: the rules had waited for the company's VAT number alone.
+        """
         company = self._companies[act.person[0]]
         session = self._by_id[company.form["country"]].session
         queue = await self._programme.pages("registration", "/reviews", session)
-        review = next(each for each in queue if each["company_id"] == person.id)
+        review = next((each for each in queue if each["company_id"] == person.id), None)
+        if review is None:
+            self._joined(act)
+            return False
         decision, reason, remarks = verdict(review)
         body = {"revision": review["revision"], "decision": decision, "reason": reason, "remarks": remarks}
         await self._programme.post("registration", f"/companies/{person.id}/decision", session, body)
@@ -373,6 +421,7 @@ class Replay:
         else:
             after = self._choices.after(self._choices.p.days_to_correct, "correct", company.key)
             self._plan([Act(office_hour(act.at + after), Does.SUBMIT, act.person, count=act.count + 1)])
+        return True
 
     def _joined(self, act: Act) -> None:
         """What an admitted company means to do at some time."""
@@ -390,12 +439,20 @@ class Replay:
         path = f"/companies/{person.id}"
         if act.does is Does.WITHDRAW:
             await self._programme.post("registration", f"{path}/withdrawal", person.session, {"reason": "left"})
+            self.progress.interest.left.add(person.id)
             self._gone(person)
             self._plan(about_forgetting(person, person.id, act.at, self._choices.p.erase_company, self._choices))
             return
         company = self._companies[person.number[0]]
         form = changed(company.form, self._profiles[person.number], self._choices.by("update", company.key))
         await self._programme.put("registration", path, person.session, form)
+
+    async def _renew(self, act: Act, person: Person) -> None:
+        """The same places, for another year."""
+        offer, today = self._profiles[person.number]["offers"][act.count], self.progress.now.date()
+        window = {"first": today.isoformat(), "last": (today + timedelta(days=365)).isoformat()}
+        path = f"/companies/{person.id}/stays/{offer['offer_id']}/renewal"
+        await self._programme.post("registration", path, person.session, {"window": window})
 
     async def _draft(self, act: Act, person: Person, path: str) -> None:
         days = stay(act.seen, self.progress.now, self._choices, act.count)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sojourn_contracts.catalogue import TOPICS
 
-from pilot import outcome, wall_clock
+from pilot import admission, checklists, interest, outcome, wall_clock
 from pilot.invariants import Verdict, World
 from pilot.population import START, Company
 from pilot.replay import Progress
@@ -59,6 +59,8 @@ def report(
         },
         "pilot": PILOT,
         "population": _population(companies),
+        "admission": admission.figures(world),
+        "interest": interest.figures(progress.interest, world),
         "funnel": outcome.funnel(world, evaluated.evaluation["funnel"]),
         "exchanges": dict(sorted(Counter(exchange["stage"] for exchange in evaluated.exchanges).items())),
         "sectors": outcome.sectors(world),
@@ -67,6 +69,7 @@ def report(
         "durations": outcome.durations(world),
         "training": outcome.training(world),
         "stays": outcome.stays(world),
+        "checklists": checklists.figures(progress.checklists, world),
         "waits": outcome.waits(world),
         "indicators": list(evaluated.evaluation["indicators"]),
         "responses": list(evaluated.evaluation["responses"]),

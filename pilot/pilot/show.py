@@ -33,6 +33,9 @@ DOING = {
     "extend": "extending stays",
     "cancel": "cancelling exchanges",
     "complete": "completing stays, inviting to the survey",
+    "tick": "ticking off checklists",
+    "confirm": "hearing who is still interested",
+    "renew": "hearing who is still interested",
     "answer": "taking in survey answers",
 }
 DUE = "doing what is due: searching partners, expiring, starting stays, publishing answers"

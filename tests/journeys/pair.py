@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid5
 
-from pilot.choices import Parameters, Reply
+from pilot.choices import Parameters, Reply, Tick
 from pilot.population import NAMESPACE, START, Company
 
 UNTIL = datetime(2017, 12, 31, tzinfo=UTC)
@@ -25,6 +25,7 @@ EVERYBODY_DOES = replace(
     split=0.0,
     both_learn=0.0,
     send_back=1.0,
+    tick={Tick.IN_TIME: 1},
     arrive_late=0.0,
     answer_fit=1.0,
     fits=0.0,
@@ -38,6 +39,8 @@ EVERYBODY_DOES = replace(
     draft_with_gaps=0.0,
     update=0.0,
     withdraw=0.0,
+    still_interested=1.0,
+    offer_again=1.0,
     erase_traveller=0.0,
 )
 
@@ -51,7 +54,7 @@ def a_company(index: int, country: str, region: str, nace: str, **stays: object)
         "size_class": "small",
         "accounts": [{"headcount": 30, "turnover": 4_000_000, "balance_sheet": 3_000_000}] * 2,
         "learning_only": True,
-        "contact": {"name": "Uwe", "email": "uwe@example.org", "reads": "en"},
+        "contact": {"name": "Uwe", "email": f"uwe.{index}@example.org", "reads": "en"},
         "languages": ENGLISH,
         "placements": [],
         "offers": [],

@@ -48,9 +48,14 @@ COMPACTED = [topic.name for topic in TOPICS if topic.cleanup is Cleanup.COMPACT]
 def companies() -> list[Company]:
     (placement,) = SENDER.form["placements"]
     return [
-        replace(SENDER, form=SENDER.form | {"placements": [placement | {"traveller": TRAVELLER}]}),
-        replace(HOST, form=HOST.form | COMPANY),
+        _always(SENDER, SENDER.form | {"placements": [placement | {"traveller": TRAVELLER}]}),
+        _always(HOST, HOST.form | COMPANY),
     ]
+
+
+def _always(company: Company, form: dict[str, Any]) -> Company:
+    """It says the same from its first draft on."""
+    return replace(company, first=form, form=form)
 
 
 @pytest.fixture

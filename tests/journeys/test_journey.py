@@ -1,31 +1,44 @@
 """One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from laptop.system import System
+from laptop.vies import Register, answered
 from pilot.choices import Choices
 from pilot.demo import SETTINGS, judged, played
 from pilot.population import START
 
 from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER, UNTIL
 
+NUMBER, MISTYPED = "DE136695976", "DE527946657"
+THE_HOST = replace(HOST, first=HOST.first | {"vat": MISTYPED}, form=HOST.form | {"vat": NUMBER})
+
 
 @pytest.fixture
 async def system(backing_folder: Path) -> AsyncIterator[System]:
-    async with System(backing_folder / "journey", stopped_at=START, environment=SETTINGS) as started:
+    register = Register(frozenset({MISTYPED}), away=(START, START + timedelta(days=30)))
+    async with System(backing_folder / "journey", stopped_at=START, environment=SETTINGS, vies=register) as started:
         yield started
 
 
 async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system: System):
-    progress, evaluated = await played(system, [SENDER, HOST], Choices(7, EVERYBODY_DOES), UNTIL)
+    progress, evaluated = await played(system, [SENDER, THE_HOST], Choices(7, EVERYBODY_DOES), UNTIL)
 
     assert progress.acts.pop("sign") >= 3
     assert progress.acts.pop("record") >= 2
     assert progress.acts == {
         "register": 2,
-        "submit": 2,
+        "submit": 3,
+        "review": 1,
+        "review: needs_changes": 1,
+        "oversee": 4 * 34,
+        "tick": 5,
+        "confirm": 2,
+        "renew": 1,
         "accept": 2,
         "draft": 2,
         "approve": 2,
@@ -37,6 +50,11 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system:
     }
     assert progress.refusals.keys() == {"sign: stale_version", "answer: already_submitted"}
     assert progress.refusals["sign: stale_version"] >= 3
+
+    asked = answered(system.folder)
+    out = ["MS_UNAVAILABLE", "MS_UNAVAILABLE"]
+    assert asked == {MISTYPED: [*out, "INVALID"], NUMBER: [*out, "VALID"]}
+    assert len(progress.interest.asked) == len(progress.interest.confirmed) == 2
 
     (exchange,) = evaluated.exchanges
     assert exchange["stage"] == "completed"

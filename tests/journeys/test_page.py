@@ -38,12 +38,16 @@ def test_it_has_every_section_with_a_chart_and_the_numbers_behind_it(document: s
     assert titles == [
         "From registered to surveyed",
         "Indicators: simulated answers beside the pilot&#39;s",
+        "Decisions about companies",
+        "Still interested after a year",
         "Sectors",
         "Countries",
         "Exchanges completed",
         "Exchanges agreed",
         "How long they lasted",
         "Who was trained",
+        "Checklists",
+        "Late, as contact points were shown",
         "Events on their topics",
         "How long people waited for the system",
     ]
@@ -101,7 +105,7 @@ def test_text_is_escaped(made: Report, document: str):
 
 def test_a_story_in_which_nothing_happened_has_a_page():
     document = page(a_report(HOLDS, world=a_world([])))
-    assert document.count("<svg") == 10
+    assert document.count("<svg") == 14
     assert "No stay was completed." in document
 
 

@@ -5,13 +5,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from pilot.choices import Choices, Parameters, Reply
+from pilot.choices import Choices, Parameters, Reply, Tick
 from pilot.people import (
     Act,
     Does,
     Person,
     about_alert,
+    about_checklist,
     about_exchange,
+    about_interest,
     about_invitation,
     about_validation,
     agreement,
@@ -298,3 +300,53 @@ def test_a_contact_point_decides_by_what_the_rules_left_open():
     assert verdict(review(a_large_company_only_hosts="large"))[0] == "reject"
     decision, reason, remarks = verdict(review(learning_only_declared="not_declared"))
     assert (decision, bool(reason), [each["path"] for each in remarks]) == ("needs_changes", True, ["learning_only"])
+    numbers = review(vat_number_registered="invalid", one_person_has_a_vat_number="no_number")
+    decision, _, remarks = verdict(numbers)
+    assert (decision, [each["path"] for each in remarks]) == ("needs_changes", ["vat", "vat"])
+
+
+def test_a_contact_point_turns_nobody_away_because_vies_was_out():
+    unavailable = {"unclear": [{"rule": "vat_number_registered", "reason": "unavailable"}]}
+    assert verdict(unavailable)[0] == "admit"
+
+
+def an_item(item: str, *who: str, state: str = "open") -> dict[str, Any]:
+    return {"item": item, "who": list(who), "deadline": "2016-11-21", "state": state}
+
+
+def ticks(tick: Tick, now: datetime = NOW) -> list[Act]:
+    choices = Choices(7, replace(ALWAYS, tick={tick: 1}))
+    items = [
+        an_item("insurance", "sender", "traveller"),
+        an_item("accommodation", "host"),
+        an_item("a1_request", "sender"),
+    ]
+    return about_checklist(a_person("s"), a_view("agreed"), items, now, choices)
+
+
+def test_whoever_an_item_is_for_says_that_it_is_done_in_time_or_late_or_never():
+    over = datetime(2016, 11, 22, tzinfo=UTC)
+    assert [act.seen["item"] for act in ticks(Tick.IN_TIME)] == ["insurance", "a1_request"]
+    assert all(NOW <= act.at < over for act in ticks(Tick.IN_TIME))
+    assert all(act.at >= over for act in ticks(Tick.LATE))
+    assert ticks(Tick.NEVER) == []
+
+
+def test_what_is_late_already_is_done_as_soon_as_it_is_seen():
+    seen = datetime(2016, 11, 28, 8, tzinfo=UTC)
+    assert {act.at for act in ticks(Tick.IN_TIME, now=seen)} == {seen}
+
+
+def test_what_somebody_else_said_to_be_done_is_left_alone():
+    items = [an_item("insurance", "sender", state="done")]
+    choices = Choices(7, replace(ALWAYS, tick={Tick.IN_TIME: 1}))
+    assert about_checklist(a_person("s"), a_view("agreed"), items, NOW, choices) == []
+
+
+def test_a_company_that_is_still_interested_says_so_and_may_offer_its_places_again():
+    again = Choices(7, replace(ALWAYS, still_interested=1.0, offer_again=1.0))
+    acts = about_interest(a_person("h"), 2, NOW, again)
+    assert [(act.does, act.count) for act in acts] == [(Does.CONFIRM, 0), (Does.RENEW, 0), (Does.RENEW, 1)]
+    only = Choices(7, replace(ALWAYS, still_interested=1.0, offer_again=0.0))
+    assert [act.does for act in about_interest(a_person("h"), 2, NOW, only)] == [Does.CONFIRM]
+    assert about_interest(a_person("h"), 2, NOW, Choices(7, replace(ALWAYS, still_interested=0.0))) == []

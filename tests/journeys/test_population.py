@@ -1,15 +1,17 @@
 """The simulated companies: seeded, independent of each other, and such that the programme admits and matches them."""
 
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 
 import pytest
 from pilot.choices import Choices, Parameters
 from pilot.marginals import COUNTRIES, SECTORS
 from pilot.office import office_hour
-from pilot.population import PROGRAMME_DAYS, START, changed, population
+from pilot.population import PROGRAMME_DAYS, START, changed, population, unknown_to_vies, vat_number
 from sojourn_contracts.company import HostingOffer, Placement
 from sojourn_contracts.skills import SKILLS
 from sojourn_contracts.vocabulary import MAX_STAY_DAYS, MIN_STAY_DAYS
+from stdnum.eu import vat
 
 ID = {"placement_id": "00000000-0000-4000-8000-000000000001", "offer_id": "00000000-0000-4000-8000-000000000002"}
 
@@ -56,15 +58,36 @@ def test_every_company_can_be_admitted(seed: int):
 
 
 def test_some_are_not_clear_at_first_and_nothing_else_differs():
-    """A declaration forgotten, a group behind the company, a year of growth."""
+    """A declaration forgotten, a group behind the company, a year of growth, a number missing or mistyped."""
     companies = population(300, seed=7)
     unclear = [company for company in companies if company.first != company.form]
-    assert 20 < len(unclear) < 90
-    assert {name for company in unclear for name in company.form if company.first[name] != company.form[name]} == {
+    assert 20 < len(unclear) < 100
+    assert {name for company in unclear for name in company.form if company.first.get(name) != company.form[name]} == {
+        "vat",
         "learning_only",
         "related",
         "accounts",
     }
+
+
+def test_every_country_has_numbers_with_the_right_check_digits_and_one_way_of_writing():
+    for country in COUNTRIES:
+        number = vat_number(country, Random(country))
+        assert vat.validate(number) == number
+
+
+def test_firms_of_one_person_have_a_number_in_the_end_and_some_have_none_at_first():
+    alone = [company for company in population(300, seed=7) if company.form["accounts"][0]["headcount"] == 1]
+    assert len(alone) > 5
+    assert all("vat" in company.form for company in alone)
+    assert 0 < sum("vat" not in company.first for company in alone) < len(alone) / 2
+
+
+def test_what_vies_does_not_know_is_given_at_first_alone():
+    companies = population(300, seed=7)
+    unknown = unknown_to_vies(companies)
+    assert len(unknown) == sum(company.first.get("vat") in unknown for company in companies) > 3
+    assert not {company.form.get("vat") for company in companies} & unknown
 
 
 def test_a_changed_profile_keeps_its_ids_and_changes_something():

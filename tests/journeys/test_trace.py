@@ -8,7 +8,7 @@ from uuid import uuid5
 
 import pytest
 from laptop.system import System
-from pilot.choices import Choices
+from pilot.choices import Choices, Tick
 from pilot.demo import SETTINGS, played
 from pilot.population import NAMESPACE, START
 
@@ -21,7 +21,9 @@ THE_HOST = replace(HOST, key=str(uuid5(NAMESPACE, "journey/5")))
 """Of the searches of a day, by the companies' ids, the sender's comes before this one's, and finds the match."""
 SEED = 2
 """By this one, the sender's signature is not the last."""
-STRAIGHT = replace(EVERYBODY_DOES, redraft=0.0, sign_a_stale_version=0.0, answer_twice=0.0)
+STRAIGHT = replace(
+    EVERYBODY_DOES, redraft=0.0, sign_a_stale_version=0.0, answer_twice=0.0, tick={Tick.NEVER: 1}, still_interested=0.0
+)
 NOBODY_VALIDATES = {"VALIDATING_COUNTRIES": ""}
 
 

@@ -89,6 +89,32 @@ MAILS = Mails(
 """One mail, which was sent twice: a process was killed before it stored that the first one was accepted."""
 
 
+def a_decision(company: str, command: str, who: str, **found: str) -> dict[str, Any]:
+    """About a company; what was found by rule: a reason, after a slash where it leaves the rule open."""
+    findings = [
+        {"rule": rule, "outcome": "unclear" if reason.startswith("/") else "clear", "reason": reason.strip("/")}
+        for rule, reason in found.items()
+    ]
+    return {
+        "company_id": an_id(company),
+        "at": START.isoformat(),
+        "command": command,
+        "who": who,
+        "findings": findings,
+    }
+
+
+DECISIONS = [
+    a_decision("host", "submit", "company"),
+    a_decision("host", "refer", "programme", vat_number_registered="/invalid", one_person_has_a_vat_number="has_one"),
+    a_decision("host", "send_back", "contact_point"),
+    a_decision("host", "admit", "programme", vat_number_registered="valid", one_person_has_a_vat_number="has_one"),
+    a_decision("sender", "submit", "company"),
+    a_decision("sender", "admit", "programme", vat_number_registered="nothing_to_ask"),
+]
+VIES = {"DE1": ["MS_UNAVAILABLE", "MS_UNAVAILABLE", "INVALID"], "DE2": ["VALID"]}
+
+
 def a_world(story: Story = STORY) -> World:
     """Everybody handled every event a tenth of a second after it was written."""
     logs: dict[str, list[Logged]] = {service: [] for service in SERVICES}
@@ -112,7 +138,8 @@ def a_world(story: Story = STORY) -> World:
     nothing_left = {service: Leftovers(outbox=0, dead_letters=0, parked=0) for service in SERVICES}
     handled = {event.event_id: event.written_at + timedelta(seconds=0.1) for log in logs.values() for event in log}
     surveys = Surveys(submitted=2, released=1, withheld=1)
-    return World(logs, topics, nothing_left, surveys, dict.fromkeys(SERVICES, handled), MAILS)
+    handled_by = dict.fromkeys(SERVICES, handled)
+    return World(logs, topics, nothing_left, surveys, handled_by, MAILS, DECISIONS, [], VIES)
 
 
 def a_record(event: Logged, offset: int) -> Published:

@@ -22,6 +22,7 @@ from laptop.mails import kept
 from laptop.process import Running, StartError, together
 from laptop.system import STOP_WITHIN, System, terminated_like_ctrl_c
 from laptop.topics import TopicsError
+from laptop.vies import stand_in
 
 FOLDER = Path(__file__).resolve().parents[3] / ".run"
 Folder = Annotated[Path, typer.Option(help="where data, logs, keys and passwords are kept")]
@@ -82,6 +83,16 @@ def show(number: int, folder: Folder = FOLDER) -> None:
 def catch(port: Annotated[int, typer.Option()], folder: Folder = FOLDER) -> None:
     """Takes mails at a port of this machine, until it is told to stop; `up` starts it."""
     asyncio.run(catch_mails(folder, port))
+
+
+@command.command(hidden=True)
+def vies(
+    port: Annotated[int, typer.Option()],
+    clock: Annotated[Path, typer.Option(help="file with the programme's time")],
+    folder: Folder = FOLDER,
+) -> None:
+    """Stands in for the Union's VAT register at a port of this machine, until it is told to stop; the demo starts it."""
+    asyncio.run(stand_in(folder, clock, port))
 
 
 @command.command()

@@ -27,6 +27,7 @@ from laptop.process import Process, Running, StartError, together
 from laptop.roles import DATABASE, Database, kept_passwords, provision
 from laptop.signing import kept_keys
 from laptop.topics import create_topics
+from laptop.vies import Register
 
 READY_WITHIN = 120.0
 STOP_WITHIN = 20.0
@@ -54,9 +55,13 @@ class System:
         kafka: str | None = None,
         database_url: str | None = None,
         database_name: str = DATABASE,
+        vies: Register | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         """With ``stopped_at``, programme time stands still there until ``clock`` is set. ``say`` hears of progress.
+
+        ``vies``, for which the time has to stand still, is what a stand-in for the Union's VAT register knows; without,
+        there is none.
 
         Raises:
             StartError: the environment says what cannot be.
@@ -80,6 +85,10 @@ class System:
         self.catcher: Process | None = None
         """Takes the e-mails that registration sends: ``laptop.mails`` finds them in ``folder``."""
         self._smtp_port = 0
+        self.vies: Process | None = None
+        """Stands in for the Union's VAT register: ``laptop.vies`` tells what it answered."""
+        self._register = vies
+        self._vies_port = 0
         self.processes: dict[str, Process] = {}
         self.urls: dict[str, str] = {}
         self._interruptible = terminated_like_ctrl_c()
@@ -137,7 +146,11 @@ class System:
         self._say(
             "starting Kafka and PostgreSQL" if self.broker or self.server else "using Kafka and PostgreSQL as set"
         )
-        await together(*(each.start() for each in (self.broker, self.server) if each is not None), self._catch_mails())
+        await together(
+            *(each.start() for each in (self.broker, self.server) if each is not None),
+            self._catch_mails(),
+            self._stand_in_for_vies(),
+        )
         self._say("making topics, roles and schemas")
         brokers = len(self.broker.parts) if self.broker else None
         await together(self._provision(), create_topics(self.kafka, brokers))
@@ -162,13 +175,18 @@ class System:
         self.catcher = Process(
             "mails", [_command("laptop"), *arguments], log=self.logs / "mails.log", environment=_inherited()
         )
-        self.catcher.spawn()
-        deadline = asyncio.get_running_loop().time() + READY_WITHIN
-        while not await _listens(self._smtp_port):
-            self.catcher.require_alive()
-            if asyncio.get_running_loop().time() > deadline:
-                raise self.catcher.failure(f"was not ready within {READY_WITHIN:.0f} s")
-            await asyncio.sleep(0.05)
+        await _until_it_listens(self.catcher, self._smtp_port)
+
+    async def _stand_in_for_vies(self) -> None:
+        if self._register is None:
+            return
+        self._register.write(self.folder)
+        self._vies_port = free_port()
+        arguments = ["--folder", str(self.folder), "--clock", str(self.clock.file), "--port", str(self._vies_port)]
+        self.vies = Process(
+            "VIES", [_command("laptop"), "vies", *arguments], log=self.logs / "vies.log", environment=_inherited()
+        )
+        await _until_it_listens(self.vies, self._vies_port)
 
     def _add(self, name: str, service: str) -> None:
         port = free_port()
@@ -196,7 +214,8 @@ class System:
             ours["SIGN_INS_PER_CLIENT"] = "1000000"  # whoever signs in here is the same client
         if self._clock is not None:
             ours["CLOCK_FILE"] = str(self._clock.file)
-        return _inherited() | ours | self._environment
+        theirs = {"VIES_URL": f"http://{HOST}:{self._vies_port}"} if self.vies else {}
+        return _inherited() | ours | self._environment | theirs
 
     async def run(self, service: str, *arguments: str, within: float = 180) -> str:
         """Run one of a service's commands to its end and return what it printed; raise ``StartError`` when it failed."""
@@ -256,7 +275,9 @@ class System:
     async def stop(self) -> list[str]:
         """End everything: the services, then what they work on. Returns what ``stop_services`` does."""
         await self.stop_services()
-        await together(*(each.stop() for each in (self.broker, self.server, self.catcher) if each is not None))
+        await together(
+            *(each.stop() for each in (self.broker, self.server, self.catcher, self.vies) if each is not None)
+        )
         return self._unclean
 
     def running(self) -> list[Running | Contained]:
@@ -270,8 +291,8 @@ class System:
 
     def _all(self) -> list[backing.Part]:
         servers = [each for each in (self.broker, self.server) if each is not None]
-        catcher = [self.catcher] if self.catcher else []
-        return [*self.processes.values(), *catcher, *(part for server in servers for part in server.parts)]
+        beside = [each for each in (self.catcher, self.vies) if each is not None]
+        return [*self.processes.values(), *beside, *(part for server in servers for part in server.parts)]
 
     async def _stop_service(self, process: Process) -> None:
         if process.running is None:
@@ -284,6 +305,16 @@ class System:
             self._unclean.append(f"{process.name} did not stop within {STOP_WITHIN:.0f} s and was killed")
         elif code != 0:
             self._unclean.append(str(process.failure(f"did not stop cleanly, but with {code}")))
+
+
+async def _until_it_listens(process: Process, port: int) -> None:
+    process.spawn()
+    deadline = asyncio.get_running_loop().time() + READY_WITHIN
+    while not await _listens(port):
+        process.require_alive()
+        if asyncio.get_running_loop().time() > deadline:
+            raise process.failure(f"was not ready within {READY_WITHIN:.0f} s")
+        await asyncio.sleep(0.05)
 
 
 async def _listens(port: int) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dates
+import json
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -16,12 +17,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydantic import ValidationError
 from registration.main import service
 from registration.people import links
 from registration.people.domain import Addressee, Part, Person, Reads
+from registration.settings import MailSettings
 from registration.sign_in.domain import Link, Purpose
 from registration.sign_in.store import add_links
-from sojourn_contracts.notice import NoticeDue, NoticeSent
+from sojourn_contracts.notice import NoticeDue, NoticeSent, contact_point
 
 from tests.chassis.waiting import until
 from tests.chassis_driver import Driver
@@ -118,6 +121,71 @@ async def test_a_notice_for_a_company_goes_to_each_who_speaks_for_it_in_their_la
         "Mia Mitglied <mia@zahnrad.example>": "de",
     }
     assert [told.outcome for told in await sent(driver)] == ["accepted"]
+
+
+def alert(country: str) -> NoticeDue:
+    said = {"exchange_id": str(uuid4()), "raised_by": "host", "sender_country": "IT", "host_country": "DE"}
+    return NoticeDue(
+        notice_id=uuid4(), recipient_id=contact_point(country), template="does_not_fit", parameters=said
+    )
+
+
+async def test_a_contact_point_is_written_to_at_the_address_and_in_the_language_that_the_settings_have(
+    driving: Driving, server: MailServer
+):
+    contact_points = {"DE": {"email": "kontakt@stelle.example", "language": "de"}}
+    driver = await driving(service, smtp_host="127.0.0.1", smtp_port=server.port, contact_points=contact_points)
+    german, italian = alert("DE"), alert("IT")
+    await driver.handle(german, italian)
+    await driver.run_due()
+    [mail] = server.mails
+    assert (mail["To"], mail["Content-Language"]) == ("kontakt@stelle.example", "de")
+    assert mail["Subject"] == "Ein Aufenthalt passt nicht"
+    assert [(told.recipient_id, told.outcome, told.reason) for told in await sent(driver)] == [
+        (contact_point("IT"), "refused", "recipient_unknown"),
+        (contact_point("DE"), "accepted", None),
+    ]
+    kept = await driver.rows(
+        "select row_to_json(notice)::text as row from notice union all select row_to_json(mail)::text from mail"
+        " union all select data from outbox where data is not null"
+    )
+    assert kept
+    assert all("stelle.example" not in row["row"] for row in kept)
+
+
+async def test_a_contact_point_whose_address_was_taken_out_meanwhile_is_told_so(
+    driving: Driving, server: MailServer
+):
+    contact_points = {"DE": {"email": "kontakt@stelle.example", "language": "de"}}
+    driver = await driving(service, smtp_host="127.0.0.1", smtp_port=server.port, contact_points=contact_points)
+    await driver.handle(alert("DE"))
+    driver.process.settings.contact_points.clear()  # type: ignore[attr-defined]
+    await driver.run_due()
+    assert (server.mails, [told.reason for told in await sent(driver)]) == ([], ["recipient_unknown"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"XX": {"email": "kontakt@stelle.example", "language": "de"}},
+        {"DE": {"email": "nobody", "language": "de"}},
+        {"DE": {"email": "kontakt@stelle.example", "language": "es"}},
+    ],
+)
+def test_a_contact_points_setting_that_cannot_be_is_found_at_the_start_and_not_repeated(
+    wrong: object, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CONTACT_POINTS", json.dumps(wrong))
+    with pytest.raises(ValidationError) as found:
+        MailSettings()
+    assert all(error["loc"][0] == "contact_points" for error in found.value.errors())
+    assert "stelle.example" not in str(found.value)
+
+
+def test_contact_points_are_no_part_of_what_the_settings_say_of_themselves(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONTACT_POINTS", '{"DE": {"email": "kontakt@stelle.example", "language": "de"}}')
+    assert MailSettings().contact_points["DE"].email == "kontakt@stelle.example"
+    assert "stelle" not in repr(MailSettings())
 
 
 async def test_an_address_that_is_refused_is_told_so_and_not_tried_again(driver: Driver, server: MailServer):

@@ -10,6 +10,7 @@ import asyncpg
 from chassis.transaction import Transaction
 from sojourn_contracts.refusal import Unknown
 
+from registration.notices.contact_points import addressees
 from registration.notices.domain import Mail, Notice, Reason, State
 from registration.people.domain import Addressee, Reads
 
@@ -75,7 +76,10 @@ async def save(tx: Transaction, notices: Iterable[Notice]) -> None:
 
 
 async def recipients(tx: Transaction, recipient_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
-    """Who is to be told: the person of this id, or all who speak for the company of this id; nobody for an unknown one."""
+    """Who is to be told: the person of this id, all who speak for the company of this id, or the contact point.
+
+    Nobody for an unknown id, or for a contact point without an address.
+    """
     rows = await tx.connection.fetch(
         """
         select person_id as recipient_id, person_id from person where person_id = any ($1)
@@ -88,6 +92,8 @@ async def recipients(tx: Transaction, recipient_ids: Collection[UUID]) -> dict[U
     told: dict[UUID, list[UUID]] = {recipient_id: [] for recipient_id in recipient_ids}
     for row in rows:
         told[row["recipient_id"]].append(row["person_id"])
+    for contact_point in addressees(tx.settings).keys() & recipient_ids:
+        told[contact_point].append(contact_point)
     return told
 
 
@@ -114,7 +120,7 @@ async def waiting(tx: Transaction, notice_id: UUID, person_id: UUID) -> tuple[No
     row = await tx.connection.fetchrow(
         f"""
         select {_NOTICE}, name, email, reads, tried_since
-        from notice join mail using (notice_id) join person using (person_id)
+        from notice join mail using (notice_id) left join person using (person_id)
         where notice_id = $1 and person_id = $2 and state = 'waiting'
         """,  # noqa: S608
         notice_id,
@@ -122,7 +128,11 @@ async def waiting(tx: Transaction, notice_id: UUID, person_id: UUID) -> tuple[No
     )
     if row is None:
         return None
-    return _notice(row, ()), Addressee(row["name"], row["email"], Reads(row["reads"])), row["tried_since"]
+    if row["email"]:
+        addressee = Addressee(row["name"], row["email"], Reads(row["reads"]))
+    else:
+        addressee = addressees(tx.settings).get(person_id)
+    return addressee and (_notice(row, ()), addressee, row["tried_since"])
 
 
 async def forget_refused(tx: Transaction, notice_id: UUID) -> None:

@@ -11,7 +11,7 @@ from sojourn_contracts.notice import contact_point as contact_point_of
 
 from tests.chassis_driver import NOON, Driver
 from tests.conftest import Driving
-from tests.registration.forms import accounts_form, company_form, named, offer_form, registration_form
+from tests.registration.forms import accounts_form, company_form, named, offer_form
 from tests.registration.lives import REASON, Life, contact_point, drafted, submitted
 
 LARGE = accounts_form(headcount=300, turnover=60_000_000, balance_sheet=60_000_000)
@@ -52,7 +52,7 @@ async def test_the_contact_point_of_the_country_is_told_once_of_each_submission_
     assert tuple(row) == (contact_point_of("DE"), "review_waits", "{}", "recipient_unknown")
     assert (await life.decide("needs_changes")).status_code == 204
     assert len(await driver.rows(told)) == 1
-    await life.put(registration_form(learning_only=False, accounts=[LARGE, accounts_form()]))
+    await life.put(company_form(learning_only=False, accounts=[LARGE, accounts_form()]))
     await life.submit()
     assert len(await driver.rows(told)) == 2
 

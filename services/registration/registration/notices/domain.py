@@ -148,6 +148,12 @@ def settled(notice: Notice, person_id: UUID, mail: Mail) -> Notice:
     return _answered_if_settled(replace(notice, mails={**notice.mails, person_id: mail}))
 
 
+def without(notice: Notice, person_id: UUID) -> Notice:
+    """The notice of a company without somebody whose mail still waits; if only theirs did, it is answered."""
+    left = {person: mail for person, mail in notice.mails.items() if person != person_id}
+    return _answered_if_settled(replace(notice, mails=left))
+
+
 def send_again(notice: Notice, people: Collection[UUID]) -> Notice:
     """What was refused is sent again, to whoever is to be told by now; what was accepted is not.
 

@@ -115,6 +115,21 @@ async def locked_or_none(tx: Transaction, notice_id: UUID) -> Notice | None:
     return _notice(row, mails)
 
 
+async def waiting_for_locked(tx: Transaction, person_id: UUID) -> list[Notice]:
+    """Notices to others than this person, such as their company, of which a mail to them waits."""
+    rows = await tx.connection.fetch(
+        "select notice_id from notice join mail using (notice_id)"
+        " where person_id = $1 and state = 'waiting' and recipient_id <> $1 order by notice_id",
+        person_id,
+    )
+    found = [await locked_or_none(tx, row["notice_id"]) for row in rows]
+    return [notice for notice in found if notice and person_id in notice.waiting]
+
+
+async def forget_mail(tx: Transaction, notice_id: UUID, person_id: UUID) -> None:
+    await tx.connection.execute("delete from mail where notice_id = $1 and person_id = $2", notice_id, person_id)
+
+
 async def waiting(tx: Transaction, notice_id: UUID, person_id: UUID) -> tuple[Notice, Addressee, datetime] | None:
     """A mail that is to be sent: what, to whom, and since when that is tried (wall time); the notice has no mails here."""
     row = await tx.connection.fetchrow(
@@ -169,7 +184,7 @@ _VIEW = """
                    'tried_since', mail.tried_since, 'answered_at', mail.answered_at,
                    'attempts', coalesce(due.attempts, 0)
                ) order by mail.person_id)
-               from mail left join due on due.kind = 'send_mail' and due.subject = mail.notice_id || '/' || mail.person_id
+               from mail left join due on due.kind like 'send%mail' and due.subject = mail.notice_id || '/' || mail.person_id
                where mail.notice_id = notice.notice_id
            ), '[]') as mails
     from notice

@@ -242,7 +242,7 @@ class DueWork:
             )
 
     async def _claimed(self, listed: Sequence[Work]) -> list[Work]:
-        """Those of the errands, all of one kind, that no other process has and that are still due, each with this attempt's number.
+        """Those of the errands, all of one kind, that are still due and no other process has, with this attempt's number.
 
         They count as in hand from before they are claimed until ``_errand`` is done with them.
         """

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-
 from uuid import UUID
 
 import pytest
@@ -160,7 +159,9 @@ def test_a_no_alerts_the_contact_points_of_both_countries_once(by: Party, side: 
         "sender_country": "PT",
         "host_country": "DK",
     }
-    later, _ = during.record_training(answered, Party.HOST, given.FIRST, "cheese-making", 5, given.Giver.HOST, given.ASKS)
+    later, _ = during.record_training(
+        answered, Party.HOST, given.FIRST, "cheese-making", 5, given.Giver.HOST, given.ASKS
+    )
     assert asked(answered, later) == []
 
 
@@ -229,7 +230,9 @@ def test_an_extension_has_notices_of_its_own_to_sign_and_to_validate():
         (None, [given.SENDER, given.HOST, given.TRAVELLER]),
     ],
 )
-def test_of_a_stay_that_an_erasure_calls_off_the_others_are_told_without_its_id(erased: UUID | None, others: list[UUID]):
+def test_of_a_stay_that_an_erasure_calls_off_the_others_are_told_without_its_id(
+    erased: UUID | None, others: list[UUID]
+):
     found = called_off(given.ongoing(), erased)
     assert {notice.recipient_id for notice in found} == set(others)
     assert {notice.template for notice in found} == {"stay_called_off"}

@@ -11,7 +11,7 @@ from registration.notices.domain import TEMPLATES
 from registration.notices.rendering import PLACES, Rendered, place, render
 from registration.notices.rendering import TEMPLATES as FOLDER
 from registration.people.domain import Reads
-from sojourn_contracts.taxonomy import Concept, Taxonomy
+from sojourn_contracts.taxonomy import Concept, Taxonomy, starter
 
 URL = "https://sojourn.example/somewhere"
 TAXONOMY = Taxonomy(
@@ -173,6 +173,20 @@ def test_a_proposal_without_skills_in_one_direction_says_nothing_of_it():
     said = render("match_proposed", parameters, "Ana", Reads.EN, URL, TAXONOMY).text
     assert "The host could learn" not in said
     assert "\n\n\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("reads", "label"),
+    [
+        (Reads.DE, "Bier brauen"),
+        (Reads.IT, "Produrre birra"),
+        (Reads.FR, "Brasser de la bière"),
+        (Reads.EN, "Brew beer"),
+    ],
+)
+def test_a_skill_of_the_starter_set_is_said_in_the_readers_language(reads: Reads, label: str):
+    said = {**PARAMETERS, "learns_1": "brewing"}
+    assert label in render("match_proposed", said, "Ana", reads, URL, starter()).text
 
 
 def test_a_contact_point_is_greeted_as_one_and_told_where_it_is_needed():

@@ -75,7 +75,6 @@ class MailSettings(LogSettings):
         default=48, ge=0, le=60, description="hours after which an e-mail that cannot be sent is parked for an operator"
     )
 
-
     contact_points: dict[Annotated[str, AfterValidator(_taking_part)], ContactPoint] = Field(
         default_factory=dict[str, ContactPoint],
         repr=False,

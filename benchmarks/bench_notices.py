@@ -46,6 +46,18 @@ async def ask(process: Process, person: Person, number: int) -> None:
         await take([(notice, tx) for notice in notices])
 
 
+async def listening(port: int) -> None:
+    """Who sends to a catcher that is not there yet backs off, and would be measured backing off."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return await writer.wait_closed()
+
+
 async def sent(process: Process, number: int) -> None:
     while await process.pool.fetchval("select count(*) from mail where state = 'accepted'") < number:
         await asyncio.sleep(0.05)
@@ -61,6 +73,7 @@ async def main() -> None:
             catcher = await asyncio.create_subprocess_exec(
                 str(Path(sys.executable).parent / "laptop"), "mails", "catch", "--folder", name, "--port", str(port)
             )
+            await listening(port)
             await migrate(own.migrator_url, service.name, service.migrations)
             settings = service.settings.model_validate(
                 {

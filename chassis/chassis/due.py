@@ -5,7 +5,8 @@ left to it. Work that its handler asks for again is a new row.
 Guarantee 11: an errand, which talks to the outside, holds no transaction while it does. It may be called more than once, after
 a crash or when it lasted longer than its claim; only the latest attempt's outcome is stored, and that one once.
 
-Errands run beside the rest, so many at once: a slow outside holds up other errands at most, and no work of our own.
+Errands run beside the rest, so many of a kind at once: a slow outside, or a burst of one kind, holds up errands of that kind at
+most, and no work of our own.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ POLL = 0.1
 LONGEST_CALL = 30.0
 """Seconds that an errand's call may take; its claim lasts twice as long."""
 ERRANDS = 20
-"""Errands side by side, per process."""
+"""Errands of a kind side by side, per process."""
 CALLS = 500
 """Calls of an errand before it is parked for an operator: two and a half to three and a half days of trouble."""
 LONGEST_PAUSE = 600.0
@@ -89,16 +90,16 @@ class DueWork:
         self._batches = Batches[Work](self._do, self._park)
         self._errands = [kind for kind, door in self._doors.items() if isinstance(door, Errand)]
         self._wake = asyncio.Event()
-        self._wake_errands = asyncio.Event()
+        self._wake_errands = {kind: asyncio.Event() for kind in self._errands}
         self._stopping = False
         self._works_in_hand = 0
-        self._errands_in_hand = 0
+        self._errands_in_hand = dict.fromkeys(self._errands, 0)
         self.done = 0
 
     @property
     def in_hand(self) -> int:
         """Works that are being done."""
-        return self._works_in_hand + self._errands_in_hand
+        return self._works_in_hand + sum(self._errands_in_hand.values())
 
     @property
     def halted(self) -> bool:
@@ -107,8 +108,8 @@ class DueWork:
 
     def wake(self) -> None:
         """Makes the runner look at once: something may be due."""
-        self._wake.set()
-        self._wake_errands.set()
+        for wake in (self._wake, *self._wake_errands.values()):
+            wake.set()
 
     def stop(self) -> None:
         """Ends ``run`` after the batch and the errands in hand."""
@@ -117,10 +118,10 @@ class DueWork:
 
     async def run(self) -> None:
         """Does due work until stopped; trouble waits and resumes."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._run_works())
-            if self._errands:
-                both.create_task(self._run_errands())
+        async with asyncio.TaskGroup() as all_of_it:
+            all_of_it.create_task(self._run_works())
+            for kind in self._errands:
+                all_of_it.create_task(self._run_errands(kind))
 
     async def round(self) -> int:
         """Does what is due now: at most a few thousand works, then so many errands; returns how many were found."""
@@ -150,16 +151,16 @@ class DueWork:
                     async with asyncio.timeout(backoff(attempt) if attempt else POLL):
                         await self._wake.wait()
 
-    async def _run_errands(self) -> None:
+    async def _run_errands(self, kind: str) -> None:
         """Starts errands as they fall due and as others end; the longest of them holds up nothing but its own place."""
         attempt = 0
         async with asyncio.TaskGroup() as running:
             while not self._stopping:
-                self._wake_errands.clear()
+                self._wake_errands[kind].clear()
                 found = 0
                 try:
-                    if free := ERRANDS - self._errands_in_hand:
-                        listed = await self._listed(self._errands, free)
+                    if free := ERRANDS - self._errands_in_hand[kind]:
+                        listed = await self._listed([kind], free)
                         found = len(listed)
                         for work in await self._claimed(listed):
                             running.create_task(self._errand(work))
@@ -171,7 +172,7 @@ class DueWork:
                 if not found:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(backoff(attempt) if attempt else POLL):
-                            await self._wake_errands.wait()
+                            await self._wake_errands[kind].wait()
 
     async def _listed(self, kinds: Sequence[str], limit: int) -> list[Work]:
         async with self._pool.acquire() as connection:
@@ -241,13 +242,14 @@ class DueWork:
             )
 
     async def _claimed(self, listed: Sequence[Work]) -> list[Work]:
-        """Those of the errands that no other process has and that are still due, each with the number of this attempt.
+        """Those of the errands, all of one kind, that are still due and no other process has, with this attempt's number.
 
         They count as in hand from before they are claimed until ``_errand`` is done with them.
         """
         if not listed:
             return []
-        self._errands_in_hand += len(listed)
+        kind = listed[0].kind
+        self._errands_in_hand[kind] += len(listed)
         claimed: list[Work] = []
         try:
             async with self._pool.acquire() as connection:
@@ -263,7 +265,7 @@ class DueWork:
                 )
             claimed = [_work(row) for row in rows]
         finally:
-            self._errands_in_hand -= len(listed) - len(claimed)
+            self._errands_in_hand[kind] -= len(listed) - len(claimed)
         return claimed
 
     async def _errand(self, work: Work) -> None:
@@ -277,8 +279,8 @@ class DueWork:
             logger.warning("an errand's end is not stored", kind=work.kind, error=repr(error)[:300])
             self._metrics.failed("due", "trouble")
         finally:
-            self._errands_in_hand -= 1
-            self._wake_errands.set()
+            self._errands_in_hand[work.kind] -= 1
+            self._wake_errands[work.kind].set()
 
     async def _run(self, errand: Errand, work: Work) -> None:
         try:

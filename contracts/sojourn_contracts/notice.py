@@ -1,12 +1,20 @@
 """Events about a notice: a service asks that somebody be told something; registration, which knows the addresses, tells them."""
 
 from typing import Annotated, ClassVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from sojourn_contracts.event import Event
-from sojourn_contracts.vocabulary import Revision
+from sojourn_contracts.vocabulary import Country, Revision
+
+_CONTACT_POINTS = UUID("360a556e-feef-4b66-913f-72e36a01c5bb")
+
+
+def contact_point(country: Country) -> UUID:
+    """The recipient that stands for the contact point of a country: always the same one, and nobody's own id."""
+    return uuid5(_CONTACT_POINTS, country)
+
 
 Parameter = Annotated[
     str,
@@ -24,10 +32,13 @@ class NoticeDue(Event):
     notice_id: UUID
     """Given by the service that asks. Under one id, one notice is sent, however often it is asked for."""
     recipient_id: UUID
-    """A person's, or a company's for whoever speaks for it. Address, name and language, only registration knows."""
+    """A person's, a company's for whoever speaks for it, or that of a country's contact point: the UUID of version 5 of its ISO
+    3166-1 code in the namespace ``360a556e-feef-4b66-913f-72e36a01c5bb``. Address, name and language, only registration knows.
+    """
     template: str
     """Known codes: ``match_proposed``, ``accepted_by_other``, ``agreement_to_sign``, ``agreement_signed``, ``reminder``,
-    ``checklist_reminder``, ``stay_ahead``, ``survey_open``, ``survey_reminder``.
+    ``checklist_reminder``, ``stay_ahead``, ``does_it_fit``, ``does_not_fit``, ``validation_waits``, ``agreement_approved``,
+    ``agreement_sent_back``, ``stay_called_off``, ``survey_open``, ``survey_reminder``.
     """
     parameters: dict[str, Parameter]
     """What fills the template in; never a name, an address or a text. A list is numbered: ``learns_1``, ``learns_2``."""

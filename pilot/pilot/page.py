@@ -67,7 +67,7 @@ def _figures(made: Report) -> list[tuple[str, str, list[Figure]]]:
         ("where", "From where to where", [_matrix(made, "completed"), _matrix(made, "agreed")]),
         ("stays", "The stays", [_durations(made), _training(made)]),
         ("checklists", "Before the stays", [_checklists(made), _risks(made)]),
-        ("system", "The system", [_events(made), _latencies(made)]),
+        ("system", "The system", [_events(made), _notices(made), _latencies(made)]),
     ]
 
 
@@ -261,6 +261,20 @@ def _events(made: Report) -> Figure:
         ("event", "records"),
         list(made["events"].items()),
         "As a subscriber reads them from the start (read_committed).",
+    )
+
+
+def _notices(made: Report) -> Figure:
+    told = made["notices"]
+    columns = ("notices", "accepted", "refused")
+    asked, accepted, refused = (sum(figures[each] for figures in told.values()) for each in columns)
+    return _figure(
+        "Notices by e-mail",
+        f"{asked:,} notices; the mail server accepted {accepted:,} mails for them, {refused:,} were refused.",
+        charts.events({template: figures["notices"] for template, figures in told.items()}),
+        ("template", "notices", "mails accepted", "refused"),
+        [(template, *(figures[each] for each in columns)) for template, figures in told.items()],
+        "A notice to a company is a mail to each who speaks for it. Refused are also those whose recipient has no address here.",
     )
 
 

@@ -50,6 +50,18 @@ def test_the_starter_set_has_every_skill_in_one_group_under_a_label_of_its_own()
     assert starter() is starter()
 
 
+@pytest.mark.parametrize("language", ["en", "de", "it", "fr"])
+def test_the_starter_set_is_labelled_in_every_language_that_the_programme_writes_in(language: str):
+    for concepts in (starter().skills, starter().groups):
+        labels = [concept.labels[language] for concept in concepts.values()]
+        assert all(labels)
+        assert len(set(labels)) == len(labels)
+    foreign = [
+        skill.label(language) for skill in starter().skills.values() if skill.label(language) != skill.label("en")
+    ]
+    assert len(foreign) == (0 if language == "en" else len(starter().skills)), "none is left in English"
+
+
 def test_a_taxonomy_is_read_from_its_files(folder: Folder):
     found = read(folder())
     assert (found.title, found.version, found.attribution) == ("Trades", "3", "By the guilds")

@@ -64,8 +64,16 @@ async def test_a_live_stay_is_called_off_and_forgotten_and_the_service_answers_o
     await stands_at(driver, given.ongoing())
     await driver.http.get(f"/exchanges/{MATCH}", headers=driver.token("operator"))
     request = erasure(kind, whom)
+    before = len(await driver.notices())
     await driver.handle(request)
     assert await held(driver) is None
+    told = (await driver.notices())[before:]
+    assert {notice.template for notice in told} == {"stay_called_off"}
+    assert {notice.recipient_id for notice in told} == {
+        TRAVELLER: {SENDER, HOST},
+        SENDER: {HOST},
+        HOST: {SENDER, TRAVELLER},
+    }[whom]
     assert {subject for _, subject in await tombstones(driver)} == {MATCH}
     assert [event.reason for event in await driver.emitted() if isinstance(event, ExchangeCancelled)] == [
         "company_gone"

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
-from exchange import domain, notices
+import pytest
+from exchange import domain, during, notices
 from exchange.domain import accept, decline, sign
-from exchange.notices import asked, fallen_due, falls_due
+from exchange.notices import asked, called_off, fallen_due, falls_due
 from exchange.state import Exchange, start_of
-from sojourn_contracts.notice import NoticeDue
+from sojourn_contracts.notice import NoticeDue, contact_point
 from sojourn_contracts.vocabulary import Party, Side
 
 from tests.chassis_driver import NOON, Driver
@@ -30,6 +32,11 @@ def told(found: list[NoticeDue], exchange: Exchange) -> dict[str, set[Party]]:
 
 
 SIDES = {Party.SENDER, Party.HOST}
+BOTH_CONTACT_POINTS = [contact_point("PT"), contact_point("DK")]
+
+
+def told_contact_points(found: list[NoticeDue]) -> list[UUID]:
+    return [notice.recipient_id for notice in found if notice.template in ("does_not_fit", "validation_waits")]
 
 
 def test_both_sides_are_told_of_a_proposal_in_codes_that_make_sentences():
@@ -130,6 +137,110 @@ def test_what_is_about_the_same_has_the_same_id_and_nothing_else_has():
     first = [*asked(None, proposed), *fallen_due(proposed, proposed.open_until), *asked(given.accepted(), drafted)]
     assert len({notice.notice_id for notice in first}) == len(first)
     assert asked(None, replace(proposed, revision=9)) == asked(None, proposed)
+
+
+def test_in_the_middle_of_the_stay_all_three_are_asked_once_whether_it_fits():
+    ongoing = given.ongoing()
+    due, _ = during.ask(ongoing, given.ASKS)
+    assert told(asked(ongoing, due), due) == {"does_it_fit": set(Party)}
+    answered, _ = during.say_if_it_fits(due, Party.HOST, True, given.ASKS)
+    assert asked(due, answered) == []
+
+
+@pytest.mark.parametrize(("by", "side"), [(Party.TRAVELLER, "sender"), (Party.HOST, "host")])
+def test_a_no_alerts_the_contact_points_of_both_countries_once(by: Party, side: str):
+    due, _ = during.ask(given.ongoing(), given.ASKS)
+    answered, _ = during.say_if_it_fits(due, by, False, given.ASKS)
+    found = asked(due, answered)
+    assert told_contact_points(found) == [notice.recipient_id for notice in found] == BOTH_CONTACT_POINTS
+    assert found[0].parameters == {
+        "exchange_id": str(answered.id),
+        "raised_by": side,
+        "sender_country": "PT",
+        "host_country": "DK",
+    }
+    later, _ = during.record_training(
+        answered, Party.HOST, given.FIRST, "cheese-making", 5, given.Giver.HOST, given.ASKS
+    )
+    assert asked(answered, later) == []
+
+
+def test_a_second_no_alerts_them_again_under_another_id():
+    due, _ = during.ask(given.ongoing(), given.ASKS)
+    one, _ = during.say_if_it_fits(due, Party.HOST, False, given.ASKS)
+    both, _ = during.say_if_it_fits(one, Party.SENDER, False, given.ASKS)
+    ids = {notice.notice_id for notice in [*asked(due, one), *asked(one, both)]}
+    assert len(ids) == 4
+
+
+def test_the_contact_points_that_are_to_validate_it_are_told_once_all_have_signed():
+    drafted = given.drafted(validating="PT DK")
+    two = given.signed(drafted, Party.SENDER, Party.HOST)
+    assert asked(drafted, two) == []
+    all_signed = given.signed(two, Party.TRAVELLER)
+    found = asked(two, all_signed)
+    assert told_contact_points(found) == [notice.recipient_id for notice in found] == BOTH_CONTACT_POINTS
+    assert found[0].parameters["version"] == "1"
+    one_approved, _ = domain.approve(all_signed, "DK", 1, NOON)
+    assert asked(all_signed, one_approved) == []
+    approved, _ = domain.approve(one_approved, "PT", 1, NOON)
+    assert told(asked(one_approved, approved), approved) == {"agreement_approved": set(Party)}
+
+
+def test_only_the_contact_point_that_is_asked_is_told():
+    two = given.signed(given.drafted(validating="DK"), Party.SENDER, Party.HOST)
+    assert told_contact_points(asked(two, given.signed(two, Party.TRAVELLER))) == [contact_point("DK")]
+
+
+def test_that_it_was_sent_back_is_told_to_all_three_without_the_remarks_and_the_next_version_waits_anew():
+    waiting = given.in_validation()
+    back, _ = domain.send_back(waiting, "PT", 1, "Please name the supervisor", NOON)
+    found = asked(waiting, back)
+    assert told(found, back) == {"agreement_sent_back": set(Party)}
+    assert all(notice.parameters == {"exchange_id": str(back.id), "version": "1"} for notice in found)
+    again, _ = given.draft(back, given.OTHER_TERMS, NOON, validating="PT DK")
+    assert told(asked(back, again), again) == {"agreement_to_sign": set(Party)}
+    first = asked(given.signed(given.drafted(validating="PT DK"), Party.SENDER, Party.HOST), waiting)
+    two = given.signed(again, Party.SENDER, Party.HOST)
+    second = asked(two, given.signed(two, Party.TRAVELLER))
+    assert told_contact_points(second) == BOTH_CONTACT_POINTS
+    assert not {notice.notice_id for notice in first} & {notice.notice_id for notice in second}
+
+
+def test_an_extension_has_notices_of_its_own_to_sign_and_to_validate():
+    first = asked(given.accepted(), given.drafted(validating="DK"))
+    agreed, _ = domain.approve(given.signed(given.drafted(validating="DK")), "DK", 1, NOON)
+    extended, _ = given.draft(agreed, given.LONGER, NOON, validating="DK")
+    found = asked(agreed, extended)
+    assert told(found, extended) == {"agreement_to_sign": set(Party)}
+    assert not {notice.notice_id for notice in found} & {notice.notice_id for notice in first}
+    two = given.signed(extended, Party.SENDER, Party.HOST)
+    signed = given.signed(two, Party.TRAVELLER)
+    assert told_contact_points(asked(two, signed)) == [contact_point("DK")]
+    approved, _ = domain.approve(signed, "DK", 2, NOON)
+    assert told(asked(signed, approved), approved) == {"agreement_approved": set(Party)}
+
+
+@pytest.mark.parametrize(
+    ("erased", "others"),
+    [
+        (given.TRAVELLER, [given.SENDER, given.HOST]),
+        (given.HOST, [given.SENDER, given.TRAVELLER]),
+        (given.SENDER, [given.HOST]),
+        (None, [given.SENDER, given.HOST, given.TRAVELLER]),
+    ],
+)
+def test_of_a_stay_that_an_erasure_calls_off_the_others_are_told_without_its_id(
+    erased: UUID | None, others: list[UUID]
+):
+    found = called_off(given.ongoing(), erased)
+    assert {notice.recipient_id for notice in found} == set(others)
+    assert {notice.template for notice in found} == {"stay_called_off"}
+    assert all(notice.parameters == {"first_day": "2026-05-04", "last_day": "2026-05-31"} for notice in found)
+
+
+def test_nobody_is_told_that_what_was_never_agreed_does_not_take_place():
+    assert called_off(given.in_validation(), given.HOST) == []
 
 
 async def test_notices_are_asked_for_as_it_changes_and_as_time_passes(driver: Driver):

@@ -49,6 +49,7 @@ def test_it_has_every_section_with_a_chart_and_the_numbers_behind_it(document: s
         "Checklists",
         "Late, as contact points were shown",
         "Events on their topics",
+        "Notices by e-mail",
         "How long people waited for the system",
     ]
     figures = document.split("<figure>")[1:]
@@ -75,6 +76,14 @@ def test_the_pilots_figures_stand_beside_the_indicators(document: str):
     figure = next(part for part in document.split("<figure>") if "Indicators: simulated" in part)
     for told in ("<td>100%</td>", "<td>21% to 100%</td>", "<td>91%</td>", "<td>75%</td>", "<td>- to -</td>"):
         assert told in figure
+
+
+def test_notices_are_counted_by_template(document: str):
+    figure = next(part for part in document.split("<figure>") if "Notices by e-mail" in part)
+    row = re.sub(r"\s", "", figure)
+    assert "<td>survey_open</td><td>1</td><td>1</td><td>0</td>" in re.sub(r"<t([dh])[^>]*>", r"<t\1>", row).replace(
+        "th>", "td>"
+    )
 
 
 def test_what_is_broken_is_red_and_told_at_the_top(document: str):
@@ -105,7 +114,7 @@ def test_text_is_escaped(made: Report, document: str):
 
 def test_a_story_in_which_nothing_happened_has_a_page():
     document = page(a_report(HOLDS, world=a_world([])))
-    assert document.count("<svg") == 14
+    assert document.count("<svg") == 15
     assert "No stay was completed." in document
 
 

@@ -68,9 +68,17 @@ class MailServer:
 
 @asynccontextmanager
 async def serving(
-    mail_server: MailServer, *, tls: ssl.SSLContext | None = None, users: dict[str, str] | None = None, port: int = 0
+    mail_server: MailServer,
+    *,
+    tls: ssl.SSLContext | None = None,
+    direct_tls: ssl.SSLContext | None = None,
+    users: dict[str, str] | None = None,
+    port: int = 0,
 ) -> AsyncGenerator[MailServer]:
-    """Serves at a free port; with ``users`` nobody sends without signing in, with ``tls`` nobody without STARTTLS."""
+    """Serves at a free port; with ``users`` nobody sends without signing in, with ``tls`` nobody without STARTTLS.
+
+    With ``direct_tls`` all is encrypted from the first byte on.
+    """
 
     def sign_in(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         known = users is not None and users.get(data.login.decode()) == data.password.decode()
@@ -95,7 +103,7 @@ async def serving(
             auth_require_tls=tls is not None,
         )
 
-    listening = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", port)
+    listening = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", port, ssl=direct_tls)
     mail_server.port = listening.sockets[0].getsockname()[1]
     try:
         yield mail_server

@@ -11,7 +11,7 @@ from registration.notices.domain import TEMPLATES
 from registration.notices.rendering import PLACES, Rendered, place, render
 from registration.notices.rendering import TEMPLATES as FOLDER
 from registration.people.domain import Reads
-from sojourn_contracts.taxonomy import Concept, Taxonomy
+from sojourn_contracts.taxonomy import Concept, Taxonomy, starter
 
 URL = "https://sojourn.example/somewhere"
 TAXONOMY = Taxonomy(
@@ -47,6 +47,9 @@ PARAMETERS = {
     "last_day": "2026-06-30",
     "closes_on": "2026-08-30",
     "deadline": "2026-05-01",
+    "raised_by": "host",
+    "sender_country": "PT",
+    "host_country": "DK",
     "learns_1": "welding",
     "learns_2": "baking",
     "gains_1": "baking",
@@ -55,6 +58,7 @@ VARIANTS: dict[str, list[dict[str, str]]] = {
     "match_proposed": [{"side": side} for side in ("sender", "host")],
     "accepted_by_other": [{"next": what} for what in ("accept", "draft")],
     "reminder": [{"step": step} for step in ("answer", "draft", "sign", "complete")],
+    "does_not_fit": [{"raised_by": side} for side in ("sender", "host")],
     "checklist_reminder": [
         {"step": step}
         for step in ("a1_request", "posting_notification", "insurance", "accommodation", "travel_document")
@@ -131,7 +135,7 @@ def test_every_language_has_every_part_in_words_of_its_own(reads: Reads):
 @pytest.mark.parametrize("reads", Reads)
 def test_every_language_has_exactly_the_templates_that_can_be_asked_for(reads: Reads):
     said = tomllib.loads((FOLDER / f"{reads}.toml").read_text())
-    assert said.keys() - {"frame"} == TEMPLATES.keys()
+    assert said.keys() - {"frame", "contact_point"} == TEMPLATES.keys()
 
 
 @pytest.mark.parametrize("reads", Reads)
@@ -140,7 +144,7 @@ def test_a_template_says_all_that_it_asks_for_and_takes_nothing_less(
     template: str, variant: dict[str, str], reads: Reads
 ):
     """What is not a code that another sentence is chosen by, or an id in a link, is said."""
-    chosen_by = {"link", "exchange_id", "invitation_id", "side", "next", "step"}
+    chosen_by = {"link", "exchange_id", "invitation_id", "side", "raised_by", "next", "step"}
     needed = TEMPLATES[template]
     render(template, {name: PARAMETERS[name] for name in needed} | variant, "Ana", reads, URL, TAXONOMY)
     for missing in needed - chosen_by:
@@ -169,6 +173,28 @@ def test_a_proposal_without_skills_in_one_direction_says_nothing_of_it():
     said = render("match_proposed", parameters, "Ana", Reads.EN, URL, TAXONOMY).text
     assert "The host could learn" not in said
     assert "\n\n\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("reads", "label"),
+    [
+        (Reads.DE, "Bier brauen"),
+        (Reads.IT, "Produrre birra"),
+        (Reads.FR, "Brasser de la bière"),
+        (Reads.EN, "Brew beer"),
+    ],
+)
+def test_a_skill_of_the_starter_set_is_said_in_the_readers_language(reads: Reads, label: str):
+    said = {**PARAMETERS, "learns_1": "brewing"}
+    assert label in render("match_proposed", said, "Ana", reads, URL, starter()).text
+
+
+def test_a_contact_point_is_greeted_as_one_and_told_where_it_is_needed():
+    alert = rendered("does_not_fit", Reads.IT, "", raised_by="host")
+    assert alert.text.startswith("Gentile punto di contatto,\n")
+    assert "Paese di invio: Portogallo; Paese ospitante: Danimarca" in alert.text
+    assert "l'azienda ospitante" in alert.text.lower()
+    assert "come quello di un punto di contatto" in alert.html.replace("&#39;", "'")
 
 
 def test_what_stands_in_a_name_or_a_label_is_no_html():

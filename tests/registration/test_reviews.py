@@ -7,6 +7,7 @@ import pytest
 from chassis.identity import Role
 from registration.main import service
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
+from sojourn_contracts.notice import contact_point as contact_point_of
 
 from tests.chassis_driver import NOON, Driver
 from tests.conftest import Driving
@@ -42,6 +43,18 @@ async def test_who_the_rules_are_not_clear_about_waits_for_the_contact_point_wit
         ("learning_only_declared", "not_declared"),
     ]
     assert await driver.emitted() == []
+
+
+async def test_the_contact_point_of_the_country_is_told_once_of_each_submission_without_a_name_or_an_id(driver: Driver):
+    life = await referred(driver)
+    told = "select recipient_id, template, parameters, reason from notice where template = 'review_waits'"
+    [row] = await driver.rows(told)
+    assert tuple(row) == (contact_point_of("DE"), "review_waits", "{}", "recipient_unknown")
+    assert (await life.decide("needs_changes")).status_code == 204
+    assert len(await driver.rows(told)) == 1
+    await life.put(company_form(learning_only=False, accounts=[LARGE, accounts_form()]))
+    await life.submit()
+    assert len(await driver.rows(told)) == 2
 
 
 async def test_a_queue_is_of_one_country_oldest_first_and_an_operator_sees_all(driver: Driver):

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dates
+import json
 import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,18 +11,22 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from chassis.due import ERRANDS
 from chassis.identity import Role
 from chassis.transaction import Cause
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydantic import ValidationError
+from registration.erasure.forgetting import erase_person
 from registration.main import service
 from registration.people import links
 from registration.people.domain import Addressee, Part, Person, Reads
+from registration.settings import MailSettings
 from registration.sign_in.domain import Link, Purpose
 from registration.sign_in.store import add_links
-from sojourn_contracts.notice import NoticeDue, NoticeSent
+from sojourn_contracts.notice import NoticeDue, NoticeSent, contact_point
 
 from tests.chassis.waiting import until
 from tests.chassis_driver import Driver
@@ -118,6 +123,67 @@ async def test_a_notice_for_a_company_goes_to_each_who_speaks_for_it_in_their_la
         "Mia Mitglied <mia@zahnrad.example>": "de",
     }
     assert [told.outcome for told in await sent(driver)] == ["accepted"]
+
+
+def alert(country: str) -> NoticeDue:
+    said = {"exchange_id": str(uuid4()), "raised_by": "host", "sender_country": "IT", "host_country": "DE"}
+    return NoticeDue(notice_id=uuid4(), recipient_id=contact_point(country), template="does_not_fit", parameters=said)
+
+
+async def test_a_contact_point_is_written_to_at_the_address_and_in_the_language_that_the_settings_have(
+    driving: Driving, server: MailServer
+):
+    contact_points = {"DE": {"email": "kontakt@stelle.example", "language": "de"}}
+    driver = await driving(service, smtp_host="127.0.0.1", smtp_port=server.port, contact_points=contact_points)
+    german, italian = alert("DE"), alert("IT")
+    await driver.handle(german, italian)
+    await driver.run_due()
+    [mail] = server.mails
+    assert (mail["To"], mail["Content-Language"]) == ("kontakt@stelle.example", "de")
+    assert mail["Subject"] == "Ein Aufenthalt passt nicht"
+    assert [(told.recipient_id, told.outcome, told.reason) for told in await sent(driver)] == [
+        (contact_point("IT"), "refused", "recipient_unknown"),
+        (contact_point("DE"), "accepted", None),
+    ]
+    kept = await driver.rows(
+        "select row_to_json(notice)::text as row from notice union all select row_to_json(mail)::text from mail"
+        " union all select data from outbox where data is not null"
+    )
+    assert kept
+    assert all("stelle.example" not in row["row"] for row in kept)
+
+
+async def test_a_contact_point_whose_address_was_taken_out_meanwhile_is_told_so(driving: Driving, server: MailServer):
+    contact_points = {"DE": {"email": "kontakt@stelle.example", "language": "de"}}
+    driver = await driving(service, smtp_host="127.0.0.1", smtp_port=server.port, contact_points=contact_points)
+    await driver.handle(alert("DE"))
+    driver.process.settings.contact_points.clear()  # type: ignore[attr-defined]
+    await driver.run_due()
+    assert (server.mails, [told.reason for told in await sent(driver)]) == ([], ["recipient_unknown"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"XX": {"email": "kontakt@stelle.example", "language": "de"}},
+        {"DE": {"email": "nobody", "language": "de"}},
+        {"DE": {"email": "kontakt@stelle.example", "language": "es"}},
+    ],
+)
+def test_a_contact_points_setting_that_cannot_be_is_found_at_the_start_and_not_repeated(
+    wrong: object, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CONTACT_POINTS", json.dumps(wrong))
+    with pytest.raises(ValidationError) as found:
+        MailSettings()
+    assert all(error["loc"][0] == "contact_points" for error in found.value.errors())
+    assert "stelle.example" not in str(found.value)
+
+
+def test_contact_points_are_no_part_of_what_the_settings_say_of_themselves(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CONTACT_POINTS", '{"DE": {"email": "kontakt@stelle.example", "language": "de"}}')
+    assert MailSettings().contact_points["DE"].email == "kontakt@stelle.example"
+    assert "stelle" not in repr(MailSettings())
 
 
 async def test_an_address_that_is_refused_is_told_so_and_not_tried_again(driver: Driver, server: MailServer):
@@ -297,6 +363,63 @@ async def test_a_crash_after_the_server_accepted_sends_twice_under_one_message_i
     assert [mail["Message-ID"] for mail in server.mails] == [server.mails[0]["Message-ID"]] * 2
 
 
+async def test_a_mail_to_sign_in_with_waits_for_no_burst_of_others_even_where_those_hang(
+    driver: Driver, server: MailServer
+):
+    server.at_rcpt["ugo@zahnrad.example"] = server.hang
+    for _ in range(2 * ERRANDS):
+        await asked(driver, uuid4(), TRAVELLER)
+    running = asyncio.create_task(driver.process.due.run())
+    try:
+        await until(lambda: driver.process.due.in_hand == ERRANDS)
+        link = uuid4()
+        async with driver.process.open_transaction(Cause()) as tx:
+            await add_links(tx, [Link(link, ADMIN, Purpose.SIGN_IN, "ana@zahnrad.example")])
+        await asked(driver, uuid4(), ADMIN, "sign_in", link=str(link))
+        await until(lambda: server.recipients == ["ana@zahnrad.example"])
+        assert [mail["X-Notice-Template"] for mail in server.mails] == ["sign_in"]
+    finally:
+        server.thawed.set()
+        driver.process.due.stop()
+        await running
+
+
+async def test_who_is_erased_takes_their_waiting_mails_along_and_who_asked_hears_how_the_rest_ended(
+    driver: Driver, server: MailServer
+):
+    server.at_rcpt["ana@zahnrad.example"] = "451 later"
+    to_both, to_one, other = due(COMPANY), due(COMPANY), due(COMPANY)
+    await driver.handle(to_both)
+    await driver.run_due()
+    assert await states(driver) == {ADMIN: ("waiting", None), MEMBER: ("accepted", None)}
+    await driver.rows("delete from person where person_id = $1", MEMBER)
+    await driver.rows("update company set profile = null")
+    await driver.handle(to_one)
+    assert await sent(driver) == []
+    async with driver.process.open_transaction(Cause()) as tx:
+        await erase_person(tx, ADMIN, admins_count=False)
+    assert {(told.notice_id, told.outcome, told.reason) for told in await sent(driver)} == {
+        (to_both.notice_id, "accepted", None),
+        (to_one.notice_id, "refused", "recipient_unknown"),
+    }
+    assert await driver.rows("select from due where kind like 'send%mail'") == []
+    await driver.handle(other)
+    assert [told.notice_id for told in await sent(driver)][2:] == [other.notice_id]
+
+
+async def test_while_others_of_a_company_are_still_written_to_an_erasure_answers_nothing(
+    driver: Driver, server: MailServer
+):
+    await driver.rows("update company set profile = null")
+    await driver.handle(due(COMPANY))
+    async with driver.process.open_transaction(Cause()) as tx:
+        await erase_person(tx, ADMIN, admins_count=False)
+    assert await sent(driver) == []
+    await driver.run_due()
+    assert [(told.outcome, told.revision) for told in await sent(driver)] == [("accepted", 1)]
+    assert server.recipients == ["mia@zahnrad.example"]
+
+
 async def test_one_connection_takes_several_mails(driver: Driver, server: MailServer):
     for _ in range(10):
         await asked(driver, uuid4(), TRAVELLER)
@@ -362,8 +485,8 @@ def tls(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
     return context, cert_file
 
 
-async def sending_with(driving: Driving, **settings: Any) -> Driver:
-    driver = await driving(service, smtp_host="localhost", smtp_security="starttls", **settings)
+async def sending_with(driving: Driving, smtp_security: str = "starttls", **settings: Any) -> Driver:
+    driver = await driving(service, smtp_host="localhost", smtp_security=smtp_security, **settings)
     await known(driver)
     await asked(driver, uuid4(), TRAVELLER)
     await driver.run_due()
@@ -378,6 +501,25 @@ async def test_starttls_and_a_password_are_used_where_they_are_set(
     async with serving(MailServer(), tls=context, users={"sojourn": "secret"}) as server:
         await sending_with(driving, smtp_port=server.port, smtp_user="sojourn", smtp_password="secret")
         assert (server.encrypted, server.signed_in) == ([True], [True])
+
+
+async def test_a_mail_server_that_is_encrypted_from_the_start_is_sent_to_where_it_is_trusted(
+    driving: Driving, tls: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
+):
+    context, trusted = tls
+    async with serving(MailServer(), direct_tls=context) as server:
+        driver = await sending_with(driving, "tls", smtp_port=server.port, smtp_seconds=2)
+        assert (server.mails, await states(driver)) == ([], {TRAVELLER: ("waiting", None)})
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        await at_once(driver)
+        assert (server.recipients, await states(driver)) == (["ugo@zahnrad.example"], {TRAVELLER: ("accepted", None)})
+
+
+async def test_a_mail_server_that_is_not_encrypted_from_the_start_gets_nothing_where_it_should_be(driving: Driving):
+    async with serving(MailServer()) as server:
+        driver = await sending_with(driving, "tls", smtp_port=server.port, smtp_seconds=2)
+        assert (server.mails, server.recipients) == ([], [])
+        assert await states(driver) == {TRAVELLER: ("waiting", None)}
 
 
 @pytest.mark.parametrize("wrong", ["an untrusted certificate", "a wrong password", "no encryption offered"])

@@ -15,7 +15,7 @@ from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, Exchan
 from sojourn_contracts.match import MatchDeclined
 
 from chassis import erasure
-from exchange import companies, domain, store
+from exchange import companies, domain, notices, store
 from exchange.payments import store as payments
 from exchange.state import Exchange
 
@@ -74,14 +74,15 @@ async def forget_person(person_id: UUID, tx: Transaction) -> None:
 
 async def _forget_exchanges(party_id: UUID, tx: Transaction) -> None:
     for exchange in await store.all_of_party_locked(tx, party_id):
-        await forget(exchange, tx)
+        await forget(exchange, tx, party_id)
 
 
-async def forget(exchange: Exchange, tx: Transaction) -> None:
-    """All that is held of an exchange, but for its payments."""
+async def forget(exchange: Exchange, tx: Transaction, erased: UUID | None = None) -> None:
+    """All that is held of an exchange, but for its payments. The others are told that a stay is called off, if it is."""
     ended = exchange
     if not exchange.stage.ended:
         ended = await store.save(tx, exchange, domain.company_gone(exchange, tx.now))
+        tx.emit(*notices.called_off(exchange, erased))
     await store.forget(tx, ended)
     for told in (MatchDeclined, ExchangeUpdated, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted):
         tx.erase(told, exchange.id)

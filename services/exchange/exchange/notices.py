@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 from sojourn_contracts.exchange import Stage
-from sojourn_contracts.notice import NoticeDue
-from sojourn_contracts.vocabulary import Party, Side
+from sojourn_contracts.notice import NoticeDue, contact_point
+from sojourn_contracts.vocabulary import Country, Party, Side
 
 from exchange.agreement import Agreement
-from exchange.domain import Due, due
+from exchange.domain import Due, days_held, due
+from exchange.during import alerts
 from exchange.state import Exchange, start_of
 
 NOTIFY = "notify"
@@ -31,7 +32,35 @@ def asked(before: Exchange | None, after: Exchange) -> list[NoticeDue]:
     """What is to be told now that this one state became the other."""
     if after.stage.ended:
         return []
-    return [*_proposed(before, after), *_accepted(before, after), *_to_sign(before, after), *_signed(before, after)]
+    return [
+        *_proposed(before, after),
+        *_accepted(before, after),
+        *_to_sign(before, after),
+        *_reviewed(before, after),
+        *_signed(before, after),
+        *_fits(before, after),
+    ]
+
+
+def called_off(exchange: Exchange, erased: UUID | None) -> list[NoticeDue]:
+    """What the others are told when a stay is called off since somebody is erased; all, where it is not known who that is.
+
+    The traveller goes with the sender. The exchange is erased as well, so it is not named.
+    """
+    match = exchange.match
+    if not days_held(exchange):
+        return []
+    gone = {match.sender_id, match.traveller_id} if erased == match.sender_id else {erased}
+    return [
+        NoticeDue(
+            notice_id=uuid5(exchange.id, f"stay_called_off/{party}"),
+            recipient_id=_recipient(exchange, party),
+            template="stay_called_off",
+            parameters=_dates(exchange.drafted),
+        )
+        for party in Party
+        if _recipient(exchange, party) not in gone
+    ]
 
 
 def falls_due(exchange: Exchange | None) -> Due | None:
@@ -99,12 +128,41 @@ def _to_sign(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
 
 
 def _signed(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
-    """Once it is in force: signed by all, and approved where that is asked for."""
+    """Once it is in force: signed by all, and approved where that is asked for, which is then said."""
     in_force = after.drafted if after.stage.rank >= Stage.AGREED.rank else None
     known = before.drafted if before is not None and before.stage.rank >= Stage.AGREED.rank else None
     if in_force and (known is None or in_force.version != known.version):
         for party in Party:
-            yield _notice(after, party, "agreement_signed", _dates(in_force))
+            template = "agreement_approved" if in_force.validated_by else "agreement_signed"
+            yield _notice(after, party, template, _dates(in_force))
+
+
+def _reviewed(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
+    """A version that all have signed waits for contact points, or one of them sent it back."""
+    version, known = after.latest, before.latest if before else None
+    if version is None:
+        return
+    said = {"version": str(version.version)}
+    same = known is not None and known.version == version.version
+    if version.sent_back and not (same and known and known.sent_back):
+        for party in Party:
+            yield _notice(after, party, "agreement_sent_back", said)
+    elif version.signed_by_all and not (same and known and known.signed_by_all):
+        for country in version.awaits:
+            waits = said | _countries(after) | _dates(version)
+            yield _notice_to_contact_point(after, country, "validation_waits", waits)
+
+
+def _fits(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:
+    """Half of the stay is over, and all three can say whether it fits; where it does not, both contact points are told."""
+    if after.stay.asked_at and not (before and before.stay.asked_at):
+        for party in Party:
+            yield _notice(after, party, "does_it_fit", {})
+    known = alerts(before) if before else ()
+    for alert in alerts(after):
+        for country in (alert.sender_country, alert.host_country) if alert not in known else ():
+            said = {"raised_by": alert.raised_by.value, **_countries(after)}
+            yield _notice_to_contact_point(after, country, "does_not_fit", said)
 
 
 def _reminders(exchange: Exchange, step: str, parties: Iterable[Party]) -> list[NoticeDue]:
@@ -136,11 +194,24 @@ def _dates(agreement: Agreement) -> dict[str, str]:
     return {"first_day": terms.first_day.isoformat(), "last_day": terms.last_day.isoformat()}
 
 
+def _countries(exchange: Exchange) -> dict[str, str]:
+    return {"sender_country": exchange.match.sender_country, "host_country": exchange.match.host_country}
+
+
 def _notice(exchange: Exchange, party: Party, template: str, said: dict[str, str]) -> NoticeDue:
-    about = said.get("step") or said.get("next") or ""
+    return _once(exchange, party, _recipient(exchange, party), template, said)
+
+
+def _notice_to_contact_point(exchange: Exchange, country: Country, template: str, said: dict[str, str]) -> NoticeDue:
+    return _once(exchange, country, contact_point(country), template, said)
+
+
+def _once(exchange: Exchange, whom: str, recipient_id: UUID, template: str, said: dict[str, str]) -> NoticeDue:
+    about = said.get("step") or said.get("next") or said.get("raised_by") or ""
+    version = said.get("version") or exchange.agreement_version
     return NoticeDue(
-        notice_id=uuid5(exchange.id, f"{template}/{about}/{exchange.agreement_version}/{party}"),
-        recipient_id=_recipient(exchange, party),
+        notice_id=uuid5(exchange.id, f"{template}/{about}/{version}/{whom}"),
+        recipient_id=recipient_id,
         template=template,
         parameters={"exchange_id": str(exchange.id), **said},
     )

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from chassis.settings import LogSettings, Settings
-from pydantic import AfterValidator, EmailStr, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, EmailStr, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 from sojourn_contracts.taxonomy import InFolder, Taxonomy, starter
 
-from registration import signing
+from registration import programme, signing
+from registration.people.domain import Reads
 from registration.skill_search import search_in
 
 _SECURE = re.compile(r"https://[^/\s]|http://(127\.0\.0\.1|localhost|\[::1\])[:/]")
@@ -25,6 +26,19 @@ def _searched(taxonomy: Taxonomy) -> Taxonomy:
     """The search is made at the start, not while the first to type a skill waits for it."""
     search_in(taxonomy)
     return taxonomy
+
+
+def _taking_part(country: str) -> str:
+    if country not in programme.COUNTRIES:
+        raise ValueError("should be a country of the programme, as ISO 3166-1 alpha-2")
+    return country
+
+
+class ContactPoint(BaseModel):
+    """Where the contact point of a country is written to, and in which language."""
+
+    email: EmailStr
+    language: Reads
 
 
 class SigningSettings(LogSettings):
@@ -59,6 +73,12 @@ class MailSettings(LogSettings):
     mail_from: EmailStr = Field(default="no-reply@sojourn.example", description="address that the e-mails come from")
     mail_give_up_hours: float = Field(
         default=48, ge=0, le=60, description="hours after which an e-mail that cannot be sent is parked for an operator"
+    )
+
+    contact_points: dict[Annotated[str, AfterValidator(_taking_part)], ContactPoint] = Field(
+        default_factory=dict[str, ContactPoint],
+        repr=False,
+        description='country to its contact point, as JSON: {"DE": {"email": "...", "language": "de"}}; en, it, de or fr',
     )
 
 

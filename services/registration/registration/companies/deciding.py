@@ -5,6 +5,7 @@ from uuid import UUID, uuid5
 
 from chassis.identity import Caller, Role
 from chassis.transaction import Transaction
+from sojourn_contracts.notice import contact_point
 from sojourn_contracts.refusal import NotYours
 
 from registration.companies import domain, eligibility, store
@@ -65,6 +66,8 @@ async def settle(tx: Transaction, company: Company, unavailable: Vies | None = N
         return await keep(tx, company, domain.admit(company, Who.PROGRAMME), Command.ADMIT, judgement=judgement)
     referred = await keep(tx, company, (domain.refer(company), []), Command.REFER, judgement=judgement)
     await store.open_review(tx, Review(company.company_id, facts.country, referred.revision, judgement.unclear, tx.now))
+    once = uuid5(company.company_id, f"review/{referred.revision}")  # the mail names no company: that outlives none
+    await ask(tx, once, contact_point(facts.country), "review_waits", {})
     return referred
 
 

@@ -20,6 +20,7 @@ from registration.companies.domain import Status
 from registration.erasure import domain, store
 from registration.erasure.domain import Erasure, Kind
 from registration.erasure.holdings import HELD
+from registration.notices.forgetting import forget_waiting
 from registration.people import store as people
 from registration.people.domain import Part
 
@@ -45,6 +46,7 @@ async def erase_person(tx: Transaction, person_id: UUID, *, admins_count: bool) 
         left, events = companies.without_traveller(company, person_id, person.addressee)
         await company_store.save(tx, left)
         tx.emit(*events)
+    await forget_waiting(tx, person_id)
     await store.forget_people(tx, [person_id])
     return await _ask(tx, Kind.PERSON, person_id)
 

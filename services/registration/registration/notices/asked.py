@@ -13,6 +13,8 @@ from registration.notices.domain import Notice
 
 SEND = "send_mail"
 """The errand that sends a notice's mail to one person; its subject is both their ids."""
+SEND_LINK = "send_link_mail"
+"""The same where somebody waits for the mail before a screen: an errand of its own kind queues behind no other."""
 
 
 async def ask(
@@ -53,8 +55,17 @@ async def take(asked: Sequence[tuple[Notice, Transaction]]) -> None:
 def follow(tx: Transaction, notice: Notice) -> None:
     """What follows once a notice was addressed: its mails are sent, or, where there is nobody, who asked is told so."""
     for person_id in notice.waiting:
-        tx.schedule(SEND, f"{notice.notice_id}/{person_id}", tx.now)
+        tx.schedule(_errand(notice), f"{notice.notice_id}/{person_id}", tx.now)
     answer(tx, notice)
+
+
+def unfollow(tx: Transaction, notice: Notice, person_id: UUID) -> None:
+    """This person's mail is no longer to be sent."""
+    tx.unschedule(_errand(notice), f"{notice.notice_id}/{person_id}")
+
+
+def _errand(notice: Notice) -> str:
+    return SEND_LINK if notice.template in domain.WITH_LINK else SEND
 
 
 def answer(tx: Transaction, notice: Notice) -> None:

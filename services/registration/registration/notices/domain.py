@@ -37,10 +37,24 @@ TEMPLATES: Mapping[str, frozenset[str]] = {
     "reminder": frozenset({"exchange_id", "step", "act_by"}),
     "checklist_reminder": frozenset({"exchange_id", "step", "deadline"}),
     "stay_ahead": frozenset({"exchange_id", "first_day", "last_day"}),
+    "does_it_fit": frozenset({"exchange_id"}),
+    "does_not_fit": frozenset({"exchange_id", "raised_by", "sender_country", "host_country"}),
+    "validation_waits": frozenset(
+        {"exchange_id", "version", "sender_country", "host_country", "first_day", "last_day"}
+    ),
+    "agreement_approved": frozenset({"exchange_id", "first_day", "last_day"}),
+    "agreement_sent_back": frozenset({"exchange_id", "version"}),
+    "stay_called_off": frozenset({"first_day", "last_day"}),
+    "review_waits": frozenset(),
     "survey_open": frozenset({"invitation_id", "closes_on"}),
     "survey_reminder": frozenset({"invitation_id", "closes_on"}),
 }
 """Template to the parameters that it cannot do without; lists are numbered, as in ``learns_1``, and may be empty."""
+
+FOR_CONTACT_POINTS = frozenset({"does_not_fit", "validation_waits", "review_waits"})
+"""Templates that greet a contact point."""
+WITH_LINK = frozenset(template for template, needs in TEMPLATES.items() if "link" in needs)
+"""Templates whose link carries a secret; somebody waits for them before a screen."""
 
 
 class State(StrEnum):
@@ -132,6 +146,12 @@ def addressed(notice: Notice, people: Collection[UUID]) -> Notice:
 def settled(notice: Notice, person_id: UUID, mail: Mail) -> Notice:
     """The notice once this mail was accepted or refused; the last one to be answers the notice."""
     return _answered_if_settled(replace(notice, mails={**notice.mails, person_id: mail}))
+
+
+def without(notice: Notice, person_id: UUID) -> Notice:
+    """The notice of a company without somebody whose mail still waits; if only theirs did, it is answered."""
+    left = {person: mail for person, mail in notice.mails.items() if person != person_id}
+    return _answered_if_settled(replace(notice, mails=left))
 
 
 def send_again(notice: Notice, people: Collection[UUID]) -> Notice:

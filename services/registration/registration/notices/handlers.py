@@ -11,7 +11,7 @@ from sojourn_contracts.notice import NoticeDue
 from registration.notices.asked import take
 from registration.notices.domain import Notice
 from registration.notices.post import Post
-from registration.notices.sending import send_mail
+from registration.notices.sending import send_link_mail, send_mail
 
 COUNTERS = {
     "mails_accepted": "Mails that the mail server accepted.",
@@ -50,4 +50,4 @@ async def posting(process: Process) -> AsyncGenerator[Post]:
         post.close()
 
 
-DOORS: tuple[Door, ...] = (take_notices, send_mail)
+DOORS: tuple[Door, ...] = (take_notices, send_link_mail, send_mail)

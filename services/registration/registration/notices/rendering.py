@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, pas
 from jinja2.runtime import Context
 from sojourn_contracts.taxonomy import Taxonomy
 
+from registration.notices.domain import FOR_CONTACT_POINTS
 from registration.people.domain import Reads
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -37,6 +38,13 @@ PLACES: Mapping[str, str] = {
     "reminder": "exchanges/{exchange_id}",
     "checklist_reminder": "exchanges/{exchange_id}/checklist",
     "stay_ahead": "exchanges/{exchange_id}",
+    "does_it_fit": "exchanges/{exchange_id}",
+    "does_not_fit": "alerts",
+    "validation_waits": "exchanges/{exchange_id}/agreement",
+    "agreement_approved": "exchanges/{exchange_id}/agreement",
+    "agreement_sent_back": "exchanges/{exchange_id}/agreement",
+    "stay_called_off": "exchanges",
+    "review_waits": "reviews",
     "survey_open": "invitations/{invitation_id}",
     "survey_reminder": "invitations/{invitation_id}",
 }
@@ -70,6 +78,7 @@ def render(
     """
     environment = _environment(reads)
     texts = _texts(reads)
+    frame = texts["frame"] | (texts["contact_point"] if template in FOR_CONTACT_POINTS else {})
     context = {**_parameters(parameters), "name": name, "taxonomy": taxonomy}
 
     def said(text: str) -> str:
@@ -84,7 +93,7 @@ def render(
         "body": all_said(texts[template]["body"]),
         "link": {"label": said(texts[template]["link"]), "url": url},
         "after": all_said(texts[template]["after"]),
-        **{part: said(text) for part, text in texts["frame"].items()},
+        **{part: said(text) for part, text in frame.items()},
     }
     text, html = (environment.get_template(layout).render(mail) for layout in ("mail.txt", "mail.html"))
     return Rendered(mail["subject"], text.strip() + "\n", html)

@@ -16,7 +16,7 @@ from chassis.doors import Errand, Work
 from chassis.transaction import Transaction
 
 from registration.notices import domain, rendering, store
-from registration.notices.asked import SEND, answer
+from registration.notices.asked import SEND, SEND_LINK, answer
 from registration.notices.domain import Mail, Notice, Reason, State
 from registration.notices.post import MailTrouble, Post
 from registration.people import links
@@ -44,7 +44,7 @@ async def load(work: Work, tx: Transaction) -> Letter | None:
     if waiting is None:
         return None
     notice, addressee, since = waiting
-    if "link" in domain.TEMPLATES[notice.template]:
+    if notice.template in domain.WITH_LINK:
         address = await link_address(tx, UUID(notice.parameters["link"]))
         if address is None:
             return None
@@ -82,6 +82,7 @@ async def outcome(work: Work, reason: Any, tx: Transaction) -> None:
 
 
 send_mail = Errand(SEND, call, outcome, load)
+send_link_mail = Errand(SEND_LINK, call, outcome, load)
 
 
 def message(
@@ -91,7 +92,7 @@ def message(
     template, parameters = notice.template, notice.parameters
     url = (
         links.url(UUID(parameters["link"]), settings)
-        if "link" in domain.TEMPLATES[template]
+        if template in domain.WITH_LINK
         else rendering.place(template, parameters, str(settings.programme_url))
     )
     said = rendering.render(template, parameters, addressee.name, addressee.reads, url, settings.taxonomy)

@@ -10,6 +10,7 @@ import asyncpg
 from chassis.transaction import Transaction
 from sojourn_contracts.refusal import Unknown
 
+from registration.notices.contact_points import addressees
 from registration.notices.domain import Mail, Notice, Reason, State
 from registration.people.domain import Addressee, Reads
 
@@ -75,7 +76,10 @@ async def save(tx: Transaction, notices: Iterable[Notice]) -> None:
 
 
 async def recipients(tx: Transaction, recipient_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
-    """Who is to be told: the person of this id, or all who speak for the company of this id; nobody for an unknown one."""
+    """Who is to be told: the person of this id, all who speak for the company of this id, or the contact point.
+
+    Nobody for an unknown id, or for a contact point without an address.
+    """
     rows = await tx.connection.fetch(
         """
         select person_id as recipient_id, person_id from person where person_id = any ($1)
@@ -88,6 +92,8 @@ async def recipients(tx: Transaction, recipient_ids: Collection[UUID]) -> dict[U
     told: dict[UUID, list[UUID]] = {recipient_id: [] for recipient_id in recipient_ids}
     for row in rows:
         told[row["recipient_id"]].append(row["person_id"])
+    for contact_point in addressees(tx.settings).keys() & recipient_ids:
+        told[contact_point].append(contact_point)
     return told
 
 
@@ -109,12 +115,27 @@ async def locked_or_none(tx: Transaction, notice_id: UUID) -> Notice | None:
     return _notice(row, mails)
 
 
+async def waiting_for_locked(tx: Transaction, person_id: UUID) -> list[Notice]:
+    """Notices to others than this person, such as their company, of which a mail to them waits."""
+    rows = await tx.connection.fetch(
+        "select notice_id from notice join mail using (notice_id)"
+        " where person_id = $1 and state = 'waiting' and recipient_id <> $1 order by notice_id",
+        person_id,
+    )
+    found = [await locked_or_none(tx, row["notice_id"]) for row in rows]
+    return [notice for notice in found if notice and person_id in notice.waiting]
+
+
+async def forget_mail(tx: Transaction, notice_id: UUID, person_id: UUID) -> None:
+    await tx.connection.execute("delete from mail where notice_id = $1 and person_id = $2", notice_id, person_id)
+
+
 async def waiting(tx: Transaction, notice_id: UUID, person_id: UUID) -> tuple[Notice, Addressee, datetime] | None:
     """A mail that is to be sent: what, to whom, and since when that is tried (wall time); the notice has no mails here."""
     row = await tx.connection.fetchrow(
         f"""
         select {_NOTICE}, name, email, reads, tried_since
-        from notice join mail using (notice_id) join person using (person_id)
+        from notice join mail using (notice_id) left join person using (person_id)
         where notice_id = $1 and person_id = $2 and state = 'waiting'
         """,  # noqa: S608
         notice_id,
@@ -122,7 +143,11 @@ async def waiting(tx: Transaction, notice_id: UUID, person_id: UUID) -> tuple[No
     )
     if row is None:
         return None
-    return _notice(row, ()), Addressee(row["name"], row["email"], Reads(row["reads"])), row["tried_since"]
+    if row["email"]:
+        addressee = Addressee(row["name"], row["email"], Reads(row["reads"]))
+    else:
+        addressee = addressees(tx.settings).get(person_id)
+    return addressee and (_notice(row, ()), addressee, row["tried_since"])
 
 
 async def forget_refused(tx: Transaction, notice_id: UUID) -> None:
@@ -159,7 +184,7 @@ _VIEW = """
                    'tried_since', mail.tried_since, 'answered_at', mail.answered_at,
                    'attempts', coalesce(due.attempts, 0)
                ) order by mail.person_id)
-               from mail left join due on due.kind = 'send_mail' and due.subject = mail.notice_id || '/' || mail.person_id
+               from mail left join due on due.kind like 'send%mail' and due.subject = mail.notice_id || '/' || mail.person_id
                where mail.notice_id = notice.notice_id
            ), '[]') as mails
     from notice

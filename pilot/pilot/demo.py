@@ -1,6 +1,7 @@
 """One demonstration: starts the system, replays the companies, asks the services, judges the invariants, stops it all."""
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,6 +18,7 @@ from sojourn_contracts.catalogue import SERVICES
 from pilot import admission, checklists, interest, invariants, surveys
 from pilot.choices import Choices
 from pilot.invariants import Verdict, World
+from pilot.marginals import COUNTRIES
 from pilot.news import News
 from pilot.population import START, Company, population, unknown_to_vies
 from pilot.programme import Programme
@@ -25,6 +27,8 @@ from pilot.report import Evaluated, Report, report
 from pilot.sessions import Session
 from pilot.steps import Steps, TopicEnds
 
+READ = {"en", "it", "de", "fr"}
+"""Languages of mails."""
 VALIDATING = ("DE", "ES", "IT", "PL")
 """Countries whose contact points validate agreements."""
 SETTINGS = {
@@ -36,6 +40,16 @@ SETTINGS = {
     "VIES_PAUSE_SECONDS": "0.5",
     "INTEREST_DAYS": str(interest.ASKED_AFTER.days),
     "INTEREST_ANSWER_DAYS": str(interest.ANSWERED_WITHIN.days),
+    "CONTACT_POINTS": json.dumps(
+        {
+            country: {
+                "email": f"contact-point@{country.lower()}.example",
+                "language": language if language in READ else "en",
+            }
+            for country, land in COUNTRIES.items()
+            for language in land.languages[:1]
+        }
+    ),
 }
 """The market is searched once a day, so that nothing depends on the order in which matching hears of companies. The skills are
 the starter set's, which the population names, whatever is in force elsewhere. The Union's VAT register is not asked: a replay

@@ -9,7 +9,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
@@ -98,7 +98,7 @@ async def from_the_start(bootstrap: str) -> None:
 
 
 async def consumed(at: Backing, url: str, door: OnEvent | OnEvents) -> float:
-    """Events per second, from the first one handled to the last."""
+    """Events per second, from the first ones in hand to the last one handled."""
     await from_the_start(at.bootstrap)
     async with database_pool(url, SERVICE, 5) as pool:
         metrics = Metrics(SERVICE)
@@ -106,16 +106,16 @@ async def consumed(at: Backing, url: str, door: OnEvent | OnEvents) -> float:
         consumer = Consumer(SERVICE, inbox, at.bootstrap, metrics, 10_000)
         consumer.start()
         try:
-            return await _rate(lambda: consumer.done)
+            return await _rate(consumer)
         finally:
             await consumer.stop()
 
 
-async def _rate(done: Callable[[], int]) -> float:
-    while not done():
+async def _rate(consumer: Consumer) -> float:
+    while not consumer.in_hand and not consumer.done:
         await asyncio.sleep(0.002)
-    first, began = done(), time.perf_counter()
-    while done() < EVENTS:
+    first, began = consumer.done, time.perf_counter()
+    while consumer.done < EVENTS:
         await asyncio.sleep(0.002)
     return (EVENTS - first) / max(time.perf_counter() - began, 1e-6)
 
@@ -126,13 +126,14 @@ async def raw_consumed(at: Backing, url: str, group: int) -> float:
         enable_auto_commit=False, isolation_level="read_committed", max_partition_fetch_bytes=4 * 1024 * 1024,
     )  # fmt: skip
     await reader.start()
-    done, first, began = 0, 0, 0.0
+    done, began = 0, 0.0
     async with database_pool(url, SERVICE, 2) as pool:
         while done < EVENTS:
             batch = await reader.getmany(timeout_ms=1000, max_records=4000)
             records = [record for found in batch.values() for record in found]
             if not records:
                 continue
+            began = began or time.perf_counter()
             values = [json.loads(record.value or b"") for record in records]
             await pool.execute(
                 UPSERT,
@@ -142,11 +143,9 @@ async def raw_consumed(at: Backing, url: str, group: int) -> float:
             )
             await reader.commit()
             done += len(records)
-            if not began:
-                first, began = done, time.perf_counter()
     seconds = time.perf_counter() - began
     await reader.stop()
-    return (EVENTS - first) / max(seconds, 1e-6)
+    return EVENTS / max(seconds, 1e-6)
 
 
 async def due_done(url: str, owner: asyncpg.Connection, door: OnDue | OnAllDue) -> float:

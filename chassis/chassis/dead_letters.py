@@ -90,11 +90,6 @@ def _headers(text: str) -> list[tuple[str, bytes]]:
     return [(name, cast("bytes", None if value is None else base64.b64decode(value))) for name, value in pairs]
 
 
-async def open_count(connection: Connection) -> int:
-    """How many wait for an operator."""
-    return await connection.fetchval("select count(*) from dead_letter where state = 'dead'")
-
-
 async def listing(connection: Connection, limit: int = 100) -> list[dict[str, Any]]:
     """The oldest ones that wait, without their bytes."""
     rows = await connection.fetch(

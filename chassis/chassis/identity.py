@@ -24,7 +24,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from joserfc import jws, jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import OKPKey
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from sojourn_contracts.refusal import NotYours
 
 from chassis.problems import Problem
@@ -161,6 +161,7 @@ class _Listed(BaseModel):
 
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="a token that registration gave")
+_CLAIMS = TypeAdapter(dict[str, Any])
 _claims = jwt.JWTClaimsRegistry(
     leeway=LEEWAY_SECONDS,
     iss={"essential": True, "value": ISSUER},
@@ -179,11 +180,13 @@ async def verify(token: str, keys: KeySource) -> Caller:
     if len(token) > MAX_TOKEN:
         raise _unauthenticated("token_invalid", "The token is not valid")
     try:
-        header = jws.extract_compact(token.encode()).headers()
-        key = await keys.key(str(header.get("kid", "")))
+        signed = jws.extract_compact(token.encode())
+        key = await keys.key(str(signed.headers().get("kid", "")))
         if key is None:
             raise _unauthenticated("token_invalid", "The token is signed with a key that is not known")
-        claims = jwt.decode(token, key, algorithms=[ALGORITHM]).claims
+        if not jws.validate_compact(signed, key, algorithms=[ALGORITHM]):
+            raise ValueError("the signature is not that of the key")
+        claims = _CLAIMS.validate_json(signed.payload or b"")
         _claims.validate(claims)
         return _caller(claims)
     except ExpiredTokenError:

@@ -44,17 +44,20 @@ class Stage(StrEnum):
     @property
     def rank(self) -> int:
         """What comes later in life ranks higher; all ends share the highest rank."""
-        return min(list(Stage).index(self), list(Stage).index(Stage.COMPLETED))
+        return _RANKS[self]
 
     @property
     def ended(self) -> bool:
         """Nothing follows."""
-        return self.rank == Stage.COMPLETED.rank
+        return _RANKS[self] == _RANKS[Stage.COMPLETED]
 
     @property
     def detour(self) -> bool:
         """An exchange can be completed without it."""
         return self in (Stage.IN_VALIDATION, Stage.INTERRUPTED)
+
+
+_RANKS = {stage: min(place, list(Stage).index(Stage.COMPLETED)) for place, stage in enumerate(Stage)}
 
 
 class TrainingItem(Part):

@@ -65,7 +65,7 @@ def called_off(exchange: Exchange, erased: UUID | None) -> list[NoticeDue]:
 
 def falls_due(exchange: Exchange | None) -> Due | None:
     """When somebody is to be told next if nothing changes; None where nobody is."""
-    if exchange is None or not _by_then(exchange):
+    if exchange is None or not _told_next(exchange):
         return None
     match exchange.stage:
         case Stage.PROPOSED:
@@ -82,25 +82,37 @@ def falls_due(exchange: Exchange | None) -> Due | None:
 def fallen_due(exchange: Exchange, now: datetime) -> list[NoticeDue]:
     """What is to be told by now; nothing if the exchange went on meanwhile, and is about to be told of later."""
     next_one = falls_due(exchange)
-    return list(_by_then(exchange)) if next_one and now >= next_one.at else []
+    if next_one is None or now < next_one.at:
+        return []
+    told = _told_next(exchange)
+    if exchange.stage is Stage.AGREED:
+        return [_notice(exchange, party, "stay_ahead", _dates(exchange.drafted)) for party in told]
+    return _reminders(exchange, _STEPS[exchange.stage], told)
 
 
-def _by_then(exchange: Exchange) -> list[NoticeDue]:
+_STEPS = {
+    Stage.PROPOSED: "answer",
+    Stage.ACCEPTED: "draft",
+    Stage.DRAFTED: "sign",
+    Stage.ONGOING: "complete",
+}
+"""What is reminded of."""
+
+
+def _told_next(exchange: Exchange) -> tuple[Party, ...]:
+    """Whom the notice is for that falls due next."""
     match exchange.stage:
         case Stage.PROPOSED:
-            late = [Party(side) for side in Side if side not in exchange.accepted_by]
-            return _reminders(exchange, "answer", late)
-        case Stage.ACCEPTED:
-            return _reminders(exchange, "draft", (Party.SENDER, Party.HOST))
+            return tuple(Party(side) for side in Side if side not in exchange.accepted_by)
         case Stage.DRAFTED:
             signed = exchange.drafted.signed_by
-            return _reminders(exchange, "sign", [party for party in Party if party not in signed])
+            return tuple(party for party in Party if party not in signed)
+        case Stage.ACCEPTED | Stage.ONGOING:
+            return (Party.SENDER, Party.HOST)
         case Stage.AGREED:
-            return [_notice(exchange, party, "stay_ahead", _dates(exchange.drafted)) for party in Party]
-        case Stage.ONGOING:
-            return _reminders(exchange, "complete", (Party.SENDER, Party.HOST))
+            return tuple(Party)
         case _:
-            return []
+            return ()
 
 
 def _proposed(before: Exchange | None, after: Exchange) -> Iterator[NoticeDue]:

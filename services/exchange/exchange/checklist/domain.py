@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from uuid import uuid5
 
 from sojourn_contracts.exchange import Stage
@@ -83,6 +84,7 @@ class Entry:
         return today > self.deadline
 
 
+@lru_cache(maxsize=4_096)
 def entries(sender_country: Country, host_country: Country, first_day: date) -> tuple[Entry, ...]:
     """What applies to a stay, by deadline.
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from chassis.commands import read
 
 from survey.main import service
+from survey.questionnaires.commands import app as questionnaires
 
 if TYPE_CHECKING:
     pass
 
 command = service.command()
+command.add_typer(questionnaires, name="questionnaire")
 
 
 @command.command()

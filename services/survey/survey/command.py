@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chassis.commands import read
 
+from survey.evaluation import commands as evaluation
 from survey.main import service
 from survey.questionnaires.commands import app as questionnaires
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 command = service.command()
 command.add_typer(questionnaires, name="questionnaire")
+evaluation.add_to(command, service)
 
 
 @command.command()

@@ -5,13 +5,15 @@ from pathlib import Path
 from chassis.service import Service
 from fastapi import APIRouter
 
-from survey import api, erasure, handlers
+from survey import erasure, handlers
 from survey.answering import api as answering
+from survey.evaluation import api as evaluation
+from survey.evaluation import live
 from survey.questionnaires import api as questionnaires
 from survey.settings import SurveySettings
 
 routes = APIRouter()
-for router in (answering.routes, questionnaires.routes, api.routes, erasure.HELD.routes()):
+for router in (answering.routes, questionnaires.routes, evaluation.routes, erasure.HELD.routes()):
     routes.include_router(router)
 
 service = Service(
@@ -21,5 +23,6 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     settings=SurveySettings,
     kept=erasure.KEPT,
+    prepare=live.preparing,
 )
 command = service.command()

@@ -187,7 +187,7 @@ async def verify(token: str, keys: KeySource) -> Caller:
         if key is None:
             raise _unauthenticated("token_invalid", "The token is signed with a key that is not known")
         if not jws.validate_compact(signed, key, algorithms=[ALGORITHM]):
-            raise ValueError("the signature is not that of the key")
+            raise _unauthenticated("token_invalid", "The token is not valid")
         claims = _CLAIMS.validate_json(signed.payload or b"")
         _claims.validate(claims)
         return _caller(claims)

@@ -42,7 +42,7 @@ async def invited(owner: asyncpg.Connection) -> list[tuple[UUID, UUID]]:
     await owner.executemany(
         "insert into survey.invitation (invitation_id, exchange_id, party, wave, questionnaire, company_id, respondent_id, days,"
         " training_direction, programme_year, invited_at, closes_at, state)"
-        " values ($1, $1, 'host', 1, '2026.1', $2, $2, 28, 'both', $3, $4, $5, 'open')",
+        " values ($1, $1, 'host', 1, '2026.1', $2, $2, 28, 'traveller', $3, $4, $5, 'open')",
         [(invitation, company, START.year, START, START + timedelta(days=60)) for invitation, company in made],
     )
     return made

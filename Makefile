@@ -11,7 +11,7 @@ RUN := $(UV) run --no-sync
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: sync ## a population of companies plays the whole journey; COMPANIES=400 SEED=7 UNTIL=2018-01-31 change it
+demo: sync ## a population of companies plays the whole journey; COMPANIES=400 SEED=7 UNTIL=2018-03-31 change it
 	@$(RUN) pilot demo $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(UNTIL),--until $(UNTIL))
 
 load: sync ## companies register as fast as the system takes them; COMPANIES=2000 SEED=... RATE=a second

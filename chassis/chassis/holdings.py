@@ -38,6 +38,8 @@ class Holding:
     columns: str
     person: str | None = None
     company: str | None = None
+    shown_to_person: str | None = None
+    """What a person's export has instead of the columns, where such a row tells of others as well; SQL with ``{id}``."""
 
     def of(self, kind: Kind) -> str | None:
         return self.person if kind == "person" else self.company
@@ -115,8 +117,10 @@ class Holdings:
         found = dict[str, list[dict[str, Any]]]()
         for holding in self.tables:
             if where := self._where(holding, kind, whose):
+                columns = (holding.shown_to_person if kind == "person" else None) or holding.columns
+                shown = columns.format(id=f"'{whose}'::uuid")
                 rows = await connection.fetch(
-                    f"select to_jsonb(row) as row from (select {holding.columns} from {holding.table} where {where}) as row"
+                    f"select to_jsonb(row) as row from (select {shown} from {holding.table} where {where}) as row"
                 )
                 found[holding.table] = [json.loads(row["row"]) for row in rows]
         return found

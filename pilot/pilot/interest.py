@@ -50,8 +50,8 @@ def _closed_wrongly(seen: Interest, world: World, ended_at: datetime) -> Iterabl
         if due <= ended_at and closed_at.get(company) != due:
             yield f"company {company} was silent until {due.isoformat()}, and its stays were not closed then"
     told = {
-        str(event.subject): event.content for event in world.said("CompanyUpdated") if str(event.subject) in closed_at
+        str(event.subject): event.content for event in (*world.said("CompanyRegistered"), *world.said("CompanyUpdated"))
     }
-    for company in closed_at:
-        if told.get(company, {"placements": [""]})["placements"] or told[company]["offers"]:
+    for company in closed_at.keys() & told.keys():
+        if told[company]["placements"] or told[company]["offers"]:
             yield f"the stays of company {company} were closed, and others were told that it has some"

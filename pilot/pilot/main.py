@@ -91,7 +91,7 @@ def _until(given: str) -> datetime:
 def demo(
     companies: Annotated[str, typer.Option(envvar="COMPANIES", help=f"how many take part, 1 to {MOST:,}")] = "400",
     seed: Annotated[str, typer.Option(envvar="SEED", help="another seed is another story")] = "7",
-    until: Annotated[str, typer.Option(envvar="UNTIL", help="programme day on which the replay ends")] = "2018-01-31",
+    until: Annotated[str, typer.Option(envvar="UNTIL", help="programme day on which the replay ends")] = "2018-03-31",
     folder: Annotated[Path, typer.Option(help="where data, logs and the report go")] = Path("build/demo"),
 ) -> None:
     """Start the system, replay the companies, report, stop. Fails if an invariant is broken."""

@@ -109,6 +109,9 @@ VAT_NUMBERS: dict[str, str] = {
 }
 """The shape of a country's numbers: # is a digit, @ a letter; among those drawn, the right ones are found by python-stdnum."""
 
+LOOKING = 0.62
+"""Share of companies that register to see who is there, and name no placement or offer: of the pilot's 400, few went so far
+that 54 exchanges took place."""
 WISHES: dict[str, int] = {"host": 41, "send": 35, "both": 24}
 PLACEMENTS: dict[int, int] = {1: 85, 2: 15}
 """The pilot allowed a company two travellers at most."""

@@ -271,7 +271,7 @@ def _notices(made: Report) -> Figure:
     return _figure(
         "Notices by e-mail",
         f"{asked:,} notices; the mail server accepted {accepted:,} mails for them, {refused:,} were refused.",
-        charts.events({template: figures["notices"] for template, figures in told.items()}),
+        charts.counted({template: figures["notices"] for template, figures in told.items()}),
         ("template", "notices", "mails accepted", "refused"),
         [(template, *(figures[each] for each in columns)) for template, figures in told.items()],
         "A notice to a company is a mail to each who speaks for it. Refused are also those whose recipient has no address here.",

@@ -23,6 +23,7 @@ from pilot.marginals import (
     GROWN,
     IN_A_GROUP,
     LARGE,
+    LOOKING,
     NUMBERED,
     OFFERS,
     ONE_PERSON,
@@ -102,6 +103,8 @@ def _company(index: int, seed: int) -> Company:
         ],
         "offers": [_offer(country, nace, registers_at, by) for _ in range(drawn(OFFERS, by) if wish != "send" else 0)],
     }
+    if Random(f"{seed}/looking/{index}").random() < LOOKING:
+        form |= {"placements": [], "offers": []}
     first, corrected = _as_submitted(form, Random(f"{seed}/submission/{index}"))
     first, corrected = _numbered(first, corrected, Random(f"{seed}/vat/{index}"))
     return Company(
@@ -254,7 +257,12 @@ def changed(form: Form, ids: Mapping[str, Any], by: Random) -> Form:
     offers = [stay | {"offer_id": made["offer_id"]} for stay, made in zip(form["offers"], ids["offers"], strict=True)]
     if placements and (not offers or by.random() < 0.5):
         placements[0]["destinations"] = sorted(set(COUNTRIES) - {form["country"]})
-    else:
+    elif offers:
         offers[0]["capacity"] += 1
     said = {name: value for name, value in form.items() if name != "contact"}
+    if not (placements or offers):
+        new = min(
+            {land.languages[0] for land in COUNTRIES.values()} - {spoken["language"] for spoken in form["languages"]}
+        )
+        said["languages"] = [*form["languages"], {"language": new, "level": "B1"}]
     return said | {"placements": placements, "offers": offers}

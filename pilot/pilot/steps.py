@@ -16,8 +16,8 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sojourn_contracts.catalogue import TOPICS
 
-PAUSE = 0.005
-"""Seconds before somebody who was not quiet is asked again."""
+PAUSE, LONGEST_PAUSE = 0.005, 0.05
+"""Seconds before somebody who was not quiet is asked again: a seventh of what the step took up to then, within these."""
 PATIENCE = 60.0
 """Seconds of no quiet after which a step has failed."""
 
@@ -65,7 +65,7 @@ class Steps:
         before: list[dict[str, Any]] = []
         for url in self._urls.values():
             while _unfinished(status := await self._status(url), at):
-                await self._pause(deadline, at, [status])
+                await self._pause(began, deadline, at, [status])
             before.append(status)
         while True:
             committed = await self._ends.all_committed()
@@ -74,12 +74,13 @@ class Steps:
                 self.seconds.append(time.monotonic() - began)
                 return _standing(round_, self._ends.committed)
             before = round_
-            await self._pause(deadline, at, round_)
+            await self._pause(began, deadline, at, round_)
 
-    async def _pause(self, deadline: float, at: datetime, statuses: list[dict[str, Any]]) -> None:
-        if time.monotonic() > deadline:
+    async def _pause(self, began: float, deadline: float, at: datetime, statuses: list[dict[str, Any]]) -> None:
+        now = time.monotonic()
+        if now > deadline:
             raise NotSettled(f"the step to {at.isoformat()} does not end: {_busy(statuses, at)}")
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(min(LONGEST_PAUSE, max(PAUSE, (now - began) / 7)))
 
     async def __aenter__(self) -> "Steps":
         return self

@@ -88,6 +88,24 @@ async def test_a_draft_forgets_a_traveller_however_it_was_written_and_keeps_thei
     assert placement == jan
 
 
+async def test_a_persons_export_has_their_part_of_what_the_company_said_and_nothing_of_others(driver: Driver):
+    jan = placement_form(traveller=person_form("Jan Novák"))
+    life = await submitted(driver, learning_only=False, placements=[placement_form(), jan])
+    assert (await life.decide("needs_changes")).status_code == 204
+    [ana, of_jan] = life.made["placements"]
+    assert (await life.put(company_form(placements=[placement_form(), jan]))).status_code == 200
+    person_id = UUID(ana["traveller_id"])
+    answer = await driver.http.get(
+        f"/export/people/{person_id}", headers=driver.token(Role.TRAVELLER, person_id=person_id)
+    )
+    [company] = answer.json()["held"]["company"]
+    assert [placement["traveller_id"] for placement in company["said"]] == [str(person_id)]
+    [drafted] = [placement_form()["traveller"]]
+    assert company["draft"] == [drafted]
+    assert "Jan" not in answer.text
+    assert of_jan["traveller_id"] not in str(company)
+
+
 async def test_each_services_answer_and_what_is_outstanding_is_shown_to_whoever_has_the_id(driver: Driver):
     await registered(driver)
     traveller = await person(driver, "traveller")

@@ -3,14 +3,29 @@
 from chassis.holdings import Holding, Holdings, about
 
 _SPOKEN_FOR = "person_id in (select person_id from person where person_id = {id} or company_id = {id})"
+_THEIR_PLACEMENTS = (
+    "jsonb_path_query_array({column}, '$.placements[*] ? (@.traveller_id == $id)', jsonb_build_object('id', {{id}}::text))"
+    " as {column}"
+)
+_THEIR_ADDRESS = "(select email from person where person_id = {id})"
+_THEIR_PART_OF_A_COMPANY = ", ".join(
+    (
+        "company_id, revision, registered_at, status",
+        _THEIR_PLACEMENTS.format(column="profile"),
+        _THEIR_PLACEMENTS.format(column="said"),
+        "jsonb_path_query_array(draft, '$.** ? (@.email == $email)', jsonb_build_object('email', "
+        f"{_THEIR_ADDRESS})) as draft",
+    )
+)
 _WRITTEN_TO = "recipient_id = {id} or notice_id in (select notice_id from mail where person_id = {id})"
 HELD = Holdings(
     (
         Holding(
             "company",
             "company_id, revision, name, profile, registered_at, status, draft, said, basis, decisions, last_hash",
-            person="position({id}::text in concat(profile, said, draft)) > 0",
+            person=f"position({{id}}::text in concat(profile, said, draft)) > 0 or position({_THEIR_ADDRESS} in draft::text) > 0",
             company="company_id = {id}",
+            shown_to_person=_THEIR_PART_OF_A_COMPANY,
         ),
         Holding("review", "company_id, country, revision, unclear, since", company="company_id = {id}"),
         Holding("decision_words", "company_id, number, salt, words", company="company_id = {id}"),

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -96,7 +97,7 @@ async def producing(kafka: str) -> AsyncIterator[Callable[[Iterable[Written]], A
         await producer.stop()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Place:
     """Where one test's sink works."""
 
@@ -115,15 +116,12 @@ class Place:
             }
         )
 
+    @cached_property
     def catalog(self) -> SqlCatalog:
         return catalog(self.settings())
 
     def table(self) -> Table:
-        found = self.catalog()
-        try:
-            return opened(found)
-        finally:
-            found.engine.dispose()
+        return opened(self.catalog)
 
     def column(self, name: str) -> list[Any]:
         try:

@@ -171,8 +171,8 @@ async def _require_all_alive(system: System) -> None:
     """Broker and database first: of several that died, they took the others with them."""
     servers = [each for each in (system.broker, system.server) if each is not None]
     backing = [part for server in servers for part in server.parts if isinstance(part, Process)]
-    stand_ins = [system.vies] if system.vies else []
-    for process in (*backing, *stand_ins, *system.processes.values()):
+    beside = [process for process in (system.vies, system.sink) if process is not None]
+    for process in (*backing, *beside, *system.processes.values()):
         if process.exit_code is not None:
             death = process.failure(f"ended with {process.exit_code}")
             await process.stop()  # so that the system does not tell of it again when it stops

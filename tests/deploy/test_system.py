@@ -43,6 +43,13 @@ async def test_every_process_of_every_service_is_ready(system: System):
         assert (await get(url + "/ready")).status_code == 200
 
 
+async def test_the_sink_of_the_survey_is_ready_beside_the_services_with_its_table_in_the_folder(system: System):
+    assert (await get(system.sink_url + "/ready")).status_code == 200
+    status = (await get(system.sink_url + "/status")).json()
+    assert (status["waiting_for"], status["lag"], status["rows"]) == (None, 0, 0)
+    assert list(system.warehouse.rglob("*.metadata.json"))
+
+
 async def test_all_services_go_by_the_clock_that_is_set(system: System):
     for hour in (13, 14):
         system.clock.set(NOON.replace(hour=hour))

@@ -52,7 +52,9 @@ async def sink_place(
     database = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
     await migrate(database.migrator_url, service.name, service.migrations)
     await emptied(kafka)
-    yield Place(kafka, database.url("survey"), tmp_path / "warehouse")
+    place = Place(kafka, database.url("survey"), tmp_path / "warehouse")
+    yield place
+    place.catalog.engine.dispose()
     await drop(database)
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -31,11 +32,11 @@ Written = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 
 
 def record_id(number: int) -> str:
-    return str(UUID(int=(0xA << 124) + number))
+    return str(UUID(int=(number << 96) + 0xA))
 
 
 def event_id(number: int) -> str:
-    return str(UUID(int=(0xE << 124) + number))
+    return str(UUID(int=(number << 96) + 0xE))
 
 
 def data(number: int, **more: Any) -> dict[str, Any]:
@@ -96,7 +97,7 @@ async def producing(kafka: str) -> AsyncIterator[Callable[[Iterable[Written]], A
         await producer.stop()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Place:
     """Where one test's sink works."""
 
@@ -115,15 +116,12 @@ class Place:
             }
         )
 
+    @cached_property
     def catalog(self) -> SqlCatalog:
         return catalog(self.settings())
 
     def table(self) -> Table:
-        found = self.catalog()
-        try:
-            return opened(found)
-        finally:
-            found.engine.dispose()
+        return opened(self.catalog)
 
     def column(self, name: str) -> list[Any]:
         try:
@@ -133,7 +131,7 @@ class Place:
 
     def numbers(self) -> Counter[int]:
         """How often each submission is in the table."""
-        return Counter(UUID(id_).int & 0xFFFFFFFF for id_ in self.column("record_id"))
+        return Counter(UUID(id_).int >> 96 for id_ in self.column("record_id"))
 
     def files(self) -> list[Path]:
         return sorted(path for path in self.warehouse.rglob("*") if path.is_file())
@@ -153,11 +151,12 @@ class Place:
 
     def start(self, log: Path, before: str = "", **more: str) -> "subprocess.Popen[bytes]":
         """``survey sink`` in a process of its own; ``before`` is Python that it runs first."""
-        program = f"{before}\nfrom survey.command import command\ncommand(['sink'])"
         with log.open("ab") as written:
-            return subprocess.Popen(
-                [sys.executable, "-c", program], env=self.environment(**more), stdout=written, stderr=written
-            )
+            return subprocess.Popen(command(before), env=self.environment(**more), stdout=written, stderr=written)
+
+
+def command(before: str = "") -> list[str]:
+    return [sys.executable, "-c", f"{before}\nfrom survey.command import command\ncommand(['sink'])"]
 
 
 @asynccontextmanager
@@ -172,7 +171,7 @@ async def sinking(place: Place, **more: Any) -> AsyncIterator[Sink]:
         await asyncio.wait_for(running, 30)
 
 
-async def until(condition: Callable[[], bool], within: float = 60) -> None:
+async def until(condition: Callable[[], bool], within: float = 120) -> None:
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.05)
@@ -181,10 +180,6 @@ async def until(condition: Callable[[], bool], within: float = 60) -> None:
 async def drained(sink: Sink, upto: int) -> None:
     """Until the offsets have passed that many records."""
     await until(lambda: sink.waiting_for is None and sum(sink.offsets.values()) >= upto)
-
-
-def ids(numbers: Iterable[int]) -> Counter[int]:
-    return Counter(numbers)
 
 
 def paths(table: Table) -> Sequence[Path]:

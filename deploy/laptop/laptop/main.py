@@ -20,7 +20,7 @@ from laptop.containers import Contained, remove_volumes
 from laptop.mails import catch as catch_mails
 from laptop.mails import kept
 from laptop.process import Running, StartError, together
-from laptop.system import STOP_WITHIN, System, terminated_like_ctrl_c
+from laptop.system import SINK, STOP_WITHIN, System, terminated_like_ctrl_c
 from laptop.topics import TopicsError
 from laptop.vies import stand_in
 
@@ -164,6 +164,7 @@ def _where(system: System) -> str:
     token = f"SIGNING_KEY={system.folder / 'signing-key.json'} uv run registration token --role operator"
     rows: list[tuple[str, str, str]] = [
         *((name, f"{url}/docs", str(system.logs / f"{name}.log")) for name, url in system.urls.items()),
+        (SINK, str(system.warehouse), str(system.logs / f"{SINK}.log")),
         ("Kafka", system.kafka, _logs(system.broker)),
         ("PostgreSQL", address, _logs(system.server)),
         ("passwords", str(system.folder / "passwords.json"), ""),

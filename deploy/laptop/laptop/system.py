@@ -31,6 +31,7 @@ from laptop.vies import Register
 
 READY_WITHIN = 120.0
 STOP_WITHIN = 20.0
+SINK = "survey-sink"
 
 
 class UncleanStopError(RuntimeError):
@@ -89,9 +90,16 @@ class System:
         """Stands in for the Union's VAT register: ``laptop.vies`` tells what it answered."""
         self._register = vies
         self._vies_port = 0
+        self.sink: Process | None = None
+        """Keeps the table of the survey's released submissions, whose files are in ``warehouse``."""
+        self.sink_url = ""
         self.processes: dict[str, Process] = {}
         self.urls: dict[str, str] = {}
         self._interruptible = terminated_like_ctrl_c()
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "warehouse"
 
     @property
     def kafka(self) -> str:
@@ -159,7 +167,8 @@ class System:
         for service in self._services:
             for number in range(1, self._replicas.get(service, 1) + 1):
                 self._add(service if number == 1 else f"{service}-{number}", service)
-        await together(*(self.start_service(name) for name in self.processes))
+        self._add_sink()
+        await together(*(self.start_service(name) for name in self.processes), self._start_sink())
 
     async def _provision(self) -> None:
         admin_url = self._admin_url or (self.server.admin_url if self.server else "")
@@ -198,6 +207,24 @@ class System:
             environment=self.environment(service) | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
         )
 
+    def _add_sink(self) -> None:
+        """No service, and so under none of ``processes`` and ``urls``: it does not go by the programme's clock."""
+        if "survey" not in self._services:
+            return
+        port = free_port()
+        self.sink_url = f"http://{HOST}:{port}"
+        self.sink = Process(
+            SINK,
+            [_command("survey"), "sink"],
+            log=self.logs / f"{SINK}.log",
+            environment=self.environment("survey") | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
+        )
+
+    async def _start_sink(self) -> None:
+        if self.sink is not None:
+            self.sink.spawn()
+            await self._until_ready(self.sink, self.sink_url)
+
     def environment(self, service: str) -> dict[str, str]:
         """What that service's commands need."""
         keys = kept_keys(self.folder)
@@ -212,6 +239,8 @@ class System:
             ours["SIGNING_KEY"] = str(keys.private)
             ours |= {"SMTP_HOST": HOST, "SMTP_PORT": str(self._smtp_port)}
             ours["SIGN_INS_PER_CLIENT"] = "1000000"  # whoever signs in here is the same client
+        if service == "survey":
+            ours |= {"CATALOG_URL": self.database.url(service), "WAREHOUSE": str(self.warehouse)}
         if self._clock is not None:
             ours["CLOCK_FILE"] = str(self._clock.file)
         theirs = {"VIES_URL": f"http://{HOST}:{self._vies_port}"} if self.vies else {}
@@ -246,12 +275,15 @@ class System:
         """Start a process that does not run, and return when it is ready."""
         process = self.processes[name]
         process.spawn()
+        await self._until_ready(process, self.urls[name])
+
+    async def _until_ready(self, process: Process, url: str) -> None:
         deadline = asyncio.get_running_loop().time() + READY_WITHIN
         async with httpx.AsyncClient(timeout=5) as client:
             while asyncio.get_running_loop().time() < deadline:
                 process.require_alive()
                 try:
-                    if (await client.get(self.urls[name] + "/ready")).status_code == httpx.codes.OK:
+                    if (await client.get(url + "/ready")).status_code == httpx.codes.OK:
                         return
                 except httpx.TransportError:
                     pass
@@ -269,7 +301,8 @@ class System:
 
     async def stop_services(self) -> list[str]:
         """Ask every service to end and wait for it; one sentence for each that did not stop cleanly, up to now."""
-        await together(*(self._stop_service(process) for process in self.processes.values()))
+        sink = [self.sink] if self.sink is not None else []
+        await together(*(self._stop_service(process) for process in (*self.processes.values(), *sink)))
         return self._unclean
 
     async def stop(self) -> list[str]:
@@ -291,7 +324,7 @@ class System:
 
     def _all(self) -> list[backing.Part]:
         servers = [each for each in (self.broker, self.server) if each is not None]
-        beside = [each for each in (self.catcher, self.vies) if each is not None]
+        beside = [each for each in (self.sink, self.catcher, self.vies) if each is not None]
         return [*self.processes.values(), *beside, *(part for server in servers for part in server.parts)]
 
     async def _stop_service(self, process: Process) -> None:
@@ -335,7 +368,16 @@ def _command(service: str) -> str:
 
 def _inherited() -> dict[str, str]:
     """Our environment without what is meant for services: those get it from us."""
-    ours = ("DATABASE_URL", "MIGRATOR_DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "JWKS", "SIGNING_KEY", "CLOCK_FILE")
+    ours = (
+        "DATABASE_URL",
+        "MIGRATOR_DATABASE_URL",
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "JWKS",
+        "SIGNING_KEY",
+        "CLOCK_FILE",
+        "CATALOG_URL",
+        "WAREHOUSE",
+    )
     return {name: value for name, value in os.environ.items() if name not in ours}
 
 

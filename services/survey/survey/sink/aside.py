@@ -81,7 +81,7 @@ def listing(engine: Engine) -> list[Mapping[str, Any]]:
     with engine.connect() as connection:
         rows = connection.execute(
             text(
-                "select kafka_partition, kafka_offset, convert_from(key, 'UTF8') as key, cause, set_aside_at"
+                "select kafka_partition, kafka_offset, encode(key, 'escape') as key, cause, set_aside_at"
                 " from set_aside order by kafka_partition, kafka_offset"
             )
         )

@@ -155,6 +155,10 @@ class Sink:
                     f"the table holds partition {place.partition} up to {offset}, but Kafka has {ends[place]} records there:"
                     " this is another topic, or it was restored"
                 )
+            if offset < first[place]:
+                logger.critical(
+                    "Kafka has dropped events that the table lacks", partition=place.partition, lost_from=offset
+                )
             self.consumer.seek(place, max(offset, first[place]))
 
     async def _close(self) -> None:
@@ -178,7 +182,7 @@ class Sink:
     async def _collected(self) -> list[ConsumerRecord]:
         """Up to a batch of records; as many as there are, when the first has waited long enough, or when told to stop."""
         records: list[ConsumerRecord] = []
-        until = time.monotonic() + (LOOKS_EVERY if self.settings.batch_seconds > LOOKS_EVERY else SLICE)
+        until = time.monotonic() + SLICE
         while not self.stopping.is_set() and len(records) < self.settings.batch_events and time.monotonic() < until:
             wait = min(SLICE, max(0.0, until - time.monotonic()))
             found = await self.consumer.getmany(

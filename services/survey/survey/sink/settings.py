@@ -33,13 +33,13 @@ class SinkSettings(TableSettings):
         default=5, ge=0.05, le=3_600, description="an append waits so long at most for more events"
     )
     snapshots_kept: int = Field(
-        default=50,
+        default=25,
         ge=2,
         le=10_000,
         description="newest snapshots that readers can go back to; tagged ones are kept beside them",
     )
     maintain_every: int = Field(
-        default=50,
+        default=25,
         ge=1,
         le=10_000,
         description="appends after which small files are put together, old snapshots expired, their files removed",

@@ -68,6 +68,7 @@ def catalog(settings: TableSettings) -> SqlCatalog:
         uri=f"postgresql+psycopg2://{rest}{'&' if '?' in rest else '?'}{own_schema}",
         warehouse=settings.warehouse,
         pool_pre_ping="true",
+        **{"py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"},
         init_catalog_tables="false",
     )
 

@@ -18,6 +18,7 @@ service = Service(
     doors=handlers.DOORS,
     migrations=Path(__file__).parent / "migrations",
     settings=SurveySettings,
+    unlinked=("/invitations",),
     kept=erasure.KEPT,
 )
 command = service.command()

@@ -83,14 +83,9 @@ async def unlink_closed(tx: Transaction, before: datetime, limit: int) -> list[U
     return await _unlink(tx, "closes_at < $1", before, limit)
 
 
-async def destroy_keys(tx: Transaction, before_year: int, limit: int) -> int:
-    gone = await tx.connection.execute(
-        "delete from cluster_key where programme_year in"
-        " (select programme_year from cluster_key where programme_year < $1 limit $2)",
-        before_year,
-        limit,
-    )
-    return int(gone.rpartition(" ")[2])
+async def destroy_keys(tx: Transaction, before_year: int) -> int:
+    """Leaves no byte of them in the table's file; until they are recycled, the database's WAL and its backups have them."""
+    return await tx.connection.fetchval("select destroy_cluster_keys($1)", before_year)
 
 
 async def _unlink(tx: Transaction, which: str, by: UUID | datetime, limit: int | None = None) -> list[UUID]:

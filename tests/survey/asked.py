@@ -11,10 +11,10 @@ from survey.questionnaires.questionnaire import LANGUAGES, Indicator, Kind, Ques
 
 
 def said(text: str) -> Texts:
-    return {language: f"{text} ({language}) – è, ü, ç" for language in LANGUAGES}
+    return {language: f"{text} ({language}) è, ü, ç" for language in LANGUAGES}
 
 
-MISSING = {"98": said("don't know"), "99": said("not applicable"), "97": said("declined")}
+MISSING = {"98": said("do not know"), "99": said("not applicable"), "97": said("declined")}
 MATCH = Question(
     "SEND_MATCH",
     Kind.SCALE,

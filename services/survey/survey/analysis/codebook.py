@@ -1,5 +1,6 @@
 """The codebook, from a questionnaire: for people as Markdown in their language, for programs as a Frictionless Table Schema."""
 
+# ruff: noqa: RUF001 - French and Italian have their own apostrophe
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -92,8 +92,9 @@ def _json_lines(frame: pl.DataFrame, _questionnaire: Questionnaire, _language: s
 def _spss(frame: pl.DataFrame, questionnaire: Questionnaire, language: str, out: Path) -> None:
     columns = variables(questionnaire)
     labelled = [each for each in columns if each.codes]
+    numbered: Any = frame.with_columns([_numbers(each, each.numbers) for each in labelled])
     pyreadstat.write_sav(
-        frame.with_columns([_numbers(each, each.numbers) for each in labelled]),
+        numbered,
         out,
         file_label=_file_label(questionnaire, language),
         column_labels={each.name: each.label[language] for each in columns},
@@ -118,8 +119,9 @@ def _stata(frame: pl.DataFrame, questionnaire: Questionnaire, language: str, out
         for each in columns
         if each.codes
     }
+    mixed: Any = frame.with_columns([_mixed(frame, each, values[each.name]) for each in columns if each.codes])
     pyreadstat.write_dta(
-        frame.with_columns([_mixed(frame, each, values[each.name]) for each in columns if each.codes]),
+        mixed,
         out,
         version=15,
         file_label=_shortened(_file_label(questionnaire, language), STATA_LABEL),

@@ -6,6 +6,7 @@ Stata's user-missing values are letters, so there they are ``.a``, ``.b`` and on
 every question of a questionnaire.
 """
 
+# ruff: noqa: RUF001 - French and Italian have their own apostrophe
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import ascii_lowercase

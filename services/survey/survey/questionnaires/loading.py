@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from sojourn_contracts.vocabulary import Party
+
 from survey.questionnaires.questionnaire import (
     DECLINED,
     DONT_KNOW,

@@ -46,16 +46,26 @@ class Released:
 def hidden(sizes: Mapping[str, int], k: int) -> frozenset[str]:
     """The categories whose cells may not be shown while the total is.
 
-    Those with 1 to k - 1 answers, and then the next smallest until at least two are hidden and they have at least k answers
-    together. Which of them are the small ones is not told. A category without answers is no secret, and hides none.
+    Those with 1 to k - 1 answers, and then the next smallest, equal ones together, until the rest, which follows from the
+    total, tells none of them: see ``_tells``. Which of them are the small ones is not told. A category without answers is
+    no secret, and hides none. Where all are hidden, the table is not worth showing.
     """
     found = [category for category, size in sizes.items() if 0 < size < k]
     if not found:
         return frozenset()
-    others = sorted((size, category) for category, size in sizes.items() if size >= k)
-    while others and (len(found) < 2 or sum(sizes[each] for each in found) < k):
-        found.append(others.pop(0)[1])
+    left = sorted({size for size in sizes.values() if size >= k})
+    while left and _tells([sizes[each] for each in found], k):
+        smallest = left.pop(0)
+        found += [category for category, size in sizes.items() if size == smallest]
     return frozenset(found)
+
+
+def _tells(sizes: Sequence[int], k: int) -> bool:
+    """Whether the sum of hidden cells gives one of them away, or is of fewer than k answers.
+
+    It does for a single cell, and where all have to be 1, or all k - 1, to come to that sum.
+    """
+    return len(sizes) < 2 or sum(sizes) < k or sum(sizes) in (len(sizes), len(sizes) * (k - 1))
 
 
 def suppressed(counts: Counts, k: int) -> Counts:

@@ -11,7 +11,7 @@ from pyiceberg.table import Table
 
 import survey
 from survey.analysis.counting import counted
-from survey.analysis.snapshot import submissions, versions
+from survey.analysis.snapshot import snapshot_of, submissions, versions
 from survey.evaluation.figures import Counts
 from survey.questionnaires.questionnaire import Questionnaire
 
@@ -44,14 +44,11 @@ class Counted:
     """What a snapshot holds for one version of the questionnaire."""
 
     counts: Counts
-    unknown: Mapping[str, int]
-    """Submissions of versions that are not known here: they are kept, and evaluated once their version is there."""
+    versions: Mapping[str, int]
+    """How many submissions answer each version, whether or not it is known here: all are kept."""
 
 
-def of_snapshot(table: Table, snapshot_id: int, questionnaire: Questionnaire, known: Mapping[str, Questionnaire]) -> Counted:
-    with submissions(table, snapshot_id) as connection:
-        found = versions(connection)
-        return Counted(
-            counted(connection, questionnaire),
-            {name: number for name, number in found.items() if name not in known},
-        )
+def of_snapshot(table: Table, snapshot_id: int, questionnaire: Questionnaire) -> Counted:
+    """Raises: UnknownSnapshot: the table does not have it, or no longer."""
+    with submissions(table, snapshot_of(table, snapshot_id)) as connection:
+        return Counted(counted(connection, questionnaire), versions(connection))

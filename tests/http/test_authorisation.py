@@ -126,6 +126,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /questionnaires": ANYBODY,
         "GET /questionnaires/{version}": ANYBODY,
         "GET /evaluation": ANALYST | OPERATOR,
+        "GET /submissions": ANALYST,
     },
 }
 """By service and route; whose company, stay or invitation it has to be is each route's own test."""

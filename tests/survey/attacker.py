@@ -249,7 +249,7 @@ def by_the_log(held: Holdings) -> dict[tuple[UUID, str], datetime]:
     for line in held.lines:
         if str(line.get("route", "")).endswith("/submission") and line.get("status") == 201:
             for token in sorted(tokens(json.dumps(line))):
-                for person in names[token]:
+                for person in names[token] if len({each.respondent_id for each in names[token]}) == 1 else ():
                     told.setdefault((person.exchange_id, person.party), datetime.fromisoformat(line["timestamp"]))
     return told
 
@@ -268,7 +268,7 @@ def joined(held: Holdings) -> Guess:
     guess: dict[str, tuple[UUID, str]] = {}
     for record in held.records:
         near = [text for token in tokens(record.text) - common for text in holding[token]]
-        far = [text for each in near for token in tokens(each) for text in holding[token][:5]]
+        far = [text for each in sorted(set(near))[:5] for token in tokens(each) for text in holding[token][:5]]
         for text in (record.text, *near, *far):
             for person in _mentioned(text, by_id):
                 if person.classed == record.classed:

@@ -1,13 +1,14 @@
 """What the survey keeps for so many days, by its settings and the programme's time: what is older goes, what is younger stays."""
 
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
 from laptop.roles import Database
-from survey import domain, release
+from survey import release
+from survey.answering import domain
 from survey.main import service
 
 from tests.chassis_driver import Driver
@@ -100,16 +101,18 @@ async def test_a_key_that_is_destroyed_is_in_no_file_of_the_database_and_its_clu
     younger = secrets.token_bytes(32)
     await driver.rows("insert into cluster_key (programme_year, key) values (2027, $1)", younger)
     assert await found() == (True, True)
+    await driver.run_due(NOON + timedelta(days=200))  # they are asked again
     await look(driver, datetime(2028, 1, 2, tzinfo=UTC))
     assert await found() == (False, False)
     assert [row["key"] for row in await driver.rows("select key from cluster_key")] == [younger]
+    await look(driver, datetime(2028, 3, 1, tzinfo=UTC))
     for table in ("invitation", "waiting"):
         assert await driver.rows(f"select from {table}") == []
     assert len(await driver.rows("select from released")) == 3
 
 
-async def test_keys_are_kept_longer_than_whatever_else_says_who_was_asked():
-    """By the settings' defaults, for an exchange that ends on a year's last day."""
-    settings = {name: field.default for name, field in service.settings.model_fields.items()}
-    assert settings["cluster_key_days"] > domain.TIME_TO_ANSWER.days + settings["invitation_days"]
-    assert settings["cluster_key_days"] > domain.TIME_TO_ANSWER.days + settings["retention_days"]
+def test_a_key_lasts_until_the_last_answers_about_its_years_exchanges_are_released():
+    """By the default; else these would get another one, and no cluster of theirs would hold."""
+    kept: int = service.settings.model_fields["cluster_key_days"].default
+    again = domain.second_wave_at(date(2026, 12, 31))
+    assert again + domain.TIME_TO_ANSWER + timedelta(days=2) < datetime(2027, 1, 1, tzinfo=UTC) + timedelta(days=kept)

@@ -17,6 +17,17 @@ from survey.main import service
 
 command = service.command()
 
+
+@command.command()
+def sink() -> None:
+    """Keeps the table of released submissions, the same events as on their topic, until told to stop."""
+    from survey.sink import process
+    from survey.sink.settings import SinkSettings
+
+    settings: SinkSettings = read(SinkSettings, "survey-sink")
+    process.run(settings)
+
+
 Version = Annotated[
     str | None, typer.Option("--questionnaire", metavar="VERSION", help="of the questionnaire; unset, the newest")
 ]

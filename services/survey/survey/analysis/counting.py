@@ -15,7 +15,7 @@ def counted(connection: duckdb.DuckDBPyConnection, questionnaire: Questionnaire)
     The files are read once, into a table with a column for each question, and ``n`` and ``y`` for each indicator: whether the
     answer is valid, and favourable. A company is a cluster within a programme year: in the next its keyed hash is another.
     """
-    questions = [each.code for each in questionnaire.questions if each.kind is not Kind.TEXT]
+    questions = dict.fromkeys(each.code for each in questionnaire.questions if each.kind is not Kind.TEXT)
     given = [f"answers[{_text(code)}] as {_name(code)}" for code in questions]
     flags = [
         flag for i, indicator in enumerate(questionnaire.indicators) for flag in _flags(i, indicator, questionnaire)

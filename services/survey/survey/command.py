@@ -13,19 +13,13 @@ from typing import Annotated, Literal
 import typer
 from chassis.commands import read
 
+from survey.evaluation import commands as evaluation
 from survey.main import service
+from survey.questionnaires.commands import app as questionnaires
 
 command = service.command()
-
-Version = Annotated[
-    str | None, typer.Option("--questionnaire", metavar="VERSION", help="of the questionnaire; unset, the newest")
-]
-Snapshot = Annotated[
-    int | None, typer.Option("--snapshot", metavar="ID", help="of the table of submissions; unset, the newest")
-]
-Language = Annotated[Literal["en", "it", "de", "fr"], typer.Option(help="of labels and texts")]
-Out = Annotated[Path, typer.Option(metavar="FILE", help="file to write")]
-MaybeOut = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="file to write; unset, standard output")]
+command.add_typer(questionnaires, name="questionnaire")
+evaluation.add_to(command, service)
 
 
 @command.command()
@@ -36,6 +30,17 @@ def sink() -> None:
 
     settings: SinkSettings = read(SinkSettings, "survey-sink")
     process.run(settings)
+
+
+Version = Annotated[
+    str | None, typer.Option("--questionnaire", metavar="VERSION", help="of the questionnaire; unset, the newest")
+]
+Snapshot = Annotated[
+    int | None, typer.Option("--snapshot", metavar="ID", help="of the table of submissions; unset, the newest")
+]
+Language = Annotated[Literal["en", "it", "de", "fr"], typer.Option(help="of labels and texts")]
+Out = Annotated[Path, typer.Option(metavar="FILE", help="file to write")]
+MaybeOut = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="file to write; unset, standard output")]
 
 
 @command.command()
@@ -50,32 +55,49 @@ def export(
     language: Language = "en",
 ) -> None:
     """Writes the submissions of a snapshot to one version of the questionnaire, a column for each question."""
-    from survey.analysis.commands import write_export
+    from survey.analysis import commands
     from survey.analysis.exports import Format
     from survey.questionnaires.published import published
     from survey.sink.settings import TableSettings
 
     settings = read(TableSettings, "survey-export")
     with _told() as say:
-        say(write_export(settings, published(), questionnaire, snapshot, Format(form), language, out))
+        say(commands.export(settings, published(), questionnaire, snapshot, Format(form), language, out))
 
 
 @command.command()
 def evaluate(
     snapshot: Snapshot = None,
     questionnaire: Version = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="tell the public, if enough submissions came since the last time")
+    ] = False,
     out: MaybeOut = None,
 ) -> None:
-    """Evaluates a snapshot, as JSON: the same snapshot and code give the same bytes. Small cells are hidden."""
-    from survey.analysis.commands import figures
+    """A snapshot's figures as JSON, small cells hidden; of a published one, what was published, made again byte for byte."""
+    from survey.analysis import commands
     from survey.analysis.settings import EvaluationSettings
     from survey.questionnaires.published import published
 
     settings = read(EvaluationSettings, "survey-evaluate")
+    do = commands.publish if publish else commands.evaluate
     with _told() as say:
-        told, notes = figures(settings, published(), questionnaire, snapshot, settings.suppression_threshold)
+        figures, notes = do(settings, published(), questionnaire, snapshot)
         say(notes)
-        _write(told, out)
+        _write(figures, out)
+
+
+@command.command()
+def publications(questionnaire: Version = None) -> None:
+    """What was published: a line of JSON each, with whether it can still be made again."""
+    from survey.analysis import commands
+    from survey.analysis.settings import EvaluationSettings
+    from survey.questionnaires.published import published
+
+    settings = read(EvaluationSettings, "survey-evaluate")
+    with _told():
+        for line in commands.publications(settings, published(), questionnaire):
+            typer.echo(line)
 
 
 @command.command()

@@ -5,14 +5,16 @@ from pathlib import Path
 from chassis.service import Service
 from fastapi import APIRouter
 
-from survey import api, erasure, handlers
+from survey import erasure, handlers
 from survey.answering import api as answering
+from survey.evaluation import api as evaluation
+from survey.evaluation import live
 from survey.feed import api as feed
 from survey.questionnaires import api as questionnaires
 from survey.settings import SurveySettings
 
 routes = APIRouter()
-for router in (answering.routes, questionnaires.routes, api.routes, feed.routes, erasure.HELD.routes()):
+for router in (answering.routes, questionnaires.routes, evaluation.routes, feed.routes, erasure.HELD.routes()):
     routes.include_router(router)
 
 service = Service(
@@ -23,5 +25,6 @@ service = Service(
     settings=SurveySettings,
     unlinked=("/invitations",),
     kept=erasure.KEPT,
+    prepare=live.preparing,
 )
 command = service.command()

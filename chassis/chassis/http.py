@@ -10,7 +10,7 @@ the answer. So is its trace: who sends the answer's ``traceresponse`` as ``trace
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ from uuid_utils.compat import uuid7
 
 from chassis import log, openapi, problems, spans, telemetry
 from chassis.metrics import Metrics
-from chassis.transaction import Cause, OpenTransaction, Transaction
+from chassis.transaction import UNLINKED, Cause, OpenTransaction, Transaction
 
 BODY_LIMIT = 1024 * 1024
 CORRELATION = "X-Correlation-ID"
@@ -69,8 +69,9 @@ def application(
     metrics: Metrics,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
     body_limit: int = BODY_LIMIT,
+    unlinked: tuple[str, ...] = (),
 ) -> FastAPI:
-    """The service's ASGI application.
+    """The service's ASGI application; ``unlinked`` are the beginnings of paths whose requests are not to be joined to others.
 
     ``app.state`` is filled by whoever starts it: ``open_transaction`` (for ``Tx``) and ``keys`` (for ``identity``).
     """
@@ -86,7 +87,7 @@ def application(
     problems.install(app)
     app.openapi = partial(openapi.document, app)
     app.add_middleware(BodyLimit, limit=body_limit)
-    app.add_middleware(Observed, metrics=metrics)
+    app.add_middleware(Observed, metrics=metrics, unlinked=unlinked)
     return app
 
 
@@ -131,23 +132,31 @@ class _TooLarge(HTTPException):
 
 
 class Observed:
-    """Gives a request its ids, its line in the log and its place in the metrics; what nobody expected becomes a 500."""
+    """Gives a request its ids, its line in the log and its place in the metrics; what nobody expected becomes a 500.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    An unlinked one has a correlation id of its own, whatever its client says, lines that name no trace, and effects without a
+    cause: nothing in the log or on a topic tells that it was made by who made another one.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, unlinked: tuple[str, ...] = ()) -> None:
         self._app = app
         self._metrics = metrics
+        self._unlinked = unlinked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        said = headers.get(CORRELATION, "")
+        unlinked = scope["path"].startswith(self._unlinked)
+        said = "" if unlinked else headers.get(CORRELATION, "")
         correlation_id = said if _SANE.match(said) else str(uuid7())
         come = headers.get("traceparent")
         opening = telemetry.ids(come) if scope["path"] in _PROBES else spans.request(scope, come)
-        with opening as traceparent, log.bound(correlation_id=correlation_id):
-            scope.setdefault("state", {})["cause"] = Cause(correlation_id, traceparent=traceparent)
+        lines = log.untraced() if unlinked else nullcontext()
+        with opening as traceparent, lines, log.bound(correlation_id=correlation_id):
+            cause = UNLINKED if unlinked else Cause(correlation_id, traceparent=traceparent)
+            scope.setdefault("state", {})["cause"] = cause
             await self._observe(scope, receive, send, {CORRELATION: correlation_id, TRACE: traceparent})
 
     async def _observe(self, scope: Scope, receive: Receive, send: Send, ids: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from uuid import UUID
 
 import structlog
@@ -106,6 +107,19 @@ def bound(**ids: str | UUID | None) -> Generator[None]:
         yield
 
 
+_untraced: ContextVar[bool] = ContextVar("untraced", default=False)
+
+
+@contextmanager
+def untraced() -> Generator[None]:
+    """Lines that are written inside name no trace, whatever span is open."""
+    token = _untraced.set(True)
+    try:
+        yield
+    finally:
+        _untraced.reset(token)
+
+
 def _service(service: str) -> Processor:
     def add(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
         line["service"] = service
@@ -116,7 +130,7 @@ def _service(service: str) -> Processor:
 
 def _trace(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     context = trace.get_current_span().get_span_context()
-    if context.is_valid:
+    if context.is_valid and not _untraced.get():
         line.setdefault("trace_id", f"{context.trace_id:032x}")
         line.setdefault("span_id", f"{context.span_id:016x}")
     return line

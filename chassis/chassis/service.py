@@ -52,6 +52,8 @@ class Service:
     doors: Sequence[Door] = ()
     routes: APIRouter = field(default_factory=APIRouter)
     settings: type[Settings] = Settings
+    unlinked: tuple[str, ...] = ()
+    """Beginnings of paths whose requests are not to be joined to others by who made them: see ``http.Observed``."""
     counters: Mapping[str, str] = field(default_factory=dict[str, str])
     """Metrics of its own that ``tx.count`` raises, each with what it counts."""
     kept: Sequence[Kept] = ()
@@ -118,7 +120,11 @@ class Process:
             metrics=self.metrics,
         )
         self.app = http.application(
-            service.name, (health.routes(probes), service.routes), self.metrics, lifespan=self._lifespan
+            service.name,
+            (health.routes(probes), service.routes),
+            self.metrics,
+            lifespan=self._lifespan,
+            unlinked=service.unlinked,
         )
         self.app.state.open_transaction = self.open_request
         self.app.state.keys = KeySource(settings.jwks)

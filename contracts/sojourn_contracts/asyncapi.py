@@ -12,7 +12,8 @@ CONTENT_TYPE = JSON.decode()
 
 ABOUT = """\
 The events of Sojourn, an Erasmus for small and medium-sized companies. All services stand in this one document; an operation's
-tag says whose it is. Public topics are for everybody, internal ones for these services only.
+tag says whose it is. Public topics are for everybody, internal ones for these services only, and those for analysts need a grant:
+their records are of single people and companies, and only tables released from them are public.
 
 Events are CloudEvents 1.0 in Kafka's binary mode: attributes in headers `ce_*`, JSON in the value, the subject's id as the key.
 
@@ -72,6 +73,7 @@ ATTRIBUTES: Json = {
 
 TAGS: dict[str, str] = {
     Visibility.PUBLIC: "For every subscriber.",
+    Visibility.ANALYSTS: "For analysts, each by a grant; not public.",
     Visibility.INTERNAL: "Between these services.",
 }
 

@@ -23,7 +23,14 @@ MAX_RECORD_BYTES = 1_000_000
 
 
 class Visibility(StrEnum):
+    """Who may read a topic beside the services; PUBLIC: whoever subscribes.
+
+    ANALYSTS: who has been granted it, by name. Its records are of single people and companies, whom their dimensions and clusters
+    may single out for somebody who knows them. Only tables that are released from it are public.
+    """
+
     PUBLIC = "public"
+    ANALYSTS = "analysts"
     INTERNAL = "internal"
 
 
@@ -85,7 +92,7 @@ TABLE: tuple[Topic, ...] = (
     Topic(ExchangeAgreed, ("exchange",), ("matching", "survey")),
     Topic(ExchangeCancelled, ("exchange",), ("matching", "survey")),
     Topic(ExchangeCompleted, ("exchange",), ("matching", "survey")),
-    Topic(SurveySubmitted, ("survey",), ()),
+    Topic(SurveySubmitted, ("survey",), (), Visibility.ANALYSTS),
     Topic(NoticeDue, ("exchange", "survey"), ("registration",), Visibility.INTERNAL, Cleanup.DELETE),
     Topic(NoticeSent, ("registration",), ("survey",), Visibility.INTERNAL, Cleanup.DELETE),
     Topic(

@@ -16,6 +16,12 @@ from sojourn_contracts.schemas import Json, said, schema
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = "make contracts"
+OUTSIDE = {
+    Visibility.PUBLIC: "whoever subscribes",
+    Visibility.ANALYSTS: "analysts, by a grant",
+    Visibility.INTERNAL: "nobody",
+}
+"""Who reads what no service does."""
 BEGIN, END = f"<!-- the catalogue, by `{COMMAND}` -->", "<!-- end of the catalogue -->"
 
 
@@ -56,11 +62,10 @@ def table() -> str:
 
 
 def _row(topic: Topic) -> tuple[str, ...]:
-    outside = "whoever subscribes" if topic.visibility is Visibility.PUBLIC else "nobody"
     return (
         f"[{topic.name}](contracts/{published(topic)}){' (planned)' if topic.planned else ''}",
         ", ".join(topic.producers),
-        ", ".join(topic.consumers) or outside,
+        ", ".join(topic.consumers) or OUTSIDE[topic.visibility],
         said(topic.event).partition("\n\n")[0],
         topic.visibility,
         "newest per key" if topic.cleanup is Cleanup.COMPACT else f"{INTERNAL_RETENTION // timedelta(days=1)} days",

@@ -1,4 +1,4 @@
-"""The survey's public event: one set of answers that cannot be joined to anything else."""
+"""The survey's event for analysts: one set of answers that cannot be joined to anything else; it is read by a grant."""
 
 from datetime import date
 from typing import Annotated, ClassVar

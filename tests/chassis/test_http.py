@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 from chassis.http import BODY_LIMIT, Tx, application
 from chassis.metrics import Metrics
 from chassis.transaction import Cause
@@ -16,6 +18,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from sojourn_contracts.refusal import Refused
 from starlette.types import Message
+
+from chassis import log
 
 routes = APIRouter()
 
@@ -202,6 +206,29 @@ async def test_a_correlation_id_that_is_not_sane_is_replaced(http: httpx.AsyncCl
     ids = {answer.headers["X-Correlation-ID"] for answer in answers}
     assert len(ids) == 2
     assert all(len(given) == 36 for given in ids)
+
+
+async def test_an_unlinked_request_is_joined_to_no_other_by_its_ids(
+    app: FastAPI, metrics: Metrics, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Neither in its effects nor in its lines; the id that it answers with stands in these."""
+    unlinked = application("exchange", (routes,), metrics, unlinked=("/cause",))
+    headers = {"X-Correlation-ID": "order-7", "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+    root, before = logging.getLogger(), structlog.get_config()
+    monkeypatch.setattr(root, "handlers", root.handlers)
+    monkeypatch.setattr(root, "level", root.level)
+    log.configure("exchange", "json", "info")
+    try:
+        for asked in (app, unlinked):
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(asked), base_url="http://service") as client:
+                answer = await client.get("/cause", headers=headers)
+    finally:
+        structlog.configure(**before)
+    linked, line = [json.loads(line) for line in capsys.readouterr().err.splitlines() if '"answered"' in line]
+    assert (linked["correlation_id"], linked["trace_id"]) == ("order-7", "ab" * 16)
+    assert set(answer.json().values()) == {None}
+    assert line["correlation_id"] == answer.headers["X-Correlation-ID"] != "order-7"
+    assert not line.keys() & {"trace_id", "span_id"}
 
 
 async def test_even_an_unexpected_failure_carries_the_correlation_id(

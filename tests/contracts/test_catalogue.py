@@ -83,10 +83,14 @@ def test_partitions_are_equal_so_that_a_subjects_events_meet_one_member():
     assert len({topic.partitions for topic in TABLE}) == 1
 
 
-def test_public_topics_are_compacted_and_internal_ones_are_forgotten_before_the_inbox_forgets():
+def test_internal_topics_are_forgotten_before_the_inbox_forgets_and_all_others_are_compacted():
     assert catalogue.INTERNAL_RETENTION < INBOX_KEEPS
     for topic in TABLE:
-        assert topic.cleanup is (Cleanup.COMPACT if topic.visibility is Visibility.PUBLIC else Cleanup.DELETE)
+        assert topic.cleanup is (Cleanup.DELETE if topic.visibility is Visibility.INTERNAL else Cleanup.COMPACT)
+
+
+def test_the_stream_of_survey_records_is_for_analysts_and_nothing_else_is():
+    assert [topic.name for topic in TABLE if topic.visibility is Visibility.ANALYSTS] == ["SurveySubmitted"]
 
 
 def test_a_compacted_topic_keeps_a_week_of_everything_and_erases_within_two():

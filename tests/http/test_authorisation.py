@@ -128,6 +128,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /evaluation": ANALYST | EVALUATOR | OPERATOR,
         "GET /evaluation/live": ANALYST | EVALUATOR | OPERATOR,
         "GET /figures": ANYBODY,
+        "GET /submissions": ANALYST,
     },
 }
 """By service and route; whose company, stay or invitation it has to be is each route's own test."""

@@ -1,13 +1,20 @@
 """What the survey keeps for so many days, by its settings and the programme's time: what is older goes, what is younger stays."""
 
-from datetime import UTC, datetime, timedelta
+import secrets
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
+from laptop.roles import Database
+from survey import release
+from survey.answering import domain
 from survey.main import service
 
 from tests.chassis_driver import Driver
 from tests.conftest import Driving
-from tests.survey.story import NOON
+from tests.survey.story import NOON, completed
+from tests.survey.test_privacy import answered, released
 
 MINUTE = timedelta(minutes=1)
 
@@ -66,3 +73,46 @@ async def test_a_years_cluster_key_goes_so_many_days_after_the_years_end(driving
 
     assert await years(end - MINUTE) == [2026, 2027]
     assert await years(end + MINUTE) == [2027]
+
+
+async def test_a_key_that_is_destroyed_is_in_no_file_of_the_database_and_its_clusters_are_nobodys_any_more(
+    driving: Driving, postgres: Database
+):
+    """Nor is anything left then that says who was asked or answered. What was released stays."""
+    driver = await driving(service)
+    await answered(driver, 1, 2, 3)
+    await driver.run_due(NOON + timedelta(days=1))
+    events = await released(driver)
+    companies = [completed(number).sender_id for number in (1, 2, 3)]
+
+    async def found() -> tuple[bool, bool]:
+        """Whether the key is in the database's files, and whether the companies' clusters can be made of what is."""
+        admin = await asyncpg.connect(postgres.admin_url)
+        await admin.execute("checkpoint")
+        data = Path(await admin.fetchval("show data_directory"))
+        await admin.close()
+        oid = (await driver.rows("select oid from pg_database where datname = current_database()"))[0]["oid"]
+        in_files = any(key in file.read_bytes() for file in (data / "base" / str(oid)).iterdir())
+        kept = [row["key"] for row in await driver.rows("select key from cluster_key")]
+        told = {release.cluster(each, "company", company) for each in kept for company in companies}
+        return in_files, {event.company_cluster for event in events} <= told
+
+    [key] = [row["key"] for row in await driver.rows("select key from cluster_key")]
+    younger = secrets.token_bytes(32)
+    await driver.rows("insert into cluster_key (programme_year, key) values (2027, $1)", younger)
+    assert await found() == (True, True)
+    await driver.run_due(NOON + timedelta(days=200))  # they are asked again
+    await look(driver, datetime(2028, 1, 2, tzinfo=UTC))
+    assert await found() == (False, False)
+    assert [row["key"] for row in await driver.rows("select key from cluster_key")] == [younger]
+    await look(driver, datetime(2028, 3, 1, tzinfo=UTC))
+    for table in ("invitation", "waiting"):
+        assert await driver.rows(f"select from {table}") == []
+    assert len(await driver.rows("select from released")) == 3
+
+
+def test_a_key_lasts_until_the_last_answers_about_its_years_exchanges_are_released():
+    """By the default; else these would get another one, and no cluster of theirs would hold."""
+    kept: int = service.settings.model_fields["cluster_key_days"].default
+    again = domain.second_wave_at(date(2026, 12, 31))
+    assert again + domain.TIME_TO_ANSWER + timedelta(days=2) < datetime(2027, 1, 1, tzinfo=UTC) + timedelta(days=kept)

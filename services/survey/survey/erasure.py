@@ -90,7 +90,7 @@ async def unlink_closed(tx: Transaction, age: timedelta, limit: int) -> int:
 
 async def destroy_keys(tx: Transaction, age: timedelta, limit: int) -> int:
     """Keys of years that ended so long ago: from then on nobody can tell which exchange or company a cluster was."""
-    return await store.destroy_keys(tx, (tx.now - age).year, limit)
+    return await store.destroy_keys(tx, (tx.now - age).year)
 
 
 DOORS = erasure.doors({"person": forget_person, "company": forget_company}, HELD)

@@ -9,11 +9,12 @@ from survey import erasure, handlers
 from survey.answering import api as answering
 from survey.evaluation import api as evaluation
 from survey.evaluation import live
+from survey.feed import api as feed
 from survey.questionnaires import api as questionnaires
 from survey.settings import SurveySettings
 
 routes = APIRouter()
-for router in (answering.routes, questionnaires.routes, evaluation.routes, erasure.HELD.routes()):
+for router in (answering.routes, questionnaires.routes, evaluation.routes, feed.routes, erasure.HELD.routes()):
     routes.include_router(router)
 
 service = Service(
@@ -22,6 +23,7 @@ service = Service(
     doors=handlers.DOORS,
     migrations=Path(__file__).parent / "migrations",
     settings=SurveySettings,
+    unlinked=("/invitations",),
     kept=erasure.KEPT,
     prepare=live.preparing,
 )

@@ -1,4 +1,4 @@
-"""What is released of a submission, and when: the one place that decides what the public sees. As pure as domain.py."""
+"""What is released of a submission, and when: the one place that decides what analysts see. As pure as domain.py."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def releasable(waiting: Sequence[Submission], minimum: int) -> list[Submission]:
 
 
 def release(submission: Submission, key: bytes, record_id: UUID, today: date) -> SurveySubmitted:
-    """What the public gets to see: no id, the day, coarse dimensions, and hashes that nobody without the key can redo.
+    """What analysts get to see: no id, the day, coarse dimensions, and hashes that nobody without the key can redo.
 
     ``key`` is the programme year's, ``record_id`` is random and stands nowhere else.
     """
@@ -58,7 +58,7 @@ def release(submission: Submission, key: bytes, record_id: UUID, today: date) ->
         size_class=profile.size_class,
         duration_band=duration_band(invitation.days),
         training_direction=invitation.training_direction,
-        answers=dict(submission.answers),
+        answers=dict(sorted(submission.answers.items())),
     )
 
 

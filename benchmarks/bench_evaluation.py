@@ -77,38 +77,39 @@ def evaluation(settings: TableSettings) -> bytes:
 
 
 def plain(files: list[str]) -> int:
-    """The number of sums."""
-    codes = dict.fromkeys(question.code for question in ASKED.questions if question.codes)
-    given = ", ".join(f"answers['{code}'] as {code}" for code in codes)
-    flags = ", ".join(
-        f"({each.question} is not null and {each.question} not in ({_in(ASKED.question(each.question).missing)}))::int as n{i},"
-        f" coalesce({each.question} in ({_in(each.favourable)}), false)::int as y{i}"
-        for i, each in enumerate(ASKED.indicators)
-    )
+    """The number of rows that the sums stand in."""
     numbers = range(len(ASKED.indicators))
-    both = ", ".join(f"sum(n{i}) as n{i}, sum(y{i}) as y{i}" for i in numbers)
+    flags = ", ".join(_flags(i, each.question, each.favourable) for i, each in enumerate(ASKED.indicators))
+    of_company = ", ".join(f"sum(n{i}) as n{i}, sum(y{i}) as y{i}" for i in numbers)
     sums = ", ".join(f"sum(n{i}), sum(y{i})" for i in numbers)
     squares = ", ".join(
         f"count(*) filter (n{i} > 0), sum(n{i} * n{i}), sum(n{i} * y{i}), sum(y{i} * y{i})" for i in numbers
     )
     tables = [
-        *[
-            f"select row(wave, party, '{code}', {code}, count(*))::varchar from answered"
-            f" where {code} is not null group by wave, party, {code}"
-            for code in codes
-        ],
+        "select row(wave, party, given.key, given.value, count(*))::varchar from"
+        " (select wave, party, unnest(map_entries(answers)) as given from answered)"
+        " group by wave, party, given.key, given.value",
         *[f"select row(wave, {by}, {sums})::varchar from answered group by wave, {by}" for by in DIMENSIONS],
         f"select row(wave, {sums}, {squares})::varchar"
-        f" from (select wave, {both} from answered group by wave, company_cluster) group by wave",
+        f" from (select wave, {of_company} from answered group by wave, company_cluster) group by wave",
     ]
     with duckdb.connect() as connection:
         return len(
             connection.execute(
-                f"with given as (select wave, company_cluster, {', '.join(DIMENSIONS)}, {given} from read_parquet($1)),"
-                f" answered as materialized (select *, {flags} from given) {' union all '.join(tables)}",
+                "with answered as materialized"
+                f" (select wave, company_cluster, {', '.join(DIMENSIONS)}, answers, {flags} from read_parquet($1))"
+                f" {' union all '.join(tables)}",
                 [files],
             ).fetchall()
         )
+
+
+def _flags(i: int, question: str, favourable: frozenset[str]) -> str:
+    answer, missing = f"answers['{question}']", ASKED.question(question).missing
+    return (
+        f"({answer} is not null and {answer} not in ({_in(missing)}))::int as n{i},"
+        f" coalesce({answer} in ({_in(favourable)}), false)::int as y{i}"
+    )
 
 
 def _in(codes: frozenset[str]) -> str:

@@ -103,7 +103,7 @@ def evaluate(
             if publication.snapshot_id == str(asked):
                 return _again(publication, before, table, questionnaire)
         counted = of_snapshot(table, asked, questionnaire)
-    return encoded(evaluated(suppressed(counted.counts, settings.suppression_threshold), questionnaire)), [
+    return encoded(evaluated(suppressed(counted.counts, settings.disclosure_threshold), questionnaire)), [
         f"snapshot {asked}, questionnaire {questionnaire.version}, code {code_version()}; not published",
         *_others(counted.versions, questionnaire, known),
     ]
@@ -145,7 +145,7 @@ def publish(
         async def run() -> Publication:
             async with _transaction(settings) as tx:
                 return await publishing.publish(
-                    tx, table, snapshot_id, counted.counts, questionnaire, settings.suppression_threshold
+                    tx, table, snapshot_id, counted.counts, questionnaire, settings.disclosure_threshold
                 )
 
         publication = asyncio.run(run())

@@ -8,11 +8,11 @@ from survey.sink.settings import TableSettings
 class EvaluationSettings(TableSettings):
     """The catalog's database is the survey's, where publications are."""
 
-    suppression_threshold: int = Field(
+    disclosure_threshold: int = Field(
         default=5,
         ge=2,
-        le=100,
-        description="answers below which a cell is hidden, and by which published figures move at least",
+        le=1000,
+        description="answers that a group has at least of which a figure is shown, and by which public figures move",
     )
     clock_file: FilePath | None = Field(
         default=None, description="file with the programme's time in a replay; without it, the time of day"

@@ -10,6 +10,8 @@ from sojourn_contracts.vocabulary import Party
 END_OF_STAY, SIX_MONTHS_LATER = 1, 2
 """Waves."""
 LANGUAGES = ("en", "it", "de", "fr")
+DECLINED, DONT_KNOW, NOT_APPLICABLE = "97", "98", "99"
+"""Missing codes: the same in every version, whatever their labels say."""
 
 Texts = Mapping[str, str]
 """Language to text; every language of the questionnaire is there."""
@@ -36,7 +38,7 @@ class Routing:
 
 @dataclass(frozen=True)
 class Question:
-    """One question, the same in every language."""
+    """One question, the same in every language. What is asked again in another wave has its code again, in other words."""
 
     code: str
     kind: Kind
@@ -78,7 +80,11 @@ class Questionnaire:
     indicators: tuple[Indicator, ...] = field(default=())
 
     def question(self, code: str) -> Question:
-        """Raises: KeyError."""
+        """As it is asked first: its codes, and which of them are missing, are the same in every wave.
+
+        Raises:
+            KeyError: there is none.
+        """
         return next((each for each in self.questions if each.code == code), None) or _unknown(code)
 
     def asked(self, party: Party, wave: int) -> tuple[Question, ...]:

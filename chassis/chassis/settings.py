@@ -21,7 +21,7 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     return url
 
 
-def _brokers(servers: str) -> str:
+def kafka_servers(servers: str) -> str:
     if not all(_BROKER.match(server.strip()) for server in servers.split(",")):
         raise ValueError("should be host:port, several separated by commas")
     return servers
@@ -167,7 +167,7 @@ class Settings(TraceSettings):
     )
     pool_size: int = Field(default=10, ge=2, le=200, description="connections to PostgreSQL at most, per process")
 
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(_brokers)] = Field(
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(kafka_servers)] = Field(
         description="Kafka brokers to begin with: host:port, several separated by commas"
     )
     group_session_timeout_ms: int = Field(

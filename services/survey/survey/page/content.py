@@ -38,18 +38,25 @@ class Dots:
 @dataclass(frozen=True)
 class Bar:
     label: str
-    value: int | None
-    """None: suppressed."""
+    value: int
     whole: int | None
     """What the value is a part of, drawn as an outline."""
     told: str
 
 
 @dataclass(frozen=True)
-class Bars:
-    """Groups of bars on one scale, each group under its name."""
+class Group:
+    """Bars of one unit under a name, which may be empty."""
 
-    groups: tuple[tuple[str, tuple[Bar, ...]], ...]
+    name: str
+    bars: tuple[Bar, ...]
+    most: int
+    """What the longest bar that there is room for stands for."""
+
+
+@dataclass(frozen=True)
+class Bars:
+    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True)
@@ -73,20 +80,21 @@ class Changes:
 class Cell:
     row: str
     column: str
-    count: int | None
-    """None: suppressed."""
+    level: float | None
+    """From 0 to 1; None: suppressed."""
+    told: str
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Counts, row by column; a pair without a cell is nought."""
+    """Numbers, row by column; a pair without a cell has none."""
 
-    codes: tuple[str, ...]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
     cells: tuple[Cell, ...]
-    rows: str
-    """What the rows are."""
-    columns: str
-    suppressed: str
+    rows_are: str
+    columns_are: str
+    sign: str
     """What the sign of a suppressed cell means."""
 
 

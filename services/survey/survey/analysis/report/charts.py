@@ -25,6 +25,8 @@ LETTER = 7.4
 """Width that is kept for a letter: the reader's font may be wider than the one that charts are laid out with."""
 LABEL_LETTERS = 30
 """In a line of a row's label."""
+COLUMN_LETTERS = 16
+"""In a line of a matrix's labels."""
 
 Row = dict[str, Any]
 
@@ -85,11 +87,28 @@ def _chart(drawing: Drawing) -> alt.TopLevelMixin:
 
 def _labels(labels: Sequence[str]) -> tuple[list[str], alt.Axis, int]:
     """Labels in lines, the axis that shows them, and the width that is left beside it."""
-    lines = [textwrap.wrap(label, LABEL_LETTERS) or [""] for label in labels]
+    lines = [_wrapped(label, LABEL_LETTERS) for label in labels]
     longest = max((len(line) for label in lines for line in label), default=0)
     extent = round(LETTER * longest) + 8
-    axis = alt.Axis(minExtent=extent, maxExtent=extent, labelExpr="split(datum.label, ' | ')")
-    return [" | ".join(label) for label in lines], axis, WIDTH - extent - 16
+    axis = alt.Axis(minExtent=extent, maxExtent=extent, labelExpr=_LINES, labelOffset=_MIDDLE)
+    return [_BREAK.join(label) for label in lines], axis, WIDTH - extent - 16
+
+
+def _wrapped(label: str, letters: int) -> list[str]:
+    return textwrap.wrap(label, letters, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+_BREAK = " | "
+_LINES = f"split(datum.label, '{_BREAK}')"
+_MIDDLE: Any = {
+    "condition": [{"test": f"length({_LINES}) == {lines}", "value": 7.5 * (1 - lines)} for lines in (2, 3, 4, 5)],
+    "value": 0,
+}
+"""Lifts a label of several lines, so that their middle, and not the first, is at its row's."""
+
+
+def _height(labels: Sequence[str], least: int) -> int:
+    return max([least, *(17 * (label.count(_BREAK) + 1) + 6 for label in labels)]) * len(labels)
 
 
 def _share_axis() -> alt.Axis:
@@ -129,34 +148,34 @@ def _dots(drawing: Dots) -> alt.LayerChart:
         .mark_text(align="left")
         .encode(y=alt.Y("what:N", sort=labels, title=None, axis=axis), x=alt.value(width - beside + 10), text="told:N")
     )
-    return alt.layer(*layers, points, words).properties(width=width - beside, height=48 * len(labels))
+    return alt.layer(*layers, points, words).properties(width=width - beside, height=_height(labels, 48))
 
 
 def _bars(drawing: Bars) -> alt.VConcatChart:
-    rows = [bar for _, group in drawing.groups for bar in group]
-    labels, axis, width = _labels([bar.label for bar in rows])
-    most = max((bar.whole or bar.value or 0 for bar in rows), default=0)
-    beside = LETTER * max((len(bar.told) for bar in rows), default=0) + 10
-    scale = alt.Scale(domain=[0, max(1, most)], range=[0, round(width - beside)])
+    """What a bar is a part of is an outline, whose end may be before the bar's."""
+    bars = [bar for group in drawing.groups for bar in group.bars]
+    labels, axis, width = _labels([bar.label for bar in bars])
+    room = round(width - LETTER * max((len(bar.told) for bar in bars), default=0)) - 10
     parts: list[alt.LayerChart] = []
-    for name, group in drawing.groups:
-        own, labels = labels[: len(group)], labels[len(group) :]
+    for group in drawing.groups:
+        own, labels = labels[: len(group.bars)], labels[len(group.bars) :]
+        scale = alt.Scale(domain=[0, max(1, group.most)], range=[0, room])
         values = [
-            {"what": label, "value": bar.value or 0, "whole": bar.whole or 0, "end": max(bar.value or 0, bar.whole or 0), "told": bar.told}
-            for label, bar in zip(own, group, strict=True)
+            {"what": label, "value": bar.value, "whole": bar.whole or 0, "end": max(bar.value, bar.whole or 0), "told": bar.told}
+            for label, bar in zip(own, group.bars, strict=True)
         ]
         base = alt.Chart(alt.Data(values=values)).encode(y=alt.Y("what:N", sort=own, title=None, axis=axis))
-        outline = base.transform_filter("datum.whole > 0").mark_bar(color="#ffffff", stroke=SOFT, strokeWidth=1)
-        filled = base.mark_bar(color=BLUE)
+        filled = base.mark_bar(color=SKY, stroke=BLUE, strokeWidth=1)
+        outline = base.transform_filter("datum.whole > 0").mark_bar(fillOpacity=0, stroke=INK, strokeWidth=1.5)
         told = base.mark_text(align="left", dx=6)
         parts.append(
             alt.layer(
-                outline.encode(x=alt.X("whole:Q", axis=None, scale=scale)),
                 filled.encode(x=alt.X("value:Q", axis=None, scale=scale)),
+                outline.encode(x=alt.X("whole:Q", axis=None, scale=scale)),
                 told.encode(x=alt.X("end:Q", axis=None, scale=scale), text="told:N"),
-            ).properties(width=width, height=sum(max(STEP, 17 * (label.count("|") + 1)) for label in own), title=name)
+            ).properties(width=width, height=_height(own, STEP), title=group.name)
         )
-    return alt.vconcat(*parts, spacing=14)
+    return alt.vconcat(*parts, spacing=14).resolve_scale(x="independent")
 
 
 def _changes(drawing: Changes) -> alt.LayerChart:
@@ -192,34 +211,47 @@ def _changes(drawing: Changes) -> alt.LayerChart:
     words = (
         alt.Chart(alt.Data(values=told)).mark_text(align="left").encode(y=y, x=alt.value(width - beside + 10), text="told:N")
     )
-    return alt.layer(lines, points, words).properties(width=width - beside, height=38 * len(labels))
+    return alt.layer(lines, points, words).properties(width=width - beside, height=_height(labels, 38))
 
 
 def _matrix(drawing: Matrix) -> alt.LayerChart:
     """The deeper the blue, the more; the number says it, and a cross that it is suppressed."""
-    shown = [{"row": cell.row, "column": cell.column, "count": cell.count} for cell in drawing.cells if cell.count]
-    hidden = [
-        {"row": cell.row, "column": cell.column, "says": drawing.suppressed} for cell in drawing.cells if cell.count is None
+    rows, columns = ([_wrapped(each, COLUMN_LETTERS) for each in side] for side in (drawing.rows, drawing.columns))
+    lines = {name: _BREAK.join(wrapped) for name, wrapped in zip(drawing.rows + drawing.columns, rows + columns, strict=True)}
+    shown = [
+        {"row": lines[cell.row], "column": lines[cell.column], "level": cell.level, "told": cell.told}
+        for cell in drawing.cells
+        if cell.level is not None
     ]
-    everywhere = [{"row": one, "column": other} for one in drawing.codes for other in drawing.codes]
-    most = max((row["count"] for row in shown), default=1)
-    scale = alt.Scale(domain=list(drawing.codes), paddingInner=0.06, paddingOuter=0)
-    x = alt.X(
-        "column:N",
-        title=drawing.columns,
-        scale=scale,
-        axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False, labelFontSize=12),
+    hidden = [
+        {"row": lines[cell.row], "column": lines[cell.column], "sign": drawing.sign}
+        for cell in drawing.cells
+        if cell.level is None
+    ]
+    everywhere = [{"row": lines[row], "column": lines[column]} for row in drawing.rows for column in drawing.columns]
+    widest = max([len(cell.told) for cell in drawing.cells] + [len(line) for wrapped in columns for line in wrapped])
+    above = 15 * (max(len(wrapped) for wrapped in columns) - 1)
+
+    def scale(names: Sequence[str]) -> alt.Scale:
+        return alt.Scale(domain=[lines[name] for name in names], paddingInner=0.06, paddingOuter=0)
+
+    text = {"labelExpr": _LINES, "labelFontSize": 12}
+    top = alt.Axis(orient="top", labelAngle=0, labelPadding=6 + above, ticks=False, domain=False, **text)
+    x = alt.X("column:N", title=drawing.columns_are, scale=scale(drawing.columns), axis=top)
+    y = alt.Y("row:N", title=drawing.rows_are, scale=scale(drawing.rows), axis=alt.Axis(labelOffset=_MIDDLE, **text))
+    layers: list[alt.Chart] = [alt.Chart(alt.Data(values=everywhere)).mark_rect(color="#f2f2ef").encode(x=x, y=y)]
+    if shown:
+        base = alt.Chart(alt.Data(values=shown)).encode(x=x, y=y)
+        shade = alt.Color("level:Q", scale=alt.Scale(domain=[0, 1], range=["#e6f3fb", SKY]), legend=None)
+        layers += [base.mark_rect().encode(color=shade), base.mark_text(fontSize=12).encode(text="told:N")]
+    if hidden:
+        cross = alt.Shape("sign:N", scale=alt.Scale(domain=[drawing.sign], range=["cross"]))
+        layers += [
+            alt.Chart(alt.Data(values=hidden))
+            .mark_point(size=70, color=SOFT, strokeWidth=1.5, opacity=1, angle=45)
+            .encode(x=x, y=y, shape=cross)
+        ]
+    return alt.layer(*layers).properties(
+        width=max(30, round(LETTER * widest) + 6) * len(drawing.columns),
+        height=max([30, *(16 * len(wrapped) + 4 for wrapped in rows)]) * len(drawing.rows),
     )
-    y = alt.Y("row:N", title=drawing.rows, scale=scale, axis=alt.Axis(labelFontSize=12))
-    grid = alt.Chart(alt.Data(values=everywhere)).mark_rect(color="#f2f2ef").encode(x=x, y=y)
-    base = alt.Chart(alt.Data(values=shown)).encode(x=x, y=y)
-    cells = base.mark_rect().encode(
-        color=alt.Color("count:Q", scale=alt.Scale(domain=[0, most], range=["#e6f3fb", SKY]), legend=None)
-    )
-    crosses = (
-        alt.Chart(alt.Data(values=hidden))
-        .mark_point(size=70, color=SOFT, strokeWidth=1.5, opacity=1, angle=45)
-        .encode(x=x, y=y, shape=alt.Shape("says:N", scale=alt.Scale(domain=[drawing.suppressed], range=["cross"])))
-    )
-    size = 30 * max(1, len(drawing.codes))
-    return alt.layer(grid, cells, base.mark_text().encode(text="count:Q"), crosses).properties(width=size, height=size)

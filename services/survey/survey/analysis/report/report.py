@@ -1,0 +1,25 @@
+"""The evaluation as a report: one document in one language, as a page or as a PDF."""
+
+from typing import Literal
+
+from survey.analysis.report import charts, pdf
+from survey.evaluation.figures import Figures
+from survey.page import html
+from survey.page.exhibits import Publication, document
+from survey.page.words import words
+from survey.questionnaires.questionnaire import Questionnaire
+
+Format = Literal["html", "pdf"]
+
+
+def report(
+    figures: Figures, questionnaire: Questionnaire, publication: Publication, language: str, form: Format
+) -> bytes:
+    """The same figures give the same bytes, under one version of the libraries that draw and set.
+
+    Raises:
+        KeyError: the language is none of the questionnaires'.
+    """
+    told = document(figures, questionnaire, words(language), publication)
+    drawn = {exhibit.code: chart for exhibit in told.exhibits if (chart := charts.drawn(exhibit)) is not None}
+    return html.page(told, drawn).encode() if form == "html" else pdf.pdf(told, drawn)

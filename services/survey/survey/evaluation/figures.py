@@ -46,14 +46,17 @@ class ClusterSums:
 
 @dataclass(frozen=True)
 class CellCount:
-    """An indicator's valid and favourable answers in one category of one dimension; a category without any has no cell."""
+    """An indicator's valid and favourable answers in one category of one dimension; a category without any has no cell.
+
+    Both numbers are None where they are hidden: see steps.py.
+    """
 
     wave: int
     indicator: str
     dimension: str
     category: str
-    valid: int
-    favourable: int
+    valid: int | None
+    favourable: int | None
 
 
 @dataclass(frozen=True)

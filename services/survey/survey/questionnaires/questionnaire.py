@@ -87,6 +87,10 @@ class Questionnaire:
         """
         return next((each for each in self.questions if each.code == code), None) or _unknown(code)
 
+    def waves(self, code: str) -> tuple[int, ...]:
+        """In which a question is asked, in their order."""
+        return tuple(sorted({wave for each in self.questions if each.code == code for wave in each.waves}))
+
     def asked(self, party: Party, wave: int) -> tuple[Question, ...]:
         """What a party may be asked in a wave, in order; routing is not looked at."""
         return tuple(each for each in self.questions if party in each.base and wave in each.waves)

@@ -119,6 +119,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /invitations": PARTIES,
         "POST /invitations/{invitation_id}/submission": PARTIES,
         "GET /evaluation": ANALYST | OPERATOR,
+        "GET /submissions": ANALYST,
     },
 }
 """By service and route; whose company, stay or invitation it has to be is each route's own test."""

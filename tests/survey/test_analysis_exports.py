@@ -78,8 +78,8 @@ def test_spss_has_labels_in_the_chosen_language_and_its_own_missing_codes(stored
     assert about.column_names_to_labels["NEWPROD"] == "New products? (fr) è, ü, ç"
     assert about.variable_value_labels["NEWPROD"][1] == "yes (fr) è, ü, ç"
     assert about.variable_value_labels["party"] == {
-        1: "Entreprise d’envoi",
-        2: "Entreprise d’accueil",
+        1: "Entreprise d'envoi",
+        2: "Entreprise d'accueil",
         3: "Personne en mobilité",
     }
     assert about.variable_measure["SEND_MATCH"] == "ordinal"

@@ -6,10 +6,11 @@ from chassis.service import Service
 from fastapi import APIRouter
 
 from survey import api, erasure, handlers
+from survey.feed import api as feed
 from survey.settings import SurveySettings
 
 routes = APIRouter()
-for router in (api.routes, erasure.HELD.routes()):
+for router in (api.routes, feed.routes, erasure.HELD.routes()):
     routes.include_router(router)
 
 service = Service(

@@ -1,6 +1,5 @@
 """The codebook, from a questionnaire: for people as Markdown in their language, for programs as a Frictionless Table Schema."""
 
-# ruff: noqa: RUF001 - French and Italian have their own apostrophe
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,7 +93,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "optional": "Facultative.",
         "favourable": "Codes comptés",
         "pilot": "Projet pilote",
-        "empty": "Cellule vide : la question n’a pas été posée à cette partie dans cette vague, ou a été omise.",
+        "empty": "Cellule vide : la question n'a pas été posée à cette partie dans cette vague, ou a été omise.",
     },
 }
 

@@ -6,7 +6,6 @@ Stata's user-missing values are letters, so there they are ``.a``, ``.b`` and on
 every question of a questionnaire.
 """
 
-# ruff: noqa: RUF001 - French and Italian have their own apostrophe
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from string import ascii_lowercase
@@ -43,8 +42,8 @@ class Variable:
 
 
 PARTIES = {
-    "sender": _texts("Sending company", "Impresa di invio", "Entsendendes Unternehmen", "Entreprise d’envoi"),
-    "host": _texts("Hosting company", "Impresa ospitante", "Aufnehmendes Unternehmen", "Entreprise d’accueil"),
+    "sender": _texts("Sending company", "Impresa di invio", "Entsendendes Unternehmen", "Entreprise d'envoi"),
+    "host": _texts("Hosting company", "Impresa ospitante", "Aufnehmendes Unternehmen", "Entreprise d'accueil"),
     "traveller": _texts("Traveller", "Persona in mobilità", "Reisende Person", "Personne en mobilité"),
 }
 WAVES = {
@@ -66,10 +65,10 @@ DIRECTIONS = {
         "The traveller is trained", "Formazione di chi viaggia", "Die reisende Person lernt", "Formation de qui voyage"
     ),
     "host_staff": _texts(
-        "The host’s staff is trained",
+        "The host's staff is trained",
         "Formazione del personale ospitante",
         "Das Personal des Gastgebers lernt",
-        "Formation du personnel d’accueil",
+        "Formation du personnel d'accueil",
     ),
 }
 
@@ -113,9 +112,9 @@ RECORD = (
         "country",
         _texts(
             "Country of the company (ISO 3166-1)",
-            "Paese dell’impresa (ISO 3166-1)",
+            "Paese dell'impresa (ISO 3166-1)",
             "Land des Unternehmens (ISO 3166-1)",
-            "Pays de l’entreprise (ISO 3166-1)",
+            "Pays de l'entreprise (ISO 3166-1)",
         ),
     ),
     Variable(
@@ -131,9 +130,9 @@ RECORD = (
         "size_class",
         _texts(
             "Size of the company (staff)",
-            "Dimensione dell’impresa (addetti)",
+            "Dimensione dell'impresa (addetti)",
             "Größe des Unternehmens (Beschäftigte)",
-            "Taille de l’entreprise (effectif)",
+            "Taille de l'entreprise (effectif)",
         ),
         codes=SIZES,
         ordered=True,

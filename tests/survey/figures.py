@@ -59,8 +59,8 @@ FIGURES = Figures(
         indicator(1, "XBORDER", 76, 84, 0.90, "alike"),
         indicator(1, "NEWPROD", 80, 83, 0.75, "above"),
         indicator(1, "EMP_PROFDEV", 0, 0, 0.81, None),
-        indicator(2, "XBORDER", 31, 47, 0.90, "below"),
-        indicator(2, "NEWPROD", 36, 46, 0.75, "alike"),
+        indicator(2, "XBORDER", 31, 47, None, None),
+        indicator(2, "NEWPROD", 36, 46, None, None),
     ),
     changes=(
         Change("XBORDER", 1, 2, -0.2452, -0.39, -0.10, "down"),
@@ -70,10 +70,7 @@ FIGURES = Figures(
         cell(1, code, dimension, category, *numbers)
         for dimension, categories in {
             "country": ("AT", "CZ", "DE", "IT"),
-            "sector_section": ("C", "F", "J", "O"),
             "size_class": ("micro", "small", "medium"),
-            "duration_band": ("14-30", "31-45", "46-62"),
-            "training_direction": ("traveller", "host_staff"),
         }.items()
         for place, category in enumerate(categories)
         for code in CODES[:4]

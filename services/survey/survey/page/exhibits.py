@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from survey.evaluation.evaluate import REGISTERED
 from survey.evaluation.figures import (
     COUNTRY,
     DIMENSIONS,
@@ -18,13 +19,10 @@ from survey.evaluation.figures import (
     ScarcityFigure,
     StageFigure,
 )
+from survey.evaluation.sentences import beside_the_pilot, since_the_wave_before
 from survey.page.content import Bar, Bars, Cell, Change as Changed, Changes, Document, Dot, Dots, Exhibit, Group, Interval, Matrix
 from survey.page.words import Words
 from survey.questionnaires.questionnaire import Questionnaire
-
-REGISTERED = "registered"
-"""The funnel's stage of companies; all others are of exchanges."""
-
 
 F = TypeVar("F", IndicatorFigure, CellFigure)
 
@@ -156,9 +154,8 @@ def _says(telling: _Telling, figure: IndicatorFigure) -> str:
         valid=words.number(figure.valid),
         interval=telling.maybe_interval(figure.low, figure.high),
     )
-    if figure.verdict is None or figure.pilot is None:
-        return said
-    return f"{said} {words[f'indicators.{figure.verdict}'].format(pilot=words.share(figure.pilot))}"
+    beside = beside_the_pilot(figure, words.language)
+    return f"{said} {beside}" if beside else said
 
 
 def _dot(telling: _Telling, figure: IndicatorFigure) -> Dot:
@@ -196,7 +193,7 @@ def _changes(telling: _Telling, figures: Figures) -> Exhibit:
         title=words["changes.title"],
         says=tuple(
             words["changes.says"].format(
-                label=telling.indicator(change.code), points=told(change), verdict=words[f"changes.{change.verdict}"]
+                label=telling.indicator(change.code), since=since_the_wave_before(change, words.language)
             )
             for change in figures.changes
         ),

@@ -127,28 +127,30 @@ def _dots(drawing: Dots) -> alt.LayerChart:
         if row.pilot is not None:
             values.append({"what": label, "series": drawing.pilot, "at": row.pilot})
     told = [{"what": label, "told": row.told} for label, row in zip(labels, drawing.rows, strict=True)]
-    names = [drawing.share, drawing.clustered, drawing.pilot]
+    every = {drawing.share: ("circle", BLUE), drawing.pilot: ("diamond", ORANGE), drawing.clustered: ("square", GREEN)}
+    names = [name for name in every if any(value["series"] == name for value in values)]
+    shapes, colours = ([every[name][part] for name in names] for part in (0, 1))
     x = alt.X("at:Q", scale=alt.Scale(domain=[0, 1]), axis=_share_axis(), title=None)
-    offset = alt.YOffset("series:N", scale=alt.Scale(domain=[drawing.share, drawing.pilot, drawing.clustered]))
+    offset = alt.YOffset("series:N", scale=alt.Scale(domain=names))
     base = alt.Chart(alt.Data(values=values)).encode(y=alt.Y("what:N", sort=labels, title=None, axis=axis), yOffset=offset)
-    layers = [
-        base.transform_filter(alt.datum.series == names[place])
-        .mark_rule(strokeWidth=thick, color=colour, strokeDash=dash)
-        .encode(x=x, x2="high:Q")
+    lines = [
+        base.transform_filter(alt.datum.series == name)
         .transform_calculate(at="datum.low")
-        for place, thick, colour, dash in ((0, 3, BLUE, [1, 0]), (1, 2, GREEN, [5, 3]))
+        .mark_rule(strokeWidth=thick, color=every[name][1], strokeDash=dash)
+        .encode(x=x, x2="high:Q")
+        for name, thick, dash in ((drawing.share, 3, [1, 0]), (drawing.clustered, 2, [5, 3]))
     ]
     points = base.mark_point(filled=True, opacity=1, size=110).encode(
         x=x,
-        shape=alt.Shape("series:N", scale=alt.Scale(domain=names, range=["circle", "square", "diamond"])),
-        color=alt.Color("series:N", scale=alt.Scale(domain=names, range=[BLUE, GREEN, ORANGE])),
+        shape=alt.Shape("series:N", scale=alt.Scale(domain=names, range=shapes)),
+        color=alt.Color("series:N", scale=alt.Scale(domain=names, range=colours)),
     )
     words = (
         alt.Chart(alt.Data(values=told))
         .mark_text(align="left")
         .encode(y=alt.Y("what:N", sort=labels, title=None, axis=axis), x=alt.value(width - beside + 10), text="told:N")
     )
-    return alt.layer(*layers, points, words).properties(width=width - beside, height=_height(labels, 48))
+    return alt.layer(*lines, points, words).properties(width=width - beside, height=_height(labels, 48))
 
 
 def _bars(drawing: Bars) -> alt.VConcatChart:

@@ -1,10 +1,12 @@
 """The evaluation as a report: one document in one language, as a page or as a PDF."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from survey.analysis.report import charts, pdf
 from survey.evaluation.figures import Figures
 from survey.page import html
+from survey.page.content import Document
 from survey.page.exhibits import Publication, document
 from survey.page.words import words
 from survey.questionnaires.questionnaire import Questionnaire
@@ -21,5 +23,13 @@ def report(
         KeyError: the language is none of the questionnaires'.
     """
     told = document(figures, questionnaire, words(language), publication)
-    drawn = {exhibit.code: chart for exhibit in told.exhibits if (chart := charts.drawn(exhibit)) is not None}
-    return html.page(told, drawn).encode() if form == "html" else pdf.pdf(told, drawn)
+    return set_as(form, told, drawn(told))
+
+
+def drawn(told: Document) -> dict[str, str]:
+    """The charts of a document by their exhibits' codes."""
+    return {exhibit.code: chart for exhibit in told.exhibits if (chart := charts.drawn(exhibit)) is not None}
+
+
+def set_as(form: Format, told: Document, charts_drawn: Mapping[str, str]) -> bytes:
+    return html.page(told, charts_drawn).encode() if form == "html" else pdf.pdf(told, charts_drawn)

@@ -46,6 +46,8 @@ class Role(StrEnum):
     CONTACT_POINT = "contact_point"
     OPERATOR = "operator"
     ANALYST = "analyst"
+    EVALUATOR = "evaluator"
+    """Reads what people wrote to the survey in their own words, which no analyst does."""
 
 
 @dataclass(frozen=True)

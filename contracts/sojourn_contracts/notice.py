@@ -38,7 +38,8 @@ class NoticeDue(Event):
     template: str
     """Known codes: ``match_proposed``, ``accepted_by_other``, ``agreement_to_sign``, ``agreement_signed``, ``reminder``,
     ``checklist_reminder``, ``stay_ahead``, ``does_it_fit``, ``does_not_fit``, ``validation_waits``, ``agreement_approved``,
-    ``agreement_sent_back``, ``stay_called_off``, ``survey_open``, ``survey_reminder``.
+    ``agreement_sent_back``, ``stay_called_off``, ``survey_open``,
+    ``survey_open_later``, ``survey_reminder``.
     """
     parameters: dict[str, Parameter]
     """What fills the template in; never a name, an address or a text. A list is numbered: ``learns_1``, ``learns_2``."""

@@ -12,9 +12,9 @@ from survey.evaluation.figures import (
     StageCount,
     StageFigure,
 )
-from survey.page.exhibits import Publication
+from survey.page.exhibits import Provenance
 
-PUBLICATION = Publication("8042117650912345678", "a1b2c3d4")
+PROVENANCE = Provenance("8042117650912345678", "a1b2c3d4")
 
 
 def indicator(wave: int, code: str, count: int, valid: int, pilot: float | None, verdict: str | None) -> IndicatorFigure:

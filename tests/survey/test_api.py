@@ -216,7 +216,7 @@ async def test_the_evaluation_counts_what_was_released(survey):
         "EMP_PROFDEV": (1, 1),
     }
     assert found["responses"] == [
-        {"party": party, "wave": 1, "invited": 1, "sent": 0, "submitted": 1}
+        {"party": party, "wave": 1, "invited": 1, "sent": 0, "started": 1, "submitted": 1, "declined": 0}
         for party in ("host", "sender", "traveller")
     ]
     funnel = {name: number for name, number in found["funnel"].items() if number}

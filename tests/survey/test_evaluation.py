@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from sojourn_contracts.exchange import Stage
 from statsmodels.stats.proportion import proportion_confint
 from survey.domain import estimate, funnel, wilson
-from survey.questionnaire import INDICATORS
+from survey.questionnaires.published import newest
 
-BY_CODE = {indicator.code: indicator for indicator in INDICATORS}
+BY_CODE = {indicator.code: indicator for indicator in newest().indicators}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 import pytest
 from sojourn_contracts.vocabulary import Party
 from stdnum.eu import nace
-from survey.domain import Company, invite
+from survey.answering.domain import invite
+from survey.domain import Company
 from survey.release import NO_SECTION, Submission, cluster, duration_band, next_release, releasable, release, section
 
 from tests.survey.story import COMPLETED, EXCHANGE, HOST_ANSWERS, SENDER, SENDER_UPDATED
@@ -17,7 +18,7 @@ TODAY = date(2026, 11, 21)
 
 
 def submission(party: Party = Party.SENDER, company: Company | None = None) -> Submission:
-    [invitation] = [made for made in invite(COMPLETED, 1, "2026.1") if made.party is party]
+    [invitation] = [made for made in invite(COMPLETED, 1, "2026.1", COMPLETED.changed_at) if made.party is party]
     return Submission(invitation, HOST_ANSWERS, company or Company(invitation.company_id, SENDER_UPDATED))
 
 
@@ -36,7 +37,7 @@ def test_a_release_says_the_day_and_coarse_dimensions():
 def test_a_release_holds_no_id_but_the_random_one():
     text = release(submission(Party.TRAVELLER), KEY, RECORD, TODAY).model_dump_json()
     ids = [value for value in COMPLETED.model_dump().values() if isinstance(value, UUID)]
-    ids += [made.invitation_id for made in invite(COMPLETED, 1, "2026.1")]
+    ids += [made.invitation_id for made in invite(COMPLETED, 1, "2026.1", COMPLETED.changed_at)]
     assert len(ids) == 9
     assert not [known for known in ids if str(known) in text or known.hex in text]
 

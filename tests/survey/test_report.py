@@ -15,7 +15,7 @@ from survey.page.words import words
 from survey.questionnaires.published import newest
 from survey.questionnaires.questionnaire import LANGUAGES
 
-from tests.survey.figures import FIGURES, PUBLICATION
+from tests.survey.figures import FIGURES, PROVENANCE
 
 X = "{http://www.w3.org/1999/xhtml}"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -25,7 +25,7 @@ MADE: dict[tuple[str, Format], bytes] = {}
 def made(language: str, form: Format) -> bytes:
     """Drawing takes seconds, so once for all tests."""
     if (language, form) not in MADE:
-        told = document(FIGURES, newest(), words(language), PUBLICATION)
+        told = document(FIGURES, newest(), words(language), PROVENANCE)
         charts_drawn = drawn(told)
         MADE.update({(language, each): set_as(each, told, charts_drawn) for each in ("html", "pdf")})
     return MADE[language, form]
@@ -83,7 +83,7 @@ def test_the_page_reads_as_html_and_asks_for_nothing(language: str):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_page_and_the_pdf_say_which_snapshot_and_which_code(language: str):
     for told in (made(language, "html").decode(), pdf_text(language)):
-        assert PUBLICATION.snapshot in told and PUBLICATION.code in told
+        assert PROVENANCE.snapshot in told and PROVENANCE.code in told
 
 
 def test_every_language_has_the_same_texts_with_the_same_places_to_fill():
@@ -120,7 +120,7 @@ HIDDEN = 77_317
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_hidden_cell_is_said_to_be_suppressed_and_has_no_number_anywhere(language: str):
     """The neighbours are shown, the cell itself is not: neither its place in the chart nor its row says a number."""
-    told = document(FIGURES, newest(), words(language), PUBLICATION)
+    told = document(FIGURES, newest(), words(language), PROVENANCE)
     by_size = next(exhibit for exhibit in told.exhibits if exhibit.code == "by-size-class-1")
     small = by_size.rows[1]
     assert small[1:] == (words(language)["page.suppressed"],) * 4
@@ -140,7 +140,7 @@ def test_of_a_hidden_cell_nothing_is_told_even_if_some_field_is_left_in_it(form:
     figures = replace(FIGURES, cells=(left,))
     figures = replace(figures, indicators=(), changes=(), programme=None)
     for language in LANGUAGES:
-        data = report(figures, newest(), PUBLICATION, language, form)
+        data = report(figures, newest(), PROVENANCE, language, form)
         text = data.decode() if form == "html" else " ".join(extracted(data))
         assert not re.search(r"77.?317|77.?%", text)
         assert words(language)["page.suppressed"] in text
@@ -159,7 +159,7 @@ def test_the_pdf_is_tagged_in_its_language_with_embedded_fonts_and_texts_for_its
             inner = described["/DescendantFonts"][0].get_object() if "/DescendantFonts" in described else described
             assert any(key.startswith("/FontFile") for key in inner["/FontDescriptor"])
     alternatives = list(_alternatives(root["/StructTreeRoot"]))
-    told = document(FIGURES, newest(), words(language), PUBLICATION)
+    told = document(FIGURES, newest(), words(language), PROVENANCE)
     for exhibit in told.exhibits:
         if exhibit.drawing is not None:
             assert any(each.startswith(exhibit.title) and exhibit.says[-1] in each for each in alternatives)
@@ -168,7 +168,7 @@ def test_the_pdf_is_tagged_in_its_language_with_embedded_fonts_and_texts_for_its
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_pdf_has_the_same_table_cells_as_the_page(language: str):
     text = re.sub(r"\s|\u00ad|-\n", "", pdf_text(language))
-    for exhibit in document(FIGURES, newest(), words(language), PUBLICATION).exhibits:
+    for exhibit in document(FIGURES, newest(), words(language), PROVENANCE).exhibits:
         for row in exhibit.rows:
             for value in row[1:]:
                 assert re.sub(r"\s", "", value) in text, (exhibit.code, value)
@@ -176,7 +176,7 @@ def test_the_pdf_has_the_same_table_cells_as_the_page(language: str):
 
 @pytest.mark.parametrize("form", ["html", "pdf"])
 def test_the_same_figures_give_the_same_bytes(form: Format):
-    assert report(FIGURES, newest(), PUBLICATION, "it", form) == made("it", form)
+    assert report(FIGURES, newest(), PROVENANCE, "it", form) == made("it", form)
 
 
 @pytest.mark.parametrize("form", ["html", "pdf"])
@@ -184,14 +184,14 @@ def test_a_report_without_any_answer_or_exchange_can_be_made(form: Format):
     nothing = ProgrammeFigures(responses=(), funnel=(), left=0, ends=(), scarcity=(), flows=())
     for programme in (None, nothing):
         empty = Figures(newest().version, 0, (), (), (), programme)
-        assert report(empty, newest(), PUBLICATION, "de", form)
+        assert report(empty, newest(), PROVENANCE, "de", form)
 
 
 def test_what_is_told_is_escaped():
     """A code that nobody knows stands for itself, whatever it is made of."""
     strange = replace(FIGURES.cells[0], dimension="size_class", category="<b>&\"'", wave=7)
     figures = replace(FIGURES, cells=(strange,), indicators=(), changes=(), programme=None)
-    root = ElementTree.fromstring(report(figures, newest(), PUBLICATION, "en", "html"))
+    root = ElementTree.fromstring(report(figures, newest(), PROVENANCE, "en", "html"))
     assert "<b>&\"'" in [cell.text for cell in root.findall(f".//{X}tbody/{X}tr/{X}th")]
     assert root.find(f".//{X}b") is None
 

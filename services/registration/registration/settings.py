@@ -146,8 +146,8 @@ class RegistrationSettings(Settings, SigningSettings, MailSettings):
     oidc_redirect_url: HttpUrl | None = Field(
         default=None, description="where the provider sends people back: /sign-in/oidc/callback here, as they see it"
     )
-    oidc_roles: dict[str, Literal["contact_point", "operator", "analyst"]] = Field(
-        default_factory=dict[str, Literal["contact_point", "operator", "analyst"]],
+    oidc_roles: dict[str, Literal["contact_point", "operator", "analyst", "evaluator"]] = Field(
+        default_factory=dict[str, Literal["contact_point", "operator", "analyst", "evaluator"]],
         description="the provider's roles or groups to ours, as JSON; who has several gets the first",
     )
     oidc_role_claim: str = Field(

@@ -1,27 +1,19 @@
-"""The survey's rules: what counts of what others tell, who is invited, what a submission must be, what it comes to."""
+"""The survey's rules: what counts of what others tell, and what answers come to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from math import sqrt
 from statistics import NormalDist
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated, Stage
 from sojourn_contracts.match import MatchDeclined, MatchProposed
-from sojourn_contracts.notice import NoticeDue
-from sojourn_contracts.refusal import NotYours, Refused
-from sojourn_contracts.vocabulary import Party, TrainingDirection
 
-from survey.questionnaire import DONT_KNOW, MISSING, NOT_APPLICABLE, Indicator, Question
+from survey.questionnaires.questionnaire import DECLINED, DONT_KNOW, NOT_APPLICABLE, Indicator
 
-TIME_TO_ANSWER = timedelta(days=60)
-REMINDED_AFTER = timedelta(days=14)
-
-OPEN, REMINDER = "survey_open", "survey_reminder"
-"""Templates of e-mails."""
+MISSING = frozenset({DECLINED, DONT_KNOW, NOT_APPLICABLE})
+"""Answers that are counted apart and never as valid ones."""
 
 Profile = CompanyRegistered | CompanyUpdated
 ExchangeEvent = MatchDeclined | ExchangeUpdated | ExchangeAgreed | ExchangeCancelled | ExchangeCompleted
@@ -98,139 +90,6 @@ def _order(event: MatchProposed | ExchangeEvent) -> tuple[bool, int]:
     return not isinstance(event, MatchProposed), event.revision
 
 
-class InvitationState(StrEnum):
-    OPEN = "open"
-    SUBMITTED = "submitted"
-    CLOSED = "closed"
-
-
-@dataclass(frozen=True)
-class Invitation:
-    """One party is asked about one exchange in one wave."""
-
-    invitation_id: UUID
-    exchange_id: UUID
-    party: Party
-    wave: int
-    questionnaire: str
-    company_id: UUID
-    """The sending or hosting company; for a traveller, the sending one."""
-    respondent_id: UUID
-    """Who may answer: the company, or the traveller."""
-    days: int
-    training_direction: TrainingDirection
-    invited_at: datetime
-    closes_at: datetime
-    state: InvitationState = InvitationState.OPEN
-
-    @property
-    def notice_id(self) -> UUID:
-        """Of the e-mail that invites."""
-        return uuid5(self.invitation_id, OPEN)
-
-    @property
-    def reminds_at(self) -> datetime:
-        return self.invited_at + REMINDED_AFTER
-
-    def notice(self, template: str) -> NoticeDue:
-        """Asks that whoever may answer be told; nothing here says what anybody answered."""
-        return NoticeDue(
-            notice_id=uuid5(self.invitation_id, template),
-            recipient_id=self.respondent_id,
-            template=template,
-            parameters={
-                "invitation_id": str(self.invitation_id),
-                "closes_on": self.closes_at.astimezone(UTC).date().isoformat(),
-            },
-        )
-
-    @property
-    def programme_year(self) -> int:
-        """The year in which the exchange ended; clusters are told apart within it."""
-        return self.invited_at.astimezone(UTC).year
-
-
-def invite(event: ExchangeCompleted, wave: int, questionnaire: str) -> list[Invitation]:
-    """Sender, host and traveller are asked."""
-    asked = {
-        Party.SENDER: (event.sender_id, event.sender_id),
-        Party.HOST: (event.host_id, event.host_id),
-        Party.TRAVELLER: (event.sender_id, event.traveller_id),
-    }
-    return [
-        Invitation(
-            invitation_id=uuid5(event.exchange_id, f"{party}/{wave}"),
-            exchange_id=event.exchange_id,
-            party=party,
-            wave=wave,
-            questionnaire=questionnaire,
-            company_id=company_id,
-            respondent_id=respondent_id,
-            days=event.days,
-            training_direction=event.training.direction,
-            invited_at=event.changed_at,
-            closes_at=event.changed_at + TIME_TO_ANSWER,
-        )
-        for party, (company_id, respondent_id) in asked.items()
-    ]
-
-
-def remind(invitation: Invitation, now: datetime) -> list[NoticeDue]:
-    """Who has not answered by then is asked once more, while there is time to."""
-    return [invitation.notice(REMINDER)] if state_at(invitation, now) is InvitationState.OPEN else []
-
-
-def submit(invitation: Invitation, respondent_id: UUID, now: datetime) -> Invitation:
-    """An invitation is answered once, by the party that was invited, while it is open.
-
-    Raises:
-        NotYours: somebody else was invited.
-        Refused: ``already_submitted``, or ``invitation_closed``.
-    """
-    if invitation.respondent_id != respondent_id:
-        raise NotYours("not_invited", "somebody else was invited")
-    if invitation.state is InvitationState.SUBMITTED:
-        raise Refused("already_submitted", "this invitation was answered")
-    if state_at(invitation, now) is InvitationState.CLOSED:
-        raise Refused("invitation_closed", f"answers were taken until {invitation.closes_at.isoformat()}")
-    return replace(invitation, state=InvitationState.SUBMITTED)
-
-
-def close(invitation: Invitation) -> Invitation:
-    """Its time is over; an answered one stays answered."""
-    if invitation.state is not InvitationState.OPEN:
-        return invitation
-    return replace(invitation, state=InvitationState.CLOSED)
-
-
-def state_at(invitation: Invitation, now: datetime) -> InvitationState:
-    """The due work that closes an invitation may be late; the time limit is not."""
-    return close(invitation).state if now >= invitation.closes_at else invitation.state
-
-
-@dataclass(frozen=True)
-class WrongAnswer:
-    question: str
-    detail: str
-    allowed: str | None = None
-
-
-def wrong_answers(questions: Sequence[Question], answers: Mapping[str, str]) -> list[WrongAnswer]:
-    """All that is wrong with the answers: missing ones, unknown codes, questions that this party is not asked."""
-    asked = {question.code: question for question in questions}
-    wrong = [
-        WrongAnswer(code, "is required", ", ".join(question.answers))
-        for code, question in asked.items()
-        if question.required and code not in answers
-    ]
-    for code, answer in answers.items():
-        if code not in asked:
-            wrong.append(WrongAnswer(code, "is not asked of this party", ", ".join(asked)))
-        elif answer not in asked[code].answers:
-            wrong.append(WrongAnswer(code, "is not an answer to this question", ", ".join(asked[code].answers)))
-    return wrong
-
-
 def wilson(favourable: int, valid: int, confidence: float = 0.95) -> tuple[float, float]:
     """The score interval of a share, which stays within 0 and 1 and holds at small counts.
 
@@ -255,7 +114,7 @@ class Estimate:
     share: float | None
     low: float | None
     high: float | None
-    pilot: float
+    pilot: float | None
     dont_know: int
     not_applicable: int
 

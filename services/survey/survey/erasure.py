@@ -1,7 +1,8 @@
 """What the survey holds on people and companies, and how it forgets them.
 
-What was released stays: nothing in it leads back to anybody, once the year's key is gone. What waits for its release could
-still be joined to who gave it, and goes; that somebody was asked and answered stays as a number.
+What was released stays: nothing in it leads back to anybody, once the year's key is gone. Drafts, what waits for its release
+and what was written in people's own words could still be joined to who gave it, and go; that somebody was asked and answered
+stays as a number.
 """
 
 # ruff: noqa: S608 - what is put into SQL stands here
@@ -14,11 +15,13 @@ from chassis.transaction import Transaction
 
 from chassis import erasure
 from survey import store
-from survey.expected import expect_nothing
+from survey.answering import store as answering
+from survey.answering.expected import INVITE_AGAIN, expect_nothing
 
 _PARTIES = "array[payload->>'sender_id', payload->>'host_id', payload->>'traveller_id'] && array[{id}::text]"
 _AT_IT = f"select exchange_id from exchange where {_PARTIES}"
 _ASKED = "(company_id = {id} or respondent_id = {id})"
+_OF_ASKED = f"invitation_id in (select invitation_id from invitation where {_ASKED})"
 HELD = Holdings(
     (
         Holding(
@@ -31,14 +34,12 @@ HELD = Holdings(
         about(
             "invitation",
             "invitation_id, exchange_id, party, wave, questionnaire, company_id, respondent_id, days, training_direction,"
-            " invited_at, closes_at, state, notice_id, sent_at, sent_revision",
+            " programme_year, invited_at, closes_at, state, started, notice_id, sent_at, sent_revision",
             _ASKED,
         ),
-        about(
-            "waiting",
-            "invitation_id, answers",
-            f"invitation_id in (select invitation_id from invitation where {_ASKED})",
-        ),
+        about("draft", "invitation_id, answers", _OF_ASKED),
+        about("waiting", "invitation_id, answers", _OF_ASKED),
+        about("remark", "remark_id, invitation_id, question, text, readable_on", _OF_ASKED),
     ),
     subjects=f"{_AT_IT} union select invitation_id from invitation where {_ASKED}",
 )
@@ -62,12 +63,14 @@ async def forget_person(person_id: UUID, tx: Transaction) -> None:
 async def _forget_party(party_id: UUID, tx: Transaction) -> None:
     for exchange_id in await store.exchanges_of(tx, party_id):
         await forget_exchange(exchange_id, tx)
-    _take_back(tx, await store.unlink_of_party(tx, party_id))
+    _take_back(tx, await answering.unlink(tx, "company_id = $1 or respondent_id = $1", party_id))
 
 
 async def forget_exchange(exchange_id: UUID, tx: Transaction) -> None:
     """With all that its parties were asked about it."""
-    _take_back(tx, await store.erase_exchange(tx, exchange_id))
+    await store.erase_exchange(tx, exchange_id)
+    _take_back(tx, await answering.unlink(tx, "exchange_id = $1", exchange_id))
+    tx.unschedule(INVITE_AGAIN, exchange_id)
 
 
 def _take_back(tx: Transaction, invitation_ids: list[UUID]) -> None:
@@ -77,7 +80,7 @@ def _take_back(tx: Transaction, invitation_ids: list[UUID]) -> None:
 
 async def unlink_closed(tx: Transaction, age: timedelta, limit: int) -> int:
     """Invitations that closed so long ago, by the programme's time; how many they were stays."""
-    return len(await store.unlink_closed(tx, tx.now - age, limit))
+    return len(await answering.unlink(tx, "closes_at < $1", tx.now - age, limit))
 
 
 async def destroy_keys(tx: Transaction, age: timedelta, limit: int) -> int:

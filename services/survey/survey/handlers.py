@@ -1,16 +1,17 @@
 """What the survey does when others say something, and when work falls due."""
 
 import random
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from chassis.doors import Work, consumes, erases, on_due
-from chassis.transaction import UNLINKED, Transaction
+from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
 from sojourn_contracts.match import MatchDeclined, MatchProposed
-from sojourn_contracts.notice import NoticeSent
 
-from survey import domain, erasure, questionnaire, release, store
+from survey import domain, erasure, release, store
+from survey.answering import handlers as answering
+from survey.answering.expected import RELEASE, expect_release
 from survey.settings import SurveySettings
 
 
@@ -30,39 +31,11 @@ async def follow_exchange(event: MatchProposed | domain.ExchangeEvent, tx: Trans
 
 
 async def invite(event: ExchangeCompleted, tx: Transaction) -> None:
-    """Sender, host and traveller are asked; a repeat finds the invitations there and changes none."""
     await follow_exchange(event, tx)
-    invitations = domain.invite(event, questionnaire.END_OF_STAY, questionnaire.VERSION)
-    new = await store.add_invitations(tx, invitations)
-    for invitation in invitations:
-        if invitation.invitation_id in new:
-            tx.schedule("close", invitation.invitation_id, invitation.closes_at)
-            tx.schedule("remind", invitation.invitation_id, invitation.reminds_at)
-            tx.emit(invitation.notice(domain.OPEN))
+    await answering.invite(event, tx)
 
 
-async def note_sending(event: NoticeSent, tx: Transaction) -> None:
-    """Keeps when an invitation was sent, by the latest answer of the mail server; that of other notices is none of ours."""
-    if event.template == domain.OPEN:
-        sent_at = event.answered_at if event.outcome == "accepted" else None
-        await store.note_sending(tx, event.notice_id, event.revision, sent_at)
-
-
-@on_due("close")
-async def close(work: Work, tx: Transaction) -> None:
-    invitation = await store.locked_or_none(tx, UUID(work.subject))
-    if invitation is not None:
-        await store.save_state(tx, domain.close(invitation))
-
-
-@on_due("remind")
-async def remind(work: Work, tx: Transaction) -> None:
-    invitation = await store.locked_or_none(tx, UUID(work.subject))
-    if invitation is not None:
-        tx.emit(*domain.remind(invitation, tx.now))
-
-
-@on_due("release")
+@on_due(RELEASE)
 async def release_submissions(work: Work, tx: Transaction) -> None:
     """Once a day, several at once, in random order, with nothing that leads back; too few wait for the next day."""
     settings: SurveySettings = tx.settings
@@ -79,17 +52,7 @@ async def release_submissions(work: Work, tx: Transaction) -> None:
     )
     await store.move_to_released(tx, ready)
     if not all(submission.complete for submission in waiting):
-        schedule_release(tx)
-
-
-def schedule_release(tx: Transaction) -> None:
-    """Asks for the coming night's release; what is due from an earlier night stays due.
-
-    Unlinked, so that no note, trace or log line leads from a submission to its release. Where too few wait, none is
-    needed: it takes another answer to make them enough, and that one asks for its night.
-    """
-    night = release.next_release(tx.now)
-    tx.caused_by(UNLINKED).schedule("release", night.date().isoformat(), night)
+        await expect_release(tx)
 
 
 DOORS = (
@@ -105,7 +68,6 @@ DOORS = (
     erases(CompanyRegistered)(erasure.forget_company),
     erases(CompanyUpdated)(erasure.forget_company),
     erases(CompanyWithdrawn)(erasure.forget_company),
-    consumes(NoticeSent)(note_sending),
     *(
         erases(event)(erasure.forget_exchange)
         for event in (
@@ -117,8 +79,7 @@ DOORS = (
             ExchangeCompleted,
         )
     ),
-    close,
-    remind,
+    *answering.DOORS,
     release_submissions,
     *erasure.DOORS,
 )

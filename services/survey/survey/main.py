@@ -6,11 +6,13 @@ from chassis.service import Service
 from fastapi import APIRouter
 
 from survey import api, erasure, handlers
+from survey.answering import api as answering
 from survey.feed import api as feed
+from survey.questionnaires import api as questionnaires
 from survey.settings import SurveySettings
 
 routes = APIRouter()
-for router in (api.routes, feed.routes, erasure.HELD.routes()):
+for router in (answering.routes, questionnaires.routes, api.routes, feed.routes, erasure.HELD.routes()):
     routes.include_router(router)
 
 service = Service(

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sojourn_contracts.survey import SurveySubmitted
 
-from survey.domain import Company, Invitation
+from survey.answering.domain import Invitation
+from survey.domain import Company
 
 
 @dataclass(frozen=True)

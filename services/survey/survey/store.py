@@ -1,9 +1,8 @@
-"""All the survey's SQL: one function a question."""
+"""The survey's SQL about companies, exchanges and released answers: one function a question."""
 
 import json
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,14 +10,10 @@ from chassis.transaction import Transaction
 from sojourn_contracts import catalogue
 from sojourn_contracts.company import CompanyUpdated
 from sojourn_contracts.exchange import Stage
-from sojourn_contracts.refusal import Unknown
-from sojourn_contracts.vocabulary import Party, TrainingDirection
 
-from survey.domain import Company, Exchange, Invitation, InvitationState
+from survey.answering.store import INVITATION, invitation_of
+from survey.domain import Company, Exchange
 from survey.release import Submission
-
-_INVITATION = """invitation_id, exchange_id, party, wave, questionnaire, company_id, respondent_id, days,
-                 training_direction, invited_at, closes_at, state"""
 
 
 async def company_locked_or_blank(tx: Transaction, company_id: UUID) -> Company:
@@ -73,16 +68,6 @@ async def exchanges_of(tx: Transaction, party_id: UUID) -> list[UUID]:
     return [row["exchange_id"] for row in rows]
 
 
-async def unlink_of_party(tx: Transaction, party_id: UUID) -> list[UUID]:
-    """The same as for an exchange, for all that a company, its travellers or a person were asked."""
-    return await _unlink(tx, "company_id = $1 or respondent_id = $1", party_id)
-
-
-async def unlink_closed(tx: Transaction, before: datetime, limit: int) -> list[UUID]:
-    """The same for invitations that closed by then, at most so many."""
-    return await _unlink(tx, "closes_at < $1", before, limit)
-
-
 async def destroy_keys(tx: Transaction, before_year: int, limit: int) -> int:
     gone = await tx.connection.execute(
         "delete from cluster_key where programme_year in"
@@ -91,31 +76,6 @@ async def destroy_keys(tx: Transaction, before_year: int, limit: int) -> int:
         limit,
     )
     return int(gone.rpartition(" ")[2])
-
-
-async def _unlink(tx: Transaction, which: str, by: UUID | datetime, limit: int | None = None) -> list[UUID]:
-    """Invitations go, with answers that wait for their release; how many they were stays. Gives their ids."""
-    rows = await tx.connection.fetch(
-        f"select invitation_id from invitation where {which} order by invitation_id limit $2 for update",  # noqa: S608
-        by,
-        limit,
-    )
-    invitation_ids = [row["invitation_id"] for row in rows]
-    await tx.connection.execute(
-        """
-        insert into unlinked (party, wave, invited, sent, submitted, never_released)
-        select party, wave, count(*), count(sent_at), count(*) filter (where state = 'submitted'), count(waiting.invitation_id)
-        from invitation left join waiting using (invitation_id)
-        where invitation_id = any($1::uuid[]) group by party, wave order by party, wave
-        on conflict (party, wave) do update
-        set invited = unlinked.invited + excluded.invited, sent = unlinked.sent + excluded.sent,
-            submitted = unlinked.submitted + excluded.submitted,
-            never_released = unlinked.never_released + excluded.never_released
-        """,
-        invitation_ids,
-    )
-    await tx.connection.execute("delete from invitation where invitation_id = any($1::uuid[])", invitation_ids)
-    return invitation_ids
 
 
 async def exchange_locked_or_blank(tx: Transaction, exchange_id: UUID) -> Exchange:
@@ -138,73 +98,21 @@ async def save_exchange(tx: Transaction, exchange: Exchange) -> None:
     )
 
 
-async def erase_exchange(tx: Transaction, exchange_id: UUID) -> list[UUID]:
-    """With its invitations, whose ids are returned."""
+async def erase_exchange(tx: Transaction, exchange_id: UUID) -> None:
     await tx.connection.execute("delete from exchange where exchange_id = $1", exchange_id)
-    return await _unlink(tx, "exchange_id = $1", exchange_id)
-
-
-async def add_invitations(tx: Transaction, invitations: Sequence[Invitation]) -> set[UUID]:
-    """Those that are there already stay as they are; the ids of the new ones are returned."""
-    rows = await tx.connection.fetch(
-        f"""
-        insert into invitation ({_INVITATION}, notice_id)
-        select {_INVITATION}, notice_id from jsonb_populate_recordset(null::invitation, $1)
-        on conflict do nothing
-        returning invitation_id
-        """,  # noqa: S608
-        json.dumps([vars(each) | {"notice_id": each.notice_id} for each in invitations], default=str),
-    )
-    return {row["invitation_id"] for row in rows}
-
-
-async def invitations_of(tx: Transaction, respondent_id: UUID) -> list[Invitation]:
-    rows = await tx.connection.fetch(
-        f"select {_INVITATION} from invitation where respondent_id = $1 order by invited_at, invitation_id",  # noqa: S608
-        respondent_id,
-    )
-    return [_invitation(row) for row in rows]
-
-
-async def locked(tx: Transaction, invitation_id: UUID) -> Invitation:
-    """Raises: Unknown."""
-    invitation = await locked_or_none(tx, invitation_id)
-    if invitation is None:
-        raise Unknown("unknown_invitation", "there is no invitation under this id")
-    return invitation
-
-
-async def locked_or_none(tx: Transaction, invitation_id: UUID) -> Invitation | None:
-    row = await tx.connection.fetchrow(
-        f"select {_INVITATION} from invitation where invitation_id = $1 for update",  # noqa: S608
-        invitation_id,
-    )
-    return None if row is None else _invitation(row)
-
-
-async def save_state(tx: Transaction, invitation: Invitation) -> None:
-    await tx.connection.execute(
-        "update invitation set state = $2 where invitation_id = $1", invitation.invitation_id, invitation.state
-    )
-
-
-async def keep_until_release(tx: Transaction, invitation: Invitation, answers: dict[str, str]) -> None:
-    await tx.connection.execute(
-        "insert into waiting (invitation_id, answers) values ($1, $2)", invitation.invitation_id, json.dumps(answers)
-    )
 
 
 async def waiting_locked(tx: Transaction) -> list[Submission]:
     """Answers that wait, each with its company's present dimensions."""
     rows = await tx.connection.fetch(
         f"""
-        select {_INVITATION}, answers, profile, coalesce(withdrawn, false) as withdrawn
+        select {INVITATION}, answers, profile, coalesce(withdrawn, false) as withdrawn
         from waiting join invitation using (invitation_id) left join company using (company_id)
         order by invitation_id
         for update of waiting
         """  # noqa: S608
     )
-    return [Submission(_invitation(row), json.loads(row["answers"]), _company(row)) for row in rows]
+    return [Submission(invitation_of(row), json.loads(row["answers"]), _company(row)) for row in rows]
 
 
 async def move_to_released(tx: Transaction, submissions: Sequence[Submission]) -> None:
@@ -254,33 +162,6 @@ async def answer_counts(tx: Transaction, wave: int) -> dict[str, dict[str, int]]
     return counts
 
 
-async def note_sending(tx: Transaction, notice_id: UUID, revision: int, sent_at: datetime | None) -> None:
-    """What the mail server last said to an invitation; of one that is gone, nothing is kept."""
-    await tx.connection.execute(
-        "update invitation set sent_at = $3, sent_revision = $2 where notice_id = $1 and sent_revision < $2",
-        notice_id,
-        revision,
-        sent_at,
-    )
-
-
-async def responses(tx: Transaction) -> list[tuple[Party, int, int, int, int]]:
-    """Party, wave, invited, sent, submitted; those whose invitations are erased are counted."""
-    rows = await tx.connection.fetch(
-        """
-        select party, wave, sum(invited)::bigint as invited, sum(sent)::bigint as sent, sum(submitted)::bigint as submitted
-        from (
-            select party, wave, 1 as invited, (sent_at is not null)::int as sent, (state = 'submitted')::int as submitted
-            from invitation
-            union all
-            select party, wave, invited, sent, submitted from unlinked
-        ) as asked
-        group by party, wave order by wave, party
-        """
-    )
-    return [(Party(row["party"]), row["wave"], row["invited"], row["sent"], row["submitted"]) for row in rows]
-
-
 async def companies_registered_and_left(tx: Transaction) -> tuple[int, int]:
     [row] = await tx.connection.fetch(
         "select count(*) filter (where profile is not null) as registered, count(*) filter (where withdrawn) as gone"
@@ -301,20 +182,3 @@ def _company(row: Any) -> Company:
     # A registered profile has the fields of an updated one.
     profile = row["profile"] and CompanyUpdated.model_validate_json(row["profile"])
     return Company(row["company_id"], profile, row["withdrawn"])
-
-
-def _invitation(row: Any) -> Invitation:
-    return Invitation(
-        invitation_id=row["invitation_id"],
-        exchange_id=row["exchange_id"],
-        party=Party(row["party"]),
-        wave=row["wave"],
-        questionnaire=row["questionnaire"],
-        company_id=row["company_id"],
-        respondent_id=row["respondent_id"],
-        days=row["days"],
-        training_direction=TrainingDirection(row["training_direction"]),
-        invited_at=row["invited_at"],
-        closes_at=row["closes_at"],
-        state=InvitationState(row["state"]),
-    )

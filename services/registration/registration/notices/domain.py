@@ -47,6 +47,7 @@ TEMPLATES: Mapping[str, frozenset[str]] = {
     "stay_called_off": frozenset({"first_day", "last_day"}),
     "review_waits": frozenset(),
     "survey_open": frozenset({"invitation_id", "closes_on"}),
+    "survey_open_later": frozenset({"invitation_id", "closes_on"}),
     "survey_reminder": frozenset({"invitation_id", "closes_on"}),
 }
 """Template to the parameters that it cannot do without; lists are numbered, as in ``learns_1``, and may be empty."""

@@ -46,6 +46,7 @@ PLACES: Mapping[str, str] = {
     "stay_called_off": "exchanges",
     "review_waits": "reviews",
     "survey_open": "invitations/{invitation_id}",
+    "survey_open_later": "invitations/{invitation_id}",
     "survey_reminder": "invitations/{invitation_id}",
 }
 """Where the link of a template leads, below the front end's URL. Those that are not here carry a secret: ``people.links``."""

@@ -28,7 +28,7 @@ F = TypeVar("F", IndicatorFigure, CellFigure)
 
 
 @dataclass(frozen=True)
-class Publication:
+class Provenance:
     """What a published figure carries: whence it comes, and what calculated it."""
 
     snapshot: str
@@ -71,8 +71,8 @@ class _Telling:
         return self.words["page.none"] if number is None else self.words.number(number)
 
 
-def document(figures: Figures, questionnaire: Questionnaire, words: Words, publication: Publication | None) -> Document:
-    """Everything there is to say. ``publication``: None while the figures are live and not for the public."""
+def document(figures: Figures, questionnaire: Questionnaire, words: Words, provenance: Provenance | None) -> Document:
+    """Everything there is to say. ``provenance``: None while the figures are live and not for the public."""
     telling = _Telling(words, questionnaire)
     exhibits = [
         *(_indicators(telling, wave, of_wave) for wave, of_wave in _by_wave(figures.indicators)),
@@ -86,10 +86,10 @@ def document(figures: Figures, questionnaire: Questionnaire, words: Words, publi
         ),
     ]
     methods = [words[f"methods.{each}"] for each in ("share", "intervals", "pilot", "suppression")]
-    if publication is not None:
-        fields = {"snapshot": publication.snapshot, "code": publication.code}
+    if provenance is not None:
+        fields = {"snapshot": provenance.snapshot, "code": provenance.code}
         methods += [words["methods.snapshot"].format(**fields), words["methods.again"].format(**fields)]
-    lead = words["page.live" if publication is None else "page.released"]
+    lead = words["page.live" if provenance is None else "page.released"]
     return Document(
         language=words.language,
         title=words["page.title"],

@@ -106,10 +106,9 @@ def _leaves(node: Node, place: str) -> Iterator[tuple[str, Leaf]]:
     if isinstance(node, ScalarNode):
         yield place, Leaf(node.value, line)
         return
-    if isinstance(node, MappingNode):
-        named = [(key.value, value) for key, value in node.value]
-    else:
-        named = list(_named(node.value))
+    named = (
+        [(key.value, value) for key, value in node.value] if isinstance(node, MappingNode) else list(_named(node.value))
+    )
     yield f"{place}[]" if place else "[]", Leaf(", ".join(name for name, _ in named), line)
     for name, value in named:
         yield from _leaves(value, f"{place}.{name}" if place else name)

@@ -7,7 +7,7 @@ from survey.analysis.report import charts, pdf
 from survey.evaluation.figures import Figures
 from survey.page import html
 from survey.page.content import Document
-from survey.page.exhibits import Publication, document
+from survey.page.exhibits import Provenance, document
 from survey.page.words import words
 from survey.questionnaires.questionnaire import Questionnaire
 
@@ -15,14 +15,14 @@ Format = Literal["html", "pdf"]
 
 
 def report(
-    figures: Figures, questionnaire: Questionnaire, publication: Publication, language: str, form: Format
+    figures: Figures, questionnaire: Questionnaire, provenance: Provenance, language: str, form: Format
 ) -> bytes:
     """The same figures give the same bytes, under one version of the libraries that draw and set.
 
     Raises:
         KeyError: the language is none of the questionnaires'.
     """
-    told = document(figures, questionnaire, words(language), publication)
+    told = document(figures, questionnaire, words(language), provenance)
     return set_as(form, told, drawn(told))
 
 

@@ -16,8 +16,15 @@ from pilot.marginals import drawn
 
 FAVOURABLE = frozenset({"4", "5", "yes", "right"})
 """Answer codes that say that all is well."""
-NO_OPINION = frozenset({"98", "99"})
-"""Answer codes for "don't know" and "not applicable"."""
+NO_OPINION = frozenset({"97", "98", "99"})
+"""Answer codes for "prefer not to say", "don't know" and "not applicable"."""
+REMARKS = (
+    "It went well, and we would do it again.",
+    "Somewhat longer would have been better.",
+    "The papers took more time than expected.",
+    "Finding a place to live was the hardest part.",
+)
+"""What people write in their own words: made up, as everything else here."""
 
 
 class Reply(StrEnum):
@@ -100,8 +107,14 @@ class Parameters:
     """By question code: the share of "agree" or better, or of "yes", among those who have an opinion."""
     favourable_otherwise: float = 0.8
     no_opinion: float = 0.06
-    """"Don't know" or "not applicable", where they are offered."""
+    """"Don't know", "not applicable" or "prefer not to say", where they are offered."""
     skip_optional: float = 0.1
+    remark: float = 0.25
+    """Somebody writes something in their own words, where that is asked for."""
+    save_draft: float = 0.15
+    """What was answered so far is saved before it is submitted."""
+    decline_survey: float = 0.3
+    """Of those who do not answer, some say so."""
 
     draft_with_gaps: float = 0.3
     """A company saves what it has, and looks up its accounts later."""
@@ -165,13 +178,18 @@ class Choices:
         return max(1, self.by("hours", exchange_id).randint(*self.p.training_hours_a_week) * days // 7)
 
     def answers(self, invitation_id: str, questions: list[dict[str, Any]]) -> dict[str, str]:
-        """Question code to answer code, from the answers that the questionnaire offers."""
-        return {
-            question["code"]: self._answer(question["code"], list(question["answers"]), invitation_id)
-            for question in questions
-            if question.get("required", True)
-            or not self.happens(self.p.skip_optional, "skip", question["code"], invitation_id)
-        }
+        """Question code to an answer of those that are offered, or to a text; a question that hangs on another comes after it."""
+        answers: dict[str, str] = {}
+        for question in questions:
+            code, asked_if = question["code"], question["asked_if"]
+            if asked_if and answers.get(asked_if["question"]) not in asked_if["answers"]:
+                continue
+            if question["kind"] == "text":
+                if self.happens(self.p.remark, "remark", code, invitation_id):
+                    answers[code] = self.by("which remark", code, invitation_id).choice(REMARKS)
+            elif question["required"] or not self.happens(self.p.skip_optional, "skip", code, invitation_id):
+                answers[code] = self._answer(code, list(question["answers"]), invitation_id)
+        return answers
 
     def _answer(self, code: str, offered: list[str], invitation_id: str) -> str:
         by = self.by("answer", code, invitation_id)

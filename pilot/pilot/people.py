@@ -11,6 +11,8 @@ from pilot.choices import Choices, Reply, Tick
 from pilot.office import office_hour
 from pilot.sessions import Session
 
+LOOKS_BACK_AFTER = timedelta(days=186)
+"""After the stay: six months are 184 days at most, and the mail has a day."""
 View = dict[str, Any]
 """An exchange, or an invitation, as the service shows it."""
 
@@ -52,6 +54,7 @@ class Does(IntEnum):
     """It offers its places for another year."""
     OVERSEE = 27
     """A contact point asks what is late; before anybody else acts."""
+    DECLINE_SURVEY = 28
 
     @property
     def is_about_one_company(self) -> bool:
@@ -163,7 +166,10 @@ def about_exchange(person: Person, view: View, now: datetime, choices: Choices) 
                 *(_about_the_stay(person, view, now, choices) if view["stage"] != "agreed" else ()),
             ]
         case "completed":
-            return about_forgetting(person, view["exchange_id"], now, choices.p.erase_traveller, choices)
+            return [
+                *about_forgetting(person, view["exchange_id"], now, choices.p.erase_traveller, choices),
+                *_about_looking_back(person, view),
+            ]
         case _:
             return []
 
@@ -179,13 +185,14 @@ def about_forgetting(person: Person, why: str, now: datetime, share: float, choi
 
 
 def about_invitation(person: Person, invitation: View, now: datetime, choices: Choices) -> list[Act]:
-    """Some answer, a few of them twice."""
+    """Some answer, a few of them twice; of the others, some say that they would rather not."""
     id_, party, p = invitation["invitation_id"], invitation["party"], choices.p
     if invitation["state"] != "open" or not person.decides("answer", id_):
         return []
-    if not choices.happens(p.answer_survey[party], "answers", id_):
-        return []
     at = office_hour(now + choices.after(p.days_to_answer, "answer", id_))
+    if not choices.happens(p.answer_survey[party], "answers", id_):
+        declines = choices.happens(p.decline_survey, "declines the survey", id_)
+        return [Act(at, Does.DECLINE_SURVEY, person.number, id_, 0, invitation)] if declines else []
     acts = [Act(at, Does.ANSWER, person.number, id_, 0, invitation)]
     if choices.happens(p.answer_twice, "answers twice", id_):
         acts.append(Act(office_hour(at + timedelta(days=1)), Does.ANSWER, person.number, id_, 1, invitation))
@@ -232,6 +239,13 @@ def about_interest(person: Person, offers: int, now: datetime, choices: Choices)
     if choices.happens(choices.p.offer_again, "offers again", person.id):
         acts += [Act(at, Does.RENEW, person.number, count=number) for number in range(offers)]
     return acts
+
+
+def _about_looking_back(person: Person, view: View) -> list[Act]:
+    """Six months after the stay all three are asked what came of it: an e-mail of which no public topic tells."""
+    if not person.decides("look back", view["exchange_id"]):
+        return []
+    return [Act(office_hour(midnight(view["last_day"]) + LOOKS_BACK_AFTER), Does.LOOK, person.number)]
 
 
 def _about_proposal(person: Person, view: View, now: datetime, choices: Choices) -> list[Act]:

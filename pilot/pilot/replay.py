@@ -320,6 +320,8 @@ class Replay:
                 await self._renew(act, person)
             case Does.ANSWER:
                 await self._answer(act, person)
+            case Does.DECLINE_SURVEY:
+                await self._programme.post("survey", f"/invitations/{act.subject}/decline", person.session)
             case _:
                 raise AssertionError(act)
 
@@ -464,4 +466,7 @@ class Replay:
     async def _answer(self, act: Act, person: Person) -> None:
         answers = {"answers": self._choices.answers(act.subject, act.seen["questions"])}
         key = str(uuid5(NAMESPACE, f"{self._choices.seed}/{act.subject}/{act.count}"))
-        await self._programme.post("survey", f"/invitations/{act.subject}/submission", person.session, answers, key)
+        path = f"/invitations/{act.subject}"
+        if not act.count and self._choices.happens(self._choices.p.save_draft, "draft of answers", act.subject):
+            await self._programme.put("survey", f"{path}/draft", person.session, answers)
+        await self._programme.post("survey", f"{path}/submission", person.session, answers, key)

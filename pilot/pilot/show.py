@@ -37,6 +37,7 @@ DOING = {
     "confirm": "hearing who is still interested",
     "renew": "hearing who is still interested",
     "answer": "taking in survey answers",
+    "decline_survey": "taking in survey answers",
 }
 DUE = "doing what is due: searching partners, expiring, starting stays, publishing answers"
 WINDOW = 5.0

@@ -10,6 +10,7 @@ from pilot.choices import FAVOURABLE, NO_OPINION
 from pilot.invariants import Verdict, World
 
 SURVEYS = BY_NAME["SurveySubmitted"].name
+END_OF_STAY = 1
 DONT_KNOW, NOT_APPLICABLE = "98", "99"
 
 
@@ -31,7 +32,8 @@ def _counts_that_differ(world: World, answered: int, evaluation: Mapping[str, An
     for indicator in evaluation["indicators"]:
         code = indicator["code"]
         ours = {name: indicator[name] for name in ("count", "valid", "dont_know", "not_applicable")}
-        theirs = _counted([survey["answers"][code] for survey in published if code in survey["answers"]])
+        first_wave = [survey["answers"] for survey in published if survey["wave"] == END_OF_STAY]
+        theirs = _counted([answers[code] for answers in first_wave if code in answers])
         if ours != theirs:
             yield f"{code} is evaluated as {ours}, but {SURVEYS} comes to {theirs}"
 

@@ -329,7 +329,9 @@ class Company:
                 id_ = invitation["invitation_id"]
                 if invitation["exchange_id"] != exchange_id or id_ in self._promises.submitted:
                     continue
-                answers = {each["code"]: next(iter(each["answers"])) for each in invitation["questions"]}
+                answers = {
+                    each["code"]: next(iter(each["answers"])) for each in invitation["questions"] if each["required"]
+                }
                 path, body = f"/invitations/{id_}/submission", {"answers": answers}
                 expect(await self._public.ask("survey", "POST", path, token, body, f"submission-{id_}"))
                 self._promises.submitted.add(id_)

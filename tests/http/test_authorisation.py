@@ -23,6 +23,7 @@ TRAVELLER = frozenset({Role.TRAVELLER})
 CONTACT_POINT = frozenset({Role.CONTACT_POINT})
 OPERATOR = frozenset({Role.OPERATOR})
 ANALYST = frozenset({Role.ANALYST})
+EVALUATOR = frozenset({Role.EVALUATOR})
 STAFF = frozenset({Role.CONTACT_POINT, Role.OPERATOR})
 PARTIES = COMPANY | TRAVELLER
 
@@ -117,7 +118,13 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     "survey": {
         **EXPORT,
         "GET /invitations": PARTIES,
+        "GET /invitations/{invitation_id}": PARTIES,
+        "PUT /invitations/{invitation_id}/draft": PARTIES,
         "POST /invitations/{invitation_id}/submission": PARTIES,
+        "POST /invitations/{invitation_id}/decline": PARTIES,
+        "GET /remarks": EVALUATOR,
+        "GET /questionnaires": ANYBODY,
+        "GET /questionnaires/{version}": ANYBODY,
         "GET /evaluation": ANALYST | OPERATOR,
         "GET /submissions": ANALYST,
     },

@@ -39,6 +39,7 @@ def tokens(driver: Driver, seeded: Seeded) -> list[dict[str, str]]:
         driver.token(Role.CONTACT_POINT, country="PT"),
         driver.token(Role.OPERATOR),
         driver.token(Role.ANALYST),
+        driver.token(Role.EVALUATOR),
     ]
 
 

@@ -227,10 +227,11 @@ def test_an_indicator_that_differs_from_what_a_subscriber_counts_is_told(part: s
         ("3", {"count": 0, "valid": 1}),
         ("98", {"count": 0, "valid": 0, "dont_know": 1}),
         ("99", {"count": 0, "valid": 0, "not_applicable": 1}),
+        ("97", {"count": 0, "valid": 0}),
     ],
 )
 def test_answers_are_counted_as_the_survey_counts_them(answer: str, counted: dict[str, int]):
-    story = [*STORY[:-1], (*STORY[-1][:4], {"answers": {"SEND_MATCH": answer}})]
+    story = [*STORY[:-1], (*STORY[-1][:4], {"wave": 1, "answers": {"SEND_MATCH": answer}})]
     assert differing(a_world(story), **counted) == ""
 
 

@@ -16,6 +16,9 @@ from stdnum.eu import vat
 ID = {"placement_id": "00000000-0000-4000-8000-000000000001", "offer_id": "00000000-0000-4000-8000-000000000002"}
 
 
+PLAIN = {"kind": "scale", "asked_if": None}
+
+
 def test_the_same_seed_makes_the_same_companies():
     assert population(20, seed=7) == population(20, seed=7)
 
@@ -125,9 +128,9 @@ def test_a_choice_depends_on_its_subjects_and_not_on_the_choices_before_it():
 def test_answers_are_taken_from_those_that_are_offered():
     scale = {code: code for code in ("1", "2", "3", "4", "5", "98", "99")}
     questions = [
-        {"code": "SEND_MATCH", "answers": scale, "required": True},
-        {"code": "NEWPROD", "answers": {"yes": "yes", "no": "no"}, "required": True},
-        {"code": "DURATION", "answers": {"short": "", "right": "", "long": ""}, "required": False},
+        {**PLAIN, "code": "SEND_MATCH", "answers": scale, "required": True},
+        {**PLAIN, "code": "NEWPROD", "answers": {"yes": "yes", "no": "no"}, "required": True},
+        {**PLAIN, "code": "DURATION", "answers": {"short": "", "right": "", "long": ""}, "required": False},
     ]
     for invitation in map(str, range(200)):
         answers = Choices(7).answers(invitation, questions)
@@ -137,7 +140,9 @@ def test_answers_are_taken_from_those_that_are_offered():
 
 
 def test_the_share_of_favourable_answers_is_a_parameter_and_not_an_outcome_that_is_forced():
-    questions = [{"code": "SEND_MATCH", "answers": dict.fromkeys(("1", "2", "3", "4", "5"), ""), "required": True}]
+    questions = [
+        {**PLAIN, "code": "SEND_MATCH", "answers": dict.fromkeys(("1", "2", "3", "4", "5"), ""), "required": True}
+    ]
     never = Choices(7, Parameters(favourable={"SEND_MATCH": 0.0}))
     always = Choices(7, Parameters(favourable={"SEND_MATCH": 1.0}))
     for invitation in map(str, range(50)):

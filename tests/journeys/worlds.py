@@ -76,7 +76,7 @@ STORY: Story = [
         60,
         PAIR | {"days": 20, "last_day": "2016-12-20", "training_hours": 30},
     ),
-    ("survey", "SurveySubmitted", "record", 70, {"exchange_cluster": "c", "answers": {"SEND_MATCH": "5"}}),
+    ("survey", "SurveySubmitted", "record", 70, {"exchange_cluster": "c", "wave": 1, "answers": {"SEND_MATCH": "5"}}),
 ]
 
 

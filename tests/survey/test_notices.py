@@ -1,6 +1,6 @@
 """Who is told of an invitation, who is reminded of it, and when it was sent."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -13,6 +13,8 @@ from tests.survey.story import COMPLETED, HOST, NOON, SENDER, TRAVELLER
 
 INVITED = COMPLETED.changed_at
 REMINDED = INVITED + timedelta(days=14)
+LATER = datetime(2027, 5, 8, tzinfo=UTC)
+"""Six months after the last day of the stay."""
 
 
 async def told(survey: Driver, template: str) -> dict[UUID, NoticeDue]:
@@ -32,14 +34,43 @@ async def test_who_is_invited_is_told_so_once_with_the_day_on_which_it_closes(su
     }
 
 
-async def test_who_has_not_answered_after_two_weeks_is_reminded_once(survey: Driver):
+async def test_who_has_not_answered_is_reminded_after_two_weeks_and_again_after_forty_days(survey: Driver):
+    async def reminded(now: datetime) -> list[UUID]:
+        await survey.run_due(now)
+        return sorted(each.recipient_id for each in await survey.notices() if each.template == "survey_reminder")
+
     await survey.handle(COMPLETED)
     await survey.rows("update invitation set state = 'submitted' where party = 'host'")
-    await survey.run_due(REMINDED - timedelta(seconds=1))
-    assert await told(survey, "survey_reminder") == {}
-    await survey.run_due(REMINDED)
-    await survey.run_due(REMINDED + timedelta(days=30))
-    assert (await told(survey, "survey_reminder")).keys() == {SENDER, TRAVELLER}
+    assert await reminded(REMINDED - timedelta(seconds=1)) == []
+    assert await reminded(REMINDED) == sorted([SENDER, TRAVELLER])
+    assert await reminded(INVITED + timedelta(days=40) - timedelta(seconds=1)) == sorted([SENDER, TRAVELLER])
+    await survey.rows("update invitation set state = 'declined' where party = 'sender'")
+    assert await reminded(INVITED + timedelta(days=40)) == sorted([SENDER, TRAVELLER, TRAVELLER])
+    assert await reminded(INVITED + timedelta(days=59)) == sorted([SENDER, TRAVELLER, TRAVELLER])
+
+
+async def test_a_reminder_that_was_asked_for_before_there_were_two_is_the_first_one(survey: Driver):
+    await survey.handle(COMPLETED)
+    await survey.rows("update due set data = '{}' where kind = 'remind'")
+    for now in (REMINDED, INVITED + timedelta(days=40)):
+        await survey.run_due(now)
+    assert len({each.notice_id for each in await survey.notices() if each.template == "survey_reminder"}) == 6
+
+
+async def test_two_reminders_that_are_late_do_not_come_together(survey: Driver):
+    await survey.handle(COMPLETED)
+    await survey.run_due(INVITED + timedelta(days=59))
+    assert len([each for each in await survey.notices() if each.template == "survey_reminder"]) == 3
+
+
+async def test_the_second_wave_has_a_mail_of_its_own(survey: Driver):
+    await survey.handle(COMPLETED)
+    await survey.run_due(LATER)
+    assert (await told(survey, "survey_open_later")).keys() == {SENDER, HOST, TRAVELLER}
+    notice = (await told(survey, "survey_open_later"))[HOST]
+    await survey.handle(answered(notice))
+    [row] = await survey.rows("select count(*) as sent from invitation where wave = 2 and sent_at is not null")
+    assert row["sent"] == 1
 
 
 async def test_a_reminder_that_is_late_reminds_of_nothing_that_is_closed(survey: Driver):

@@ -56,14 +56,14 @@ async def close(work: Work, tx: Transaction) -> None:
 
 @on_due(REMIND)
 async def remind(work: Work, tx: Transaction) -> None:
-    """The first reminder asks for the second one."""
+    """The first reminder asks for the second one, unless it is so late that they would come together."""
     invitation = await store.locked_or_none(tx, UUID(work.subject))
     if invitation is None:
         return
     number: int = work.data.get("number", 1)
     reminders = domain.remind(invitation, number, tx.now)
     tx.emit(*reminders)
-    if reminders and number < len(domain.REMINDED_AFTER):
+    if reminders and number < len(domain.REMINDED_AFTER) and invitation.reminds_at(number + 1) > tx.now:
         expect_reminder(tx, invitation, number + 1)
 
 

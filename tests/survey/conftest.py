@@ -1,14 +1,19 @@
 """The survey service on a real database, the day after the story's exchange completed."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from chassis.migrations import migrate
 from laptop.roles import Database, drop, provision
+from laptop.topics import create_topics
 from survey.main import service
 
 from tests.chassis_driver import Driver, driving
+from tests.survey.sinking import TOPIC, Place
 from tests.survey.story import NOON
 
 
@@ -36,3 +41,29 @@ async def survey(one_survey: Driver) -> Driver:
     await empty(one_survey)
     one_survey.clock.now_is(NOON)
     return one_survey
+
+
+@pytest.fixture
+async def sink_place(
+    kafka: str, postgres: Database, templates: dict[tuple[str, Path], Database], tmp_path: Path
+) -> AsyncIterator[Place]:
+    """An empty topic, an empty warehouse, and a database of this test's own."""
+    database = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
+    await migrate(database.migrator_url, service.name, service.migrations)
+    await emptied(kafka)
+    yield Place(kafka, database.url("survey"), tmp_path / "warehouse")
+    await drop(database)
+
+
+async def emptied(kafka: str) -> None:
+    """A compacted topic cannot be emptied but by making it anew."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics([TOPIC])
+        async with asyncio.timeout(30):
+            while TOPIC in await admin.list_topics():
+                await asyncio.sleep(0.02)
+    finally:
+        await admin.close()
+    await create_topics(kafka)

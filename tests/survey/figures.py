@@ -17,7 +17,9 @@ from survey.page.exhibits import Provenance
 PROVENANCE = Provenance("8042117650912345678", "a1b2c3d4")
 
 
-def indicator(wave: int, code: str, count: int, valid: int, pilot: float | None, verdict: str | None) -> IndicatorFigure:
+def indicator(
+    wave: int, code: str, count: int, valid: int, pilot: float | None, verdict: str | None
+) -> IndicatorFigure:
     share = count / valid if valid else None
     return IndicatorFigure(
         wave=wave,
@@ -74,7 +76,9 @@ FIGURES = Figures(
         }.items()
         for place, category in enumerate(categories)
         for code in CODES[:4]
-        for numbers in [(None, None) if place == 1 or (place == 0 and code == "HOST_MATCH") else (9 + place, 12 + place)]
+        for numbers in [
+            (None, None) if place == 1 or (place == 0 and code == "HOST_MATCH") else (9 + place, 12 + place)
+        ]
     ),
     programme=ProgrammeFigures(
         responses=(

@@ -51,7 +51,9 @@ def test_every_chart_has_a_title_a_description_and_a_table_with_its_numbers(lang
         assert (title.tag, desc.tag) == (f"{SVG}title", f"{SVG}desc") and title.text and desc.text
         assert svg.get("aria-labelledby") == f"{title.get('id')} {desc.get('id')}"
         shown = numbers(" ".join(text for each in svg.iter(f"{SVG}text") for text in each.itertext()))
-        axis = {"0", "25", "50", "75", "100", "95", "2017"} if section.get("id", "").startswith(("ind", "cha")) else set()
+        axis = (
+            {"0", "25", "50", "75", "100", "95", "2017"} if section.get("id", "").startswith(("ind", "cha")) else set()
+        )
         told = numbers(" ".join(text for each in table for text in each.itertext()))
         assert shown - axis <= told, section.get("id")
         assert shown - axis or "by" in section.get("id", "")
@@ -97,7 +99,10 @@ def test_every_language_has_the_same_texts_with_the_same_places_to_fill():
             assert texts[section].keys() == entries.keys(), (language, section)
             for key, text in entries.items():
                 assert texts[section][key].strip(), (language, section, key)
-                assert set(re.findall(r"{\w*}", texts[section][key])) == set(re.findall(r"{\w*}", text)), (language, key)
+                assert set(re.findall(r"{\w*}", texts[section][key])) == set(re.findall(r"{\w*}", text)), (
+                    language,
+                    key,
+                )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -205,7 +205,9 @@ def mentions(path: Path, number: int) -> bool:
     needles = [record_id(number), event_id(number)]
     content = path.read_bytes()
     if path.suffix == ".parquet":
-        text = json.dumps(parquet.read_table(path).to_pylist(), default=str) + repr(parquet.read_metadata(path).to_dict())
+        text = json.dumps(parquet.read_table(path).to_pylist(), default=str) + repr(
+            parquet.read_metadata(path).to_dict()
+        )
     elif path.suffix == ".avro":
         with AvroFile[Any](PyArrowFileIO().new_input(str(path))) as found:
             text = repr(list(found))

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from survey.evaluation.evaluate import REGISTERED
 from survey.evaluation.figures import (
@@ -20,7 +20,20 @@ from survey.evaluation.figures import (
     StageFigure,
 )
 from survey.evaluation.sentences import beside_the_pilot, since_the_wave_before
-from survey.page.content import Bar, Bars, Cell, Change as Changed, Changes, Document, Dot, Dots, Exhibit, Group, Interval, Matrix
+from survey.page.content import (
+    Bar,
+    Bars,
+    Cell,
+    Change as Changed,
+    Changes,
+    Document,
+    Dot,
+    Dots,
+    Exhibit,
+    Group,
+    Interval,
+    Matrix,
+)
 from survey.page.words import Words
 from survey.questionnaires.questionnaire import Questionnaire
 
@@ -71,8 +84,14 @@ class _Telling:
         return self.words["page.none"] if number is None else self.words.number(number)
 
 
-def document(figures: Figures, questionnaire: Questionnaire, words: Words, provenance: Provenance | None) -> Document:
-    """Everything there is to say. ``provenance``: None while the figures are live and not for the public."""
+def document(
+    figures: Figures,
+    questionnaire: Questionnaire,
+    words: Words,
+    provenance: Provenance | None,
+    lead: Literal["page.released", "page.live"] = "page.released",
+) -> Document:
+    """Everything there is to say. ``provenance``: None where it is not known whence the figures come."""
     telling = _Telling(words, questionnaire)
     exhibits = [
         *(_indicators(telling, wave, of_wave) for wave, of_wave in _by_wave(figures.indicators)),
@@ -89,11 +108,10 @@ def document(figures: Figures, questionnaire: Questionnaire, words: Words, prove
     if provenance is not None:
         fields = {"snapshot": provenance.snapshot, "code": provenance.code}
         methods += [words["methods.snapshot"].format(**fields), words["methods.again"].format(**fields)]
-    lead = words["page.live" if provenance is None else "page.released"]
     return Document(
         language=words.language,
         title=words["page.title"],
-        lead=(lead.format(submissions=words.number(figures.submissions), version=figures.questionnaire),),
+        lead=(words[lead].format(submissions=words.number(figures.submissions), version=figures.questionnaire),),
         exhibits=tuple(exhibits),
         methods_title=words["page.methods"],
         methods=tuple(methods),
@@ -282,7 +300,9 @@ def _responses(telling: _Telling, responses: Sequence[ResponseFigure]) -> Exhibi
                 for wave in waves
             )
         ),
-        columns=tuple(words[f"responses.{column}"] for column in ("who", "invited", "sent", "started", "complete", "rate")),
+        columns=tuple(
+            words[f"responses.{column}"] for column in ("who", "invited", "sent", "started", "complete", "rate")
+        ),
         rows=tuple(
             (
                 f"{telling.wave(response.wave)}: {words.named('party', response.party)}",

@@ -7,17 +7,11 @@ live page, that script, by their hashes; a page that was stored keeps the policy
 import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 
 from survey.page.content import Document, Exhibit
-
-SERVED = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-"""Headers of a page without a script; what the page itself says of its style is stricter, and both count."""
+from survey.page.words import Words
 
 STYLE = """
 :root { --page: #f6f6f3; --card: #ffffff; --ink: #1b1b1b; --soft: #4f4f4f; --line: #d0d0d0 }
@@ -54,26 +48,70 @@ code { overflow-wrap: anywhere }
 """
 
 
-def page(document: Document, charts: Mapping[str, str], script: str = "") -> str:
+@dataclass(frozen=True)
+class Script:
+    """What keeps a page up to date; without it, or once it has ended, the page shows what it was loaded with."""
+
+    text: str
+    ended: str
+    """What people are told when it has."""
+
+
+def page(document: Document, charts: Mapping[str, str], script: Script | None = None) -> str:
     """The whole page. ``charts``: SVG by the exhibit's code. ``script`` is the only one that the page's policy lets run."""
     return (
-        f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="{document.language}">\n<head>\n<meta charset="utf-8"/>\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(policy(script))}"/>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{escape(document.title)}</title>\n"
-        f'<link rel="icon" href="data:,"/>\n<style>{STYLE}</style>\n</head>\n<body>\n'
-        f"<header>\n<h1>{escape(document.title)}</h1>\n{_paragraphs(document.lead, 'lead')}</header>\n<main>\n"
+        _head(document.language, document.title, policy(script.text if script else ""))
+        + f"<header>\n<h1>{escape(document.title)}</h1>\n"
+        + f'<div class="lead">{_paragraphs(document.lead)}</div>\n'
+        + (f'<p id="ended" role="status" hidden="hidden">{escape(script.ended)}</p>\n' if script else "")
+        + "</header>\n<main>\n"
         + "".join(_section(exhibit, charts.get(exhibit.code), document.numbers) for exhibit in document.exhibits)
         + f"</main>\n<footer>\n<h2>{escape(document.methods_title)}</h2>\n{_paragraphs(document.methods)}</footer>\n"
-        + (f"<script>{script}</script>\n" if script else "")
+        + (f"<script>{script.text}</script>\n" if script else "")
         + "</body>\n</html>\n"
     )
 
 
-def policy(script: str = "") -> str:
+def form(words: Words) -> str:
+    """Where a browser is given the token that it shows from then on."""
+    title = words["sign_in.title"]
+    return (
+        _head(words.language, title, policy(posts="'self'"))
+        + f"<header>\n<h1>{escape(title)}</h1>\n</header>\n<main>\n"
+        f'<form method="post" action="sign-in?language={words.language}">\n'
+        f'<p><label for="token">{escape(words["sign_in.token"])}</label></p>\n'
+        '<p><input id="token" name="token" type="password" required="required" autocomplete="off" size="60"/></p>\n'
+        f'<p><button type="submit">{escape(words["sign_in.button"])}</button></p>\n</form>\n</main>\n</body>\n</html>\n'
+    )
+
+
+def headers(said: str) -> dict[str, str]:
+    """Of an answer with a page of this policy: the same, and what a page cannot say of itself."""
+    return {
+        "Content-Security-Policy": f"{said}; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+
+
+def policy(script: str = "", posts: str = "'none'") -> str:
     """What the page may do: show itself; with a script, run that one and ask the server it came from."""
     allowed = f" script-src {_hash(script)}; connect-src 'self';" if script else ""
-    return f"default-src 'none'; style-src {_hash(STYLE)}; img-src data:;{allowed} base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; style-src {_hash(STYLE)}; img-src data:;{allowed} base-uri 'none'; form-action {posts}"
+
+
+STORED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""Policy for a page that was made by another version of this code; what stands in the page is stricter, and both count."""
+
+
+def _head(language: str, title: str, said: str) -> str:
+    return (
+        f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="{language}">\n<head>\n<meta charset="utf-8"/>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(said)}"/>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
+        f"<title>{escape(title)}</title>\n"
+        f'<link rel="icon" href="data:,"/>\n<style>{STYLE}</style>\n</head>\n<body>\n'
+    )
 
 
 def _hash(text: str) -> str:

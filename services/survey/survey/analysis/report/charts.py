@@ -57,7 +57,13 @@ def drawn(exhibit: Exhibit) -> str | None:
         ),
         axisY=alt.AxisConfig(ticks=False, labelPadding=8, grid=False, domain=False),
         legend=alt.LegendConfig(
-            orient="bottom", direction="vertical", labelColor=INK, labelFontSize=13, labelLimit=WIDTH, symbolSize=110, title=None
+            orient="bottom",
+            direction="vertical",
+            labelColor=INK,
+            labelFontSize=13,
+            labelLimit=WIDTH,
+            symbolSize=110,
+            title=None,
         ),
         title=alt.TitleConfig(color=INK, fontSize=13, fontWeight="bold", anchor="start", frame="group", offset=6),
         text=alt.MarkConfig(color=INK, fontSize=13),
@@ -121,7 +127,10 @@ def _dots(drawing: Dots) -> alt.LayerChart:
     beside = round(LETTER * max((len(row.told) for row in drawing.rows), default=0)) + 12
     values: list[Row] = []
     for label, row in zip(labels, drawing.rows, strict=True):
-        for series, at, interval in ((drawing.share, row.share, row.wilson), (drawing.clustered, row.share, row.clustered)):
+        for series, at, interval in (
+            (drawing.share, row.share, row.wilson),
+            (drawing.clustered, row.share, row.clustered),
+        ):
             if at is not None and interval is not None:
                 values.append({"what": label, "series": series, "at": at, "low": interval.low, "high": interval.high})
         if row.pilot is not None:
@@ -132,7 +141,9 @@ def _dots(drawing: Dots) -> alt.LayerChart:
     shapes, colours = ([every[name][part] for name in names] for part in (0, 1))
     x = alt.X("at:Q", scale=alt.Scale(domain=[0, 1]), axis=_share_axis(), title=None)
     offset = alt.YOffset("series:N", scale=alt.Scale(domain=names))
-    base = alt.Chart(alt.Data(values=values)).encode(y=alt.Y("what:N", sort=labels, title=None, axis=axis), yOffset=offset)
+    base = alt.Chart(alt.Data(values=values)).encode(
+        y=alt.Y("what:N", sort=labels, title=None, axis=axis), yOffset=offset
+    )
     lines = [
         base.transform_filter(alt.datum.series == name)
         .transform_calculate(at="datum.low")
@@ -163,7 +174,13 @@ def _bars(drawing: Bars) -> alt.VConcatChart:
         own, labels = labels[: len(group.bars)], labels[len(group.bars) :]
         scale = alt.Scale(domain=[0, max(1, group.most)], range=[0, room])
         values = [
-            {"what": label, "value": bar.value, "whole": bar.whole or 0, "end": max(bar.value, bar.whole or 0), "told": bar.told}
+            {
+                "what": label,
+                "value": bar.value,
+                "whole": bar.whole or 0,
+                "end": max(bar.value, bar.whole or 0),
+                "told": bar.told,
+            }
             for label, bar in zip(own, group.bars, strict=True)
         ]
         base = alt.Chart(alt.Data(values=values)).encode(y=alt.Y("what:N", sort=own, title=None, axis=axis))
@@ -211,7 +228,9 @@ def _changes(drawing: Changes) -> alt.LayerChart:
         )
     )
     words = (
-        alt.Chart(alt.Data(values=told)).mark_text(align="left").encode(y=y, x=alt.value(width - beside + 10), text="told:N")
+        alt.Chart(alt.Data(values=told))
+        .mark_text(align="left")
+        .encode(y=y, x=alt.value(width - beside + 10), text="told:N")
     )
     return alt.layer(lines, points, words).properties(width=width - beside, height=_height(labels, 38))
 
@@ -219,7 +238,9 @@ def _changes(drawing: Changes) -> alt.LayerChart:
 def _matrix(drawing: Matrix) -> alt.LayerChart:
     """The deeper the blue, the more; the number says it, and a cross that it is suppressed."""
     rows, columns = ([_wrapped(each, COLUMN_LETTERS) for each in side] for side in (drawing.rows, drawing.columns))
-    lines = {name: _BREAK.join(wrapped) for name, wrapped in zip(drawing.rows + drawing.columns, rows + columns, strict=True)}
+    lines = {
+        name: _BREAK.join(wrapped) for name, wrapped in zip(drawing.rows + drawing.columns, rows + columns, strict=True)
+    }
     shown = [
         {"row": lines[cell.row], "column": lines[cell.column], "level": cell.level, "told": cell.told}
         for cell in drawing.cells

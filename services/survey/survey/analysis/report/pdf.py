@@ -22,7 +22,11 @@ def pdf(document: Document, charts: Mapping[str, str]) -> bytes:
         typst.TypstError: the document cannot be set so that it is accessible.
     """
     exhibits = [
-        {**asdict(exhibit), "drawing": charts.get(exhibit.code), "alternative": " ".join((exhibit.title + ".", *exhibit.says))}
+        {
+            **asdict(exhibit),
+            "drawing": charts.get(exhibit.code),
+            "alternative": " ".join((exhibit.title + ".", *exhibit.says)),
+        }
         for exhibit in document.exhibits
     ]
     inputs = {"document": json.dumps({**asdict(document), "exhibits": exhibits})}

@@ -15,7 +15,7 @@ Format = Literal["html", "pdf"]
 
 
 def report(
-    figures: Figures, questionnaire: Questionnaire, provenance: Provenance, language: str, form: Format
+    figures: Figures, questionnaire: Questionnaire, provenance: Provenance | None, language: str, form: Format
 ) -> bytes:
     """The same figures give the same bytes, under one version of the libraries that draw and set.
 

@@ -27,7 +27,7 @@ def kafka_servers(servers: str) -> str:
     return servers
 
 
-def _keys(location: str) -> str:
+def keys_location(location: str) -> str:
     if "://" in location and not location.startswith(("http://", "https://")):
         raise ValueError("should be a file's path, or a URL that begins with http:// or https://")
     return location
@@ -195,7 +195,7 @@ class Settings(TraceSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
     http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
-    jwks: Annotated[str, AfterValidator(_keys)] = Field(
+    jwks: Annotated[str, AfterValidator(keys_location)] = Field(
         description="public keys that tokens are verified with: a JWKS file's path, or its http(s) URL"
     )
     clock_file: Annotated[Path, AfterValidator(_existing)] | None = Field(

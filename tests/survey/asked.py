@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from sojourn_contracts.vocabulary import Party
 from survey.questionnaires.questionnaire import LANGUAGES, Indicator, Kind, Question, Questionnaire, Routing, Texts
+from survey.sink.table import SCHEMA
 
 
 def said(text: str) -> Texts:
@@ -58,28 +60,7 @@ SMALL = Questionnaire(
     ),
 )
 
-ARROW = pa.schema(
-    [
-        *[(name, pa.string()) for name in ("event_id", "record_id", "questionnaire", "party")],
-        ("wave", pa.int32()),
-        ("released_on", pa.date32()),
-        *[
-            (name, pa.string())
-            for name in (
-                "exchange_cluster",
-                "company_cluster",
-                "country",
-                "sector_section",
-                "size_class",
-                "duration_band",
-                "training_direction",
-            )
-        ],
-        ("answers", pa.map_(pa.string(), pa.string())),
-        ("kafka_partition", pa.int32()),
-        ("kafka_offset", pa.int64()),
-    ]
-)
+ARROW = schema_to_pyarrow(SCHEMA, include_field_ids=False)
 
 
 def submission(number: int, party: str, answers: Mapping[str, str], **changes: Any) -> dict[str, Any]:

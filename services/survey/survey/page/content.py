@@ -60,7 +60,7 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Change:
+class BeforeAfter:
     """A share before and after, and the difference in words."""
 
     label: str
@@ -71,7 +71,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Changes:
-    rows: tuple[Change, ...]
+    rows: tuple[BeforeAfter, ...]
     before: str
     after: str
 

@@ -23,8 +23,8 @@ from survey.evaluation.sentences import beside_the_pilot, since_the_wave_before
 from survey.page.content import (
     Bar,
     Bars,
+    BeforeAfter,
     Cell,
-    Change as Changed,
     Changes,
     Document,
     Dot,
@@ -217,7 +217,7 @@ def _changes(telling: _Telling, figures: Figures) -> Exhibit:
         ),
         drawing=Changes(
             tuple(
-                Changed(
+                BeforeAfter(
                     label=telling.indicator(change.code),
                     before=shares.get((change.code, change.earlier)),
                     after=shares.get((change.code, change.later)),

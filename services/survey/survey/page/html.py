@@ -9,43 +9,12 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 from survey.page.content import Document, Exhibit
 from survey.page.words import Words
 
-STYLE = """
-:root { --page: #f6f6f3; --card: #ffffff; --ink: #1b1b1b; --soft: #4f4f4f; --line: #d0d0d0 }
-* { box-sizing: border-box }
-body { margin: 0; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif }
-header, main, footer { max-width: 860px; margin: 0 auto; padding: 0 16px }
-header { padding-top: 28px }
-h1 { font-size: 1.9rem; line-height: 1.15; margin: 0 0 6px }
-h2 { font-size: 1.25rem; margin: 0 0 4px }
-p { margin: 0 0 8px }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 16px; margin: 18px 0; min-width: 0 }
-figure { margin: 10px 0 }
-.chart { overflow-x: auto }
-.chart svg { display: block; width: 100%; height: auto }
-.note, footer, .lead { color: var(--soft) }
-.note { font-size: .85rem; line-height: 1.4 }
-.scroll { overflow-x: auto; font-size: .88rem }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-caption { text-align: left; color: var(--soft); padding: 4px 0 }
-th, td { text-align: right; padding: 3px 10px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top }
-th:first-child { text-align: left }
-tbody th { font-weight: normal }
-footer { font-size: .85rem; margin-bottom: 40px }
-footer h2 { font-size: 1rem }
-code { overflow-wrap: anywhere }
-@media print {
-  :root { --page: #ffffff }
-  html { font-size: 9.5pt }
-  section { border: 0; padding: 0 }
-  figure, tr { break-inside: avoid }
-  h2 { break-after: avoid }
-  .chart svg { max-width: 16cm }
-}
-"""
+STYLE = (Path(__file__).parent / "page.css").read_text("utf-8")
 
 
 @dataclass(frozen=True)

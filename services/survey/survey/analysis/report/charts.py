@@ -29,6 +29,7 @@ COLUMN_LETTERS = 16
 """In a line of a matrix's labels."""
 
 Row = dict[str, Any]
+Layered = alt.LayerChart | alt.FacetChart
 
 
 def drawn(exhibit: Exhibit) -> str | None:
@@ -121,7 +122,7 @@ def _share_axis() -> alt.Axis:
     return alt.Axis(labelExpr="round(datum.value * 100) + ' %'", values=[0, 0.25, 0.5, 0.75, 1], labelFlush=False)
 
 
-def _dots(drawing: Dots) -> alt.LayerChart:
+def _dots(drawing: Dots) -> Layered:
     """Above the row's middle the share with Wilson's interval, below it the cluster-robust one; the pilot's between."""
     labels, axis, width = _labels([row.label for row in drawing.rows])
     beside = round(LETTER * max((len(row.told) for row in drawing.rows), default=0)) + 12
@@ -169,7 +170,7 @@ def _bars(drawing: Bars) -> alt.VConcatChart:
     bars = [bar for group in drawing.groups for bar in group.bars]
     labels, axis, width = _labels([bar.label for bar in bars])
     room = round(width - LETTER * max((len(bar.told) for bar in bars), default=0)) - 10
-    parts: list[alt.LayerChart] = []
+    parts: list[Layered] = []
     for group in drawing.groups:
         own, labels = labels[: len(group.bars)], labels[len(group.bars) :]
         scale = alt.Scale(domain=[0, max(1, group.most)], range=[0, room])
@@ -197,7 +198,7 @@ def _bars(drawing: Bars) -> alt.VConcatChart:
     return alt.vconcat(*parts, spacing=14).resolve_scale(x="independent")
 
 
-def _changes(drawing: Changes) -> alt.LayerChart:
+def _changes(drawing: Changes) -> Layered:
     """Before and after on one line, with an arrow's direction in the shapes: a hollow circle and a filled triangle."""
     labels, axis, width = _labels([row.label for row in drawing.rows])
     beside = round(LETTER * max((len(row.told) for row in drawing.rows), default=0)) + 12
@@ -235,7 +236,7 @@ def _changes(drawing: Changes) -> alt.LayerChart:
     return alt.layer(lines, points, words).properties(width=width - beside, height=_height(labels, 38))
 
 
-def _matrix(drawing: Matrix) -> alt.LayerChart:
+def _matrix(drawing: Matrix) -> Layered:
     """The deeper the blue, the more; the number says it, and a cross that it is suppressed."""
     rows, columns = ([_wrapped(each, COLUMN_LETTERS) for each in side] for side in (drawing.rows, drawing.columns))
     lines = {

@@ -1,6 +1,7 @@
-"""The document as PDF: tagged (PDF/UA-1), in its language, its charts with their texts, for the same document always the same bytes.
+"""The document as PDF: tagged (PDF/UA-1), in its language, its charts with their texts.
 
-The fonts come with the library, and what is used of them is embedded; the machine's own are not looked at.
+For the same document always the same bytes. The fonts come with the library, and what is used of them is embedded; the
+machine's own are not looked at.
 """
 
 import json

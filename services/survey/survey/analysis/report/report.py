@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 from survey.analysis.report import charts, pdf
-from survey.evaluation.figures import Figures
+from survey.evaluation.figures import Figures, decoded_figures
+from survey.evaluation.store import Publication
 from survey.page import html
 from survey.page.content import Document
 from survey.page.exhibits import Provenance, document
 from survey.page.words import words
-from survey.questionnaires.questionnaire import Questionnaire
+from survey.questionnaires.questionnaire import LANGUAGES, Questionnaire
 
 Format = Literal["html", "pdf"]
 
@@ -33,3 +34,10 @@ def drawn(told: Document) -> dict[str, str]:
 
 def set_as(form: Format, told: Document, charts_drawn: Mapping[str, str]) -> bytes:
     return html.page(told, charts_drawn).encode() if form == "html" else pdf.pdf(told, charts_drawn)
+
+
+def pages(publication: Publication, questionnaire: Questionnaire) -> dict[str, str]:
+    """What was published, as a page in each language."""
+    figures = decoded_figures(publication.figures)
+    provenance = Provenance(publication.snapshot_id, publication.code_version)
+    return {language: report(figures, questionnaire, provenance, language, "html").decode() for language in LANGUAGES}

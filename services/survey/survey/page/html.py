@@ -65,8 +65,8 @@ def headers(said: str) -> dict[str, str]:
 
 def policy(script: str = "", posts: str = "'none'") -> str:
     """What the page may do: show itself; with a script, run that one and ask the server it came from."""
-    allowed = f" script-src {_hash(script)}; connect-src 'self';" if script else ""
-    return f"default-src 'none'; style-src {_hash(STYLE)}; img-src data:;{allowed} base-uri 'none'; form-action {posts}"
+    allowed = f" script-src {hash_of(script)}; connect-src 'self';" if script else ""
+    return f"default-src 'none'; style-src {hash_of(STYLE)}; img-src data:;{allowed} base-uri 'none'; form-action {posts}"
 
 
 STORED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -83,7 +83,8 @@ def _head(language: str, title: str, said: str) -> str:
     )
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """As a policy names a style or a script."""
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

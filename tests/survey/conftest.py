@@ -32,8 +32,9 @@ async def empty(survey: Driver) -> None:
         "select table_name from information_schema.tables"
         " where table_schema = 'survey' and table_type = 'BASE TABLE' and table_name <> 'log_generation'"
     )
+    counted_last = sorted((row["table_name"] for row in tables), key=lambda name: name.startswith("tally"))
     async with survey.process.pool.acquire() as connection:
-        await connection.execute("; ".join(f"delete from {row['table_name']}" for row in tables))
+        await connection.execute("; ".join(f"delete from {table}" for table in counted_last))
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def answered(
 
 
 async def sent(survey: Driver) -> dict[str, int]:
-    found = (await survey.http.get("/evaluation", headers=survey.token(Role.ANALYST))).json()["responses"]
+    found = (await survey.http.get("/evaluation", headers=survey.token(Role.ANALYST))).json()["programme"]["responses"]
     return {each["party"]: each["sent"] for each in found}
 
 

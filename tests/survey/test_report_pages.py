@@ -1,11 +1,15 @@
 """The pages over HTTP: the last publication for everybody, the figures of this moment for those who evaluate."""
 
 import re
+from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from uuid import UUID
 from xml.etree import ElementTree
 
+import httpx
 import pytest
 from chassis.identity import Role
+from survey.evaluation.evaluate import evaluate
 from survey.evaluation.figures import Counts, encoded
 from survey.page import drawings, html, store
 from survey.page.access import COOKIE
@@ -15,6 +19,7 @@ from survey.questionnaires.published import newest
 from survey.questionnaires.questionnaire import LANGUAGES
 
 from tests.chassis_driver import Driver
+from tests.http.serving import served
 from tests.survey.figures import FIGURES, PROVENANCE
 
 X = "{http://www.w3.org/1999/xhtml}"
@@ -115,8 +120,10 @@ async def test_a_browser_signs_in_with_a_token_and_sees_the_live_page_and_its_st
     assert "HttpOnly" in said and "Path=/evaluation" in said and "SameSite=strict" in said
     cookie = {"Cookie": f"{COOKIE}={token}"}
     assert (await survey.http.get("/evaluation/page", headers=cookie)).status_code == 200
-    async with survey.http.stream("GET", "/evaluation/live", headers=cookie) as stream:
-        assert stream.status_code == 200
+    async with served(survey) as url, httpx.AsyncClient(base_url=url, headers=cookie) as browser:
+        async with browser.stream("GET", "/evaluation/live") as stream:
+            assert stream.status_code == 200
+            assert "event: figures" in [line async for line in aiter_until(stream, "event: figures")]
 
 
 @pytest.mark.parametrize("path", ["/evaluation/page", "/evaluation/live"])
@@ -124,7 +131,7 @@ async def test_a_cookie_opens_as_much_as_the_token_in_it(survey: Driver, path: s
     survey.http.cookies.clear()
     assert (await survey.http.get(path)).status_code == 401
     assert (await survey.http.get(path, headers={"Cookie": f"{COOKIE}=nonsense"})).status_code == 401
-    company = survey.token(Role.COMPANY, company_id=newest_id())["Authorization"].removeprefix("Bearer ")
+    company = survey.token(Role.COMPANY, company_id=UUID(int=7))["Authorization"].removeprefix("Bearer ")
     answer = await survey.http.get(path, headers={"Cookie": f"{COOKIE}={company}"})
     assert (answer.status_code, answer.json()["rule"]) == (403, "wrong_role")
 
@@ -164,18 +171,17 @@ def test_a_small_drawing_has_its_texts_and_no_number_that_is_not_in_its_table(la
 
 
 def test_the_live_page_without_any_count_can_be_written():
-    from survey.evaluation.evaluate import evaluate
-
     nothing = evaluate(Counts(newest().version, 0), newest())
     told = document(nothing, newest(), words("en"), None, lead="page.live")
     drawn = {exhibit.code: svg for exhibit in told.exhibits if (svg := drawings.drawn(exhibit)) is not None}
     assert ElementTree.fromstring(html.page(told, drawn)).find(f".//{X}table") is not None
 
 
-def newest_id():
-    from uuid import UUID
-
-    return UUID(int=7)
+async def aiter_until(stream: httpx.Response, last: str) -> AsyncIterator[str]:
+    async for line in stream.aiter_lines():
+        yield line
+        if line == last:
+            return
 
 
 def _attributes(text: str) -> list[str]:

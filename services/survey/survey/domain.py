@@ -1,20 +1,21 @@
-"""The survey's rules: what counts of what others tell, and what answers come to."""
+"""The survey's rules: what counts of what others tell."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import sqrt
-from statistics import NormalDist
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
 from uuid import UUID
 
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated, Stage
 from sojourn_contracts.match import MatchDeclined, MatchProposed
 
-from survey.questionnaires.questionnaire import DECLINED, DONT_KNOW, NOT_APPLICABLE, Indicator
-
-MISSING = frozenset({DECLINED, DONT_KNOW, NOT_APPLICABLE})
-"""Answers that are counted apart and never as valid ones."""
-
+REGISTERED = "registered"
+"""What comes before an exchange's first stage: its sender was admitted."""
+_LIFE = (
+    REGISTERED,
+    *(stage for stage in Stage if (stage is Stage.COMPLETED or not stage.ended) and not stage.detour),
+)
 Profile = CompanyRegistered | CompanyUpdated
 ExchangeEvent = MatchDeclined | ExchangeUpdated | ExchangeAgreed | ExchangeCancelled | ExchangeCompleted
 
@@ -26,6 +27,8 @@ class Company:
     company_id: UUID
     profile: Profile | None = None
     withdrawn: bool = False
+    registered_at: datetime | None = None
+    """When it was admitted, once that was heard."""
 
     @property
     def revision(self) -> int:
@@ -35,6 +38,11 @@ class Company:
 def update(company: Company, profile: Profile) -> Company:
     """The profile of the highest revision counts, in whatever order they come."""
     return replace(company, profile=profile) if profile.revision > company.revision else company
+
+
+def admitted(company: Company, at: datetime) -> Company:
+    """The first time counts, in whatever order they come."""
+    return replace(company, registered_at=min(at, company.registered_at or at))
 
 
 def withdraw(company: Company) -> Company:
@@ -50,6 +58,14 @@ class Exchange:
     newest: MatchProposed | ExchangeEvent | None = None
     furthest: Stage | None = None
     """The latest stage of life that was ever reached, whatever came after."""
+    reached: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    """When it was first at a stage, and when its sender registered, as far as that was heard."""
+
+    @property
+    def days(self) -> dict[str, int]:
+        """Whole days that each stage came after the one before it, of those that are known."""
+        times = [(stage, self.reached[stage]) for stage in _LIFE if stage in self.reached]
+        return {stage: max(0, (at - before).days) for (_, before), (stage, at) in pairwise(times)}
 
     @property
     def stage(self) -> Stage | None:
@@ -71,7 +87,25 @@ def follow(exchange: Exchange, event: MatchProposed | ExchangeEvent) -> Exchange
     """The highest revision says where an exchange stands, and a proposal ranks below every stage, in whatever order."""
     furthest = max(filter(None, (exchange.furthest, _reached(event))), key=lambda stage: stage.rank)
     newest = event if exchange.newest is None or _order(event) > _order(exchange.newest) else exchange.newest
-    return replace(exchange, newest=newest, furthest=furthest)
+    followed = replace(exchange, newest=newest, furthest=furthest)
+    match event:
+        case MatchProposed() | MatchDeclined():
+            return followed
+        case _:
+            return reached(followed, event.stage, event.changed_at)
+
+
+def reached(exchange: Exchange, stage: str, at: datetime) -> Exchange:
+    """The first time at a stage counts, in whatever order they come."""
+    if stage not in _LIFE:
+        return exchange
+    first = min(at, exchange.reached.get(stage, at))
+    return replace(exchange, reached={**exchange.reached, str(stage): first})
+
+
+def after_registration(exchange: Exchange, registered_at: datetime | None) -> Exchange:
+    """Told to an exchange that was proposed, when its sender's registration is known."""
+    return exchange if registered_at is None else reached(exchange, REGISTERED, registered_at)
 
 
 def _reached(event: MatchProposed | ExchangeEvent) -> Stage:
@@ -88,65 +122,3 @@ def _reached(event: MatchProposed | ExchangeEvent) -> Stage:
 def _order(event: MatchProposed | ExchangeEvent) -> tuple[bool, int]:
     """Revisions of the proposal are matching's, all others the exchange's: the two do not compare."""
     return not isinstance(event, MatchProposed), event.revision
-
-
-def wilson(favourable: int, valid: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The score interval of a share, which stays within 0 and 1 and holds at small counts.
-
-    E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
-    Statistical Association 22 (158), 1927, pp. 209-212.
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = favourable / valid
-    centre = share + z**2 / (2 * valid)
-    half = z * sqrt(share * (1 - share) / valid + z**2 / (4 * valid**2))
-    return max(0.0, (centre - half) / (1 + z**2 / valid)), min(1.0, (centre + half) / (1 + z**2 / valid))
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An indicator as counted, with its 95% interval; shares from 0 to 1, None while there is no valid answer."""
-
-    code: str
-    count: int
-    """Favourable answers."""
-    valid: int
-    share: float | None
-    low: float | None
-    high: float | None
-    pilot: float | None
-    dont_know: int
-    not_applicable: int
-
-
-def estimate(indicator: Indicator, answers: Mapping[str, int]) -> Estimate:
-    """Favourable over valid answers; "don't know" and "not applicable" are no valid answers and stand apart."""
-    valid = sum(number for answer, number in answers.items() if answer not in MISSING)
-    count = sum(number for answer, number in answers.items() if answer in indicator.favourable)
-    low, high = wilson(count, valid) if valid else (None, None)
-    return Estimate(
-        code=indicator.code,
-        count=count,
-        valid=valid,
-        share=count / valid if valid else None,
-        low=low,
-        high=high,
-        pilot=indicator.pilot,
-        dont_know=answers.get(DONT_KNOW, 0),
-        not_applicable=answers.get(NOT_APPLICABLE, 0),
-    )
-
-
-def funnel(registered: int, left: int, exchanges: Mapping[tuple[Stage, Stage], int]) -> dict[str, int]:
-    """How many companies registered, how many exchanges came at least as far as each stage, and how the others ended.
-
-    ``exchanges`` counts them by furthest stage and present stage.
-    """
-    ends = [stage for stage in Stage if stage.ended and stage is not Stage.COMPLETED]
-    life = [stage for stage in Stage if stage not in ends and not stage.detour]
-    reached = {
-        str(stage): sum(number for (furthest, _), number in exchanges.items() if furthest.rank >= stage.rank)
-        for stage in life
-    }
-    ended = {str(end): sum(number for (_, stage), number in exchanges.items() if stage is end) for end in ends}
-    return {"registered": registered, "left": left} | reached | ended

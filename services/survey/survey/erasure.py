@@ -26,11 +26,11 @@ HELD = Holdings(
     (
         Holding(
             "company",
-            "company_id, profile, withdrawn, erased",
+            "company_id, profile, withdrawn, erased, registered_at",
             "position({id}::text in profile::text) > 0",
             "company_id = {id} and not erased",
         ),
-        about("exchange", "exchange_id, event, payload, stage, furthest", _PARTIES),
+        about("exchange", "exchange_id, event, payload, stage, furthest, reached, days", _PARTIES),
         about(
             "invitation",
             "invitation_id, exchange_id, party, wave, questionnaire, company_id, respondent_id, days, training_direction,"
@@ -47,6 +47,11 @@ NOBODY = {
     "released": "answers without anything that leads to who gave them",
     "unlinked": "how many invitations were erased",
     "cluster_key": "a key a year, and nobody's id",
+    "tally": "how many of what",
+    "tally_change": "how many of what came since",
+    "tally_version": "how often numbers changed",
+    "company_answers": "numbers of released answers by a digest of the keyed hash that stands in the public record",
+    "publication": "figures as the public was told them",
 }
 
 

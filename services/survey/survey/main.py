@@ -5,14 +5,24 @@ from pathlib import Path
 from chassis.service import Service
 from fastapi import APIRouter
 
-from survey import api, erasure, handlers
+from survey import erasure, handlers
 from survey.answering import api as answering
+from survey.evaluation import api as evaluation
+from survey.evaluation import live
 from survey.feed import api as feed
+from survey.page import api as page
 from survey.questionnaires import api as questionnaires
 from survey.settings import SurveySettings
 
 routes = APIRouter()
-for router in (answering.routes, questionnaires.routes, api.routes, feed.routes, erasure.HELD.routes()):
+for router in (
+    answering.routes,
+    questionnaires.routes,
+    evaluation.routes,
+    page.routes,
+    feed.routes,
+    erasure.HELD.routes(),
+):
     routes.include_router(router)
 
 service = Service(
@@ -22,5 +32,6 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     settings=SurveySettings,
     kept=erasure.KEPT,
+    prepare=live.preparing,
 )
 command = service.command()

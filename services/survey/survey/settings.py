@@ -8,6 +8,15 @@ class SurveySettings(Settings):
     release_minimum: int = Field(
         3, ge=2, le=1000, description="submissions that are released at once at least; fewer wait for the next day"
     )
+    disclosure_threshold: int = Field(
+        5,
+        ge=2,
+        le=1000,
+        description="answers that a group has at least of which a figure is shown, and by which public figures move",
+    )
+    live_listeners: int = Field(
+        50, ge=1, le=10_000, description="who may follow the live figures at once, per process; others are to try again"
+    )
     invitation_days: int = Field(
         180,
         ge=1,

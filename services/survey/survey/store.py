@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,18 +20,42 @@ from survey.release import Submission
 async def company_locked_or_blank(tx: Transaction, company_id: UUID) -> Company:
     await tx.connection.execute("insert into company (company_id) values ($1) on conflict do nothing", company_id)
     [row] = await tx.connection.fetch(
-        "select company_id, profile, withdrawn from company where company_id = $1 for update", company_id
+        "select company_id, profile, withdrawn, registered_at from company where company_id = $1 for update", company_id
     )
     return _company(row)
 
 
 async def save_company(tx: Transaction, company: Company) -> None:
     await tx.connection.execute(
-        "update company set profile = $2, withdrawn = $3 where company_id = $1",
+        "update company set profile = $2, withdrawn = $3, registered_at = $4 where company_id = $1",
         company.company_id,
         company.profile and company.profile.model_dump_json(),
         company.withdrawn,
+        company.registered_at,
     )
+
+
+async def hold_senders_proposals(tx: Transaction, sender_id: UUID) -> None:
+    """Until the transaction's end nobody else relates this company's registration to its proposals.
+
+    Either may come first and has to find the other; neither row need be there to be locked.
+    """
+    await tx.connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", str(sender_id))
+
+
+async def registered_at(tx: Transaction, company_id: UUID) -> datetime | None:
+    return await tx.connection.fetchval("select registered_at from company where company_id = $1", company_id)
+
+
+async def proposals_of_locked(tx: Transaction, sender_id: UUID) -> list[Exchange]:
+    """Exchanges of this sender that are known to have been proposed, in the order of their ids."""
+    rows = await tx.connection.fetch(
+        f"select {_EXCHANGE} from exchange"  # noqa: S608
+        " where array[payload->>'sender_id', payload->>'host_id', payload->>'traveller_id'] && array[$1::text]"
+        " and payload->>'sender_id' = $1 and reached ? 'proposed' order by exchange_id for update",
+        str(sender_id),
+    )
+    return [_exchange(row) for row in rows]
 
 
 async def erase_company(tx: Transaction, company_id: UUID) -> None:
@@ -38,7 +63,7 @@ async def erase_company(tx: Transaction, company_id: UUID) -> None:
     await tx.connection.execute(
         """
         insert into company (company_id, erased) values ($1, true)
-        on conflict (company_id) do update set profile = null, withdrawn = false, erased = true
+        on conflict (company_id) do update set profile = null, withdrawn = false, registered_at = null, erased = true
         """,
         company_id,
     )
@@ -81,20 +106,30 @@ async def destroy_keys(tx: Transaction, before_year: int, limit: int) -> int:
 async def exchange_locked_or_blank(tx: Transaction, exchange_id: UUID) -> Exchange:
     await tx.connection.execute("insert into exchange (exchange_id) values ($1) on conflict do nothing", exchange_id)
     [row] = await tx.connection.fetch(
-        "select exchange_id, event, payload, furthest from exchange where exchange_id = $1 for update", exchange_id
+        f"select {_EXCHANGE} from exchange where exchange_id = $1 for update",  # noqa: S608
+        exchange_id,
     )
-    newest: Any = row["event"] and catalogue.BY_NAME[row["event"]].event.model_validate_json(row["payload"])
-    return Exchange(row["exchange_id"], newest, row["furthest"] and Stage(row["furthest"]))
+    return _exchange(row)
 
 
 async def save_exchange(tx: Transaction, exchange: Exchange) -> None:
     await tx.connection.execute(
-        "update exchange set event = $2, payload = $3, stage = $4, furthest = $5 where exchange_id = $1",
+        "update exchange set event = $2, payload = $3, stage = $4, furthest = $5, reached = $6, days = $7"
+        " where exchange_id = $1",
+        *exchange_row(exchange),
+    )
+
+
+def exchange_row(exchange: Exchange) -> tuple[Any, ...]:
+    """Id, event, payload, stage, furthest, reached, days."""
+    return (
         exchange.exchange_id,
         exchange.newest and type(exchange.newest).__name__,
         exchange.newest and exchange.newest.model_dump_json(),
         exchange.stage,
         exchange.furthest,
+        json.dumps({stage: at.isoformat() for stage, at in sorted(exchange.reached.items())}),
+        json.dumps(exchange.days, sort_keys=True),
     )
 
 
@@ -106,7 +141,7 @@ async def waiting_locked(tx: Transaction) -> list[Submission]:
     """Answers that wait, each with its company's present dimensions."""
     rows = await tx.connection.fetch(
         f"""
-        select {INVITATION}, answers, profile, coalesce(withdrawn, false) as withdrawn
+        select {INVITATION}, answers, profile, coalesce(withdrawn, false) as withdrawn, registered_at
         from waiting join invitation using (invitation_id) left join company using (company_id)
         order by invitation_id
         for update of waiting
@@ -145,40 +180,16 @@ async def cluster_key(tx: Transaction, programme_year: int) -> bytes:
     return await tx.connection.fetchval("select key from cluster_key where programme_year = $1", programme_year)
 
 
-async def answer_counts(tx: Transaction, wave: int) -> dict[str, dict[str, int]]:
-    """Released answers: question code to answer code to number."""
-    rows = await tx.connection.fetch(
-        """
-        select question, answer, count(*) as number
-        from released, jsonb_each_text(answers) as given(question, answer)
-        where wave = $1
-        group by question, answer
-        """,
-        wave,
-    )
-    counts: dict[str, dict[str, int]] = {}
-    for row in rows:
-        counts.setdefault(row["question"], {})[row["answer"]] = row["number"]
-    return counts
-
-
-async def companies_registered_and_left(tx: Transaction) -> tuple[int, int]:
-    [row] = await tx.connection.fetch(
-        "select count(*) filter (where profile is not null) as registered, count(*) filter (where withdrawn) as gone"
-        " from company"
-    )
-    return row["registered"], row["gone"]
-
-
-async def exchanges_by_stage(tx: Transaction) -> dict[tuple[Stage, Stage], int]:
-    """Furthest stage and present stage to number."""
-    rows = await tx.connection.fetch(
-        "select furthest, stage, count(*) as number from exchange where stage is not null group by furthest, stage"
-    )
-    return {(Stage(row["furthest"]), Stage(row["stage"])): row["number"] for row in rows}
-
-
 def _company(row: Any) -> Company:
     # A registered profile has the fields of an updated one.
     profile = row["profile"] and CompanyUpdated.model_validate_json(row["profile"])
-    return Company(row["company_id"], profile, row["withdrawn"])
+    return Company(row["company_id"], profile, row["withdrawn"], row["registered_at"])
+
+
+_EXCHANGE = "exchange_id, event, payload, furthest, reached"
+
+
+def _exchange(row: Any) -> Exchange:
+    newest: Any = row["event"] and catalogue.BY_NAME[row["event"]].event.model_validate_json(row["payload"])
+    reached = {stage: datetime.fromisoformat(at) for stage, at in json.loads(row["reached"]).items()}
+    return Exchange(row["exchange_id"], newest, row["furthest"] and Stage(row["furthest"]), reached)

@@ -201,6 +201,7 @@ def _response(counted: ResponseCount) -> ResponseFigure:
         sent=counted.sent,
         started=counted.started,
         complete=counted.complete,
+        declined=counted.declined,
         sent_rate=_ratio(counted.sent, counted.invited),
         started_rate=_ratio(counted.started, counted.invited),
         complete_rate=_ratio(counted.complete, counted.invited),

@@ -69,8 +69,10 @@ class ResponseCount:
     sent: int
     """Invitations that the mail server accepted; that does not say that they arrived."""
     started: int
-    """Began to answer; those who completed did."""
+    """Saved a draft, or completed at once."""
     complete: int
+    declined: int = 0
+    """Said that they would rather not answer."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ class ResponseFigure:
     sent: int
     started: int
     complete: int
+    declined: int
     sent_rate: float | None
     started_rate: float | None
     complete_rate: float | None

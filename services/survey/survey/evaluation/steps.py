@@ -13,11 +13,12 @@ answers. L. Willenborg, T. de Waal, Elements of Statistical Disclosure Control, 
 secondary suppression, linked tables); A. Hundepool et al., Statistical Disclosure Control, Wiley, 2012, chapter 4.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
-from survey.evaluation.figures import AnswerCount, CellCount, Counts
+from survey.evaluation.figures import AnswerCount, CellCount, Counts, decoded_counts, encoded
 from survey.questionnaires.questionnaire import Questionnaire
 
 PATIENCE = 0.2
@@ -41,6 +42,26 @@ class Released:
     """What the published figures are made of."""
     moved: tuple[CellCount, ...]
     """All cells as they were when their table last moved, also those that were hidden."""
+
+
+def encoded_released(released: Released) -> bytes:
+    """As plain JSON."""
+    return json.dumps(
+        {
+            "submissions": released.submissions,
+            "told": json.loads(encoded(released.told)),
+            "moved": [asdict(cell) for cell in released.moved],
+        }
+    ).encode()
+
+
+def decoded_released(data: bytes | str) -> Released:
+    fields = json.loads(data)
+    return Released(
+        submissions=fields["submissions"],
+        told=decoded_counts(json.dumps(fields["told"]).encode()),
+        moved=tuple(CellCount(**cell) for cell in fields["moved"]),
+    )
 
 
 def hidden(sizes: Mapping[str, int], k: int) -> frozenset[str]:
@@ -113,6 +134,18 @@ def step(before: Released | None, counts: Counts, questionnaire: Questionnaire, 
         ),
         moved,
     )
+
+
+def replayed(history: Iterable[tuple[Counts, int]], questionnaire: Questionnaire) -> Released | None:
+    """What was told after these steps, of counts and threshold each: any publication, recomputed from what it was made of.
+
+    Raises:
+        StepTooSmall: one of them would have been refused.
+    """
+    released: Released | None = None
+    for counts, k in history:
+        released = step(released, counts, questionnaire, k)
+    return released
 
 
 def _moves(before: Counts, now: Counts, wave: int, question: str, missing: frozenset[str], k: int) -> bool:

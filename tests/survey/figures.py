@@ -82,12 +82,12 @@ FIGURES = Figures(
     ),
     programme=ProgrammeFigures(
         responses=(
-            ResponseFigure(1, "sender", 54, 53, 49, 44, 53 / 54, 49 / 54, 44 / 54),
-            ResponseFigure(1, "host", 54, 54, 45, 41, 1.0, 45 / 54, 41 / 54),
-            ResponseFigure(1, "traveller", 54, 50, 20, 0, 50 / 54, 20 / 54, 0.0),
-            ResponseFigure(2, "sender", 0, 0, 0, 0, None, None, None),
-            ResponseFigure(2, "host", 54, 51, 48, 47, 51 / 54, 48 / 54, 47 / 54),
-            ResponseFigure(2, "traveller", 53, 52, 40, 39, 52 / 53, 40 / 53, 39 / 53),
+            ResponseFigure(1, "sender", 54, 53, 49, 44, 3, 53 / 54, 49 / 54, 44 / 54),
+            ResponseFigure(1, "host", 54, 54, 45, 41, 2, 1.0, 45 / 54, 41 / 54),
+            ResponseFigure(1, "traveller", 54, 50, 20, 0, 1, 50 / 54, 20 / 54, 0.0),
+            ResponseFigure(2, "sender", 0, 0, 0, 0, 0, None, None, None),
+            ResponseFigure(2, "host", 54, 51, 48, 47, 4, 51 / 54, 48 / 54, 47 / 54),
+            ResponseFigure(2, "traveller", 53, 52, 40, 39, 6, 52 / 53, 40 / 53, 39 / 53),
         ),
         funnel=(
             StageFigure("registered", 1120, None, None),

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 from chassis.identity import Role
+from chassis.transaction import Cause
 from survey.evaluation.evaluate import evaluate
 from survey.evaluation.figures import Counts, encoded
 from survey.page import drawings, html, store
@@ -27,7 +28,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 async def publish(survey: Driver, step: int, pages: dict[str, str]) -> None:
-    async with survey.process.open_transaction() as tx:
+    async with survey.process.open_transaction(Cause()) as tx:
         await tx.connection.execute(
             "insert into publication"
             " (questionnaire, step, snapshot_id, code_version, threshold, published_at, released, figures)"
@@ -58,7 +59,7 @@ async def test_a_publication_without_pages_leaves_the_one_before_to_be_seen(surv
 
 async def test_a_page_that_was_stored_stays_as_it_is(survey: Driver):
     await publish(survey, 1, {"en": "<p>1</p>"})
-    async with survey.process.open_transaction() as tx:
+    async with survey.process.open_transaction(Cause()) as tx:
         await store.save_pages(tx, newest().version, 1, {"en": "<p>other</p>"})
     assert (await survey.http.get("/figures/page")).text == "<p>1</p>"
 

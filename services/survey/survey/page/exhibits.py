@@ -301,7 +301,7 @@ def _responses(telling: _Telling, responses: Sequence[ResponseFigure]) -> Exhibi
             )
         ),
         columns=tuple(
-            words[f"responses.{column}"] for column in ("who", "invited", "sent", "started", "complete", "rate")
+            words[f"responses.{column}"] for column in ("who", "invited", "sent", "started", "declined", "complete", "rate")
         ),
         rows=tuple(
             (
@@ -309,6 +309,7 @@ def _responses(telling: _Telling, responses: Sequence[ResponseFigure]) -> Exhibi
                 words.number(response.invited),
                 words.number(response.sent),
                 words.number(response.started),
+                words.number(response.declined),
                 words.number(response.complete),
                 telling.maybe_share(response.complete_rate),
             )

@@ -46,9 +46,7 @@ SENDER_UPDATED = example(CompanyUpdated)
 HOST_REGISTERED = example(CompanyRegistered)
 SENDER_LEFT = example(CompanyWithdrawn, company_id=SENDER)
 DECLINED = example(MatchDeclined, match_id=EXCHANGE, revision=3, sender_id=SENDER, host_id=HOST)
-CANCELLED = example(
-    ExchangeCancelled, exchange_id=EXCHANGE, sender_id=SENDER, host_id=HOST, traveller_id=TRAVELLER
-)
+CANCELLED = example(ExchangeCancelled, exchange_id=EXCHANGE, sender_id=SENDER, host_id=HOST, traveller_id=TRAVELLER)
 
 
 def completed(number: int) -> ExchangeCompleted:

@@ -121,10 +121,13 @@ async def test_a_browser_signs_in_with_a_token_and_sees_the_live_page_and_its_st
     assert "HttpOnly" in said and "Path=/evaluation" in said and "SameSite=strict" in said
     cookie = {"Cookie": f"{COOKIE}={token}"}
     assert (await survey.http.get("/evaluation/page", headers=cookie)).status_code == 200
-    async with served(survey) as url, httpx.AsyncClient(base_url=url, headers=cookie) as browser:
-        async with browser.stream("GET", "/evaluation/live") as stream:
-            assert stream.status_code == 200
-            assert "event: figures" in [line async for line in aiter_until(stream, "event: figures")]
+    async with (
+        served(survey) as url,
+        httpx.AsyncClient(base_url=url, headers=cookie) as browser,
+        browser.stream("GET", "/evaluation/live") as stream,
+    ):
+        assert stream.status_code == 200
+        assert "event: figures" in [line async for line in aiter_until(stream, "event: figures")]
 
 
 @pytest.mark.parametrize("path", ["/evaluation/page", "/evaluation/live"])

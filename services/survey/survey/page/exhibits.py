@@ -301,7 +301,8 @@ def _responses(telling: _Telling, responses: Sequence[ResponseFigure]) -> Exhibi
             )
         ),
         columns=tuple(
-            words[f"responses.{column}"] for column in ("who", "invited", "sent", "started", "declined", "complete", "rate")
+            words[f"responses.{column}"]
+            for column in ("who", "invited", "sent", "started", "declined", "complete", "rate")
         ),
         rows=tuple(
             (

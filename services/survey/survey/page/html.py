@@ -66,7 +66,9 @@ def headers(said: str) -> dict[str, str]:
 def policy(script: str = "", posts: str = "'none'") -> str:
     """What the page may do: show itself; with a script, run that one and ask the server it came from."""
     allowed = f" script-src {hash_of(script)}; connect-src 'self';" if script else ""
-    return f"default-src 'none'; style-src {hash_of(STYLE)}; img-src data:;{allowed} base-uri 'none'; form-action {posts}"
+    return (
+        f"default-src 'none'; style-src {hash_of(STYLE)}; img-src data:;{allowed} base-uri 'none'; form-action {posts}"
+    )
 
 
 STORED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"

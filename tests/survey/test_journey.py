@@ -33,7 +33,8 @@ def after(*events) -> Exchange:
 
 @given(st.lists(st.sampled_from([PROPOSED, ACCEPTED, DRAFTED, AGREED, ONGOING, COMPLETED]), max_size=6))
 def test_an_exchange_stands_where_its_newest_event_says(events):
-    assert after(*events, PROPOSED, ACCEPTED, DRAFTED, AGREED, ONGOING, COMPLETED) == after(COMPLETED)
+    found = after(*events, PROPOSED, ACCEPTED, DRAFTED, AGREED, ONGOING, COMPLETED)
+    assert (found.newest, found.furthest, found.stage) == (COMPLETED, Stage.COMPLETED, Stage.COMPLETED)
 
 
 @pytest.mark.parametrize("events", list(permutations([PROPOSED, ACCEPTED, DECLINED])))

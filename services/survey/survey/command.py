@@ -13,9 +13,13 @@ from typing import Annotated, Literal
 import typer
 from chassis.commands import read
 
+from survey.evaluation import commands as evaluation
 from survey.main import service
+from survey.questionnaires.commands import app as questionnaires
 
 command = service.command()
+command.add_typer(questionnaires, name="questionnaire")
+evaluation.add_to(command, service)
 
 
 @command.command()

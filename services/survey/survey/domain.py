@@ -1,6 +1,6 @@
 """The survey's rules: what counts of what others tell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
@@ -38,6 +38,11 @@ class Company:
 def update(company: Company, profile: Profile) -> Company:
     """The profile of the highest revision counts, in whatever order they come."""
     return replace(company, profile=profile) if profile.revision > company.revision else company
+
+
+def without(company: Company, erased: Set[UUID]) -> Company:
+    """A traveller who is erased leaves what their company said of others."""
+    return company if company.profile is None else replace(company, profile=company.profile.without(erased))
 
 
 def admitted(company: Company, at: datetime) -> Company:

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,9 @@ from chassis.transaction import Transaction
 from sojourn_contracts import catalogue
 from sojourn_contracts.company import CompanyUpdated
 from sojourn_contracts.exchange import Stage
+from sojourn_contracts.survey import SurveySubmitted
 
+from survey.answering.domain import Invitation
 from survey.answering.store import INVITATION, invitation_of
 from survey.domain import Company, Exchange
 from survey.release import Submission
@@ -103,6 +105,31 @@ async def destroy_keys(tx: Transaction, before_year: int, limit: int) -> int:
     return int(gone.rpartition(" ")[2])
 
 
+async def add_companies(tx: Transaction, companies: Sequence[Company]) -> None:
+    """To an emptied table; of those that are erased, the bare id stays as it is."""
+    await tx.connection.executemany(
+        "insert into company (company_id, profile, withdrawn, registered_at) values ($1, $2, $3, $4) on conflict do nothing",
+        [
+            (each.company_id, each.profile and each.profile.model_dump_json(), each.withdrawn, each.registered_at)
+            for each in companies
+        ],
+    )
+
+
+async def exchanges(tx: Transaction) -> list[Exchange]:
+    """All of them."""
+    return [_exchange(row) for row in await tx.connection.fetch(f"select {_EXCHANGE} from exchange")]  # noqa: S608
+
+
+async def add_exchanges(tx: Transaction, exchanges: Sequence[Exchange]) -> None:
+    """To an emptied table."""
+    await tx.connection.executemany(
+        "insert into exchange (exchange_id, event, payload, stage, furthest, reached, days)"
+        " values ($1, $2, $3, $4, $5, $6, $7)",
+        [exchange_row(each) for each in exchanges],
+    )
+
+
 async def exchange_locked_or_blank(tx: Transaction, exchange_id: UUID) -> Exchange:
     await tx.connection.execute("insert into exchange (exchange_id) values ($1) on conflict do nothing", exchange_id)
     [row] = await tx.connection.fetch(
@@ -156,17 +183,20 @@ async def move_to_released(tx: Transaction, submissions: Sequence[Submission]) -
         "delete from waiting where invitation_id = any($1::uuid[])",
         [submission.invitation.invitation_id for submission in submissions],
     )
+    await _add_released(tx, [(each.invitation, each.answers) for each in submissions])
+
+
+async def add_released(tx: Transaction, events: Sequence[SurveySubmitted]) -> None:
+    """As the log has them."""
+    await _add_released(tx, [(event, event.answers) for event in events])
+
+
+async def _add_released(
+    tx: Transaction, answered: Sequence[tuple[Invitation | SurveySubmitted, Mapping[str, str]]]
+) -> None:
     await tx.connection.executemany(
         "insert into released (questionnaire, party, wave, answers) values ($1, $2, $3, $4)",
-        [
-            (
-                submission.invitation.questionnaire,
-                submission.invitation.party,
-                submission.invitation.wave,
-                json.dumps(dict(sorted(submission.answers.items()))),
-            )
-            for submission in submissions
-        ],
+        [(of.questionnaire, of.party, of.wave, json.dumps(dict(sorted(answers.items())))) for of, answers in answered],
     )
 
 

@@ -1,15 +1,17 @@
 """The evaluation's SQL: the tally, and what was published. One function a question."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from chassis.transaction import Transaction
 from sojourn_contracts.survey import SurveySubmitted
 
+from chassis import erased as erased_ids
 from survey.evaluation import counting
 from survey.evaluation.counting import Judged, Tally
 from survey.evaluation.evaluate import evaluate
@@ -106,6 +108,57 @@ async def counts(tx: Transaction, questionnaire: str) -> Counts:
         questionnaire,
     )
     return counting.counts(Counter({(row["kind"], tuple(row["cell"])): row["number"] for row in rows}), questionnaire)
+
+
+async def hold_read_model(tx: Transaction) -> None:
+    """Until the transaction's end nobody changes what figures are read from, or erases anybody; all others may read."""
+    await erased_ids.side_by_side(tx.connection)
+    await tx.connection.execute(
+        "lock table company, exchange, invitation, unlinked, released, company_answers, tally_change, tally"
+        " in exclusive mode"
+    )
+
+
+async def erased(tx: Transaction) -> set[UUID]:
+    """All that were ever erased."""
+    return {row["subject"] for row in await tx.connection.fetch("select subject from erased")}
+
+
+async def empty_read_model(tx: Transaction) -> None:
+    """But for the bare ids of companies that are erased, and for the version of the tally."""
+    await tx.connection.execute(
+        "delete from company where not erased; delete from exchange; delete from released; delete from company_answers"
+    )
+
+
+async def tally_rows(tx: Transaction) -> None:
+    """Counts all rows anew, whatever was counted before."""
+    await tx.connection.execute(
+        """
+        delete from tally_change;
+        delete from tally;
+        insert into tally_change (kind, cell, number)
+        select kind, cell, sum(number) from (
+            select counts.kind, counts.cell, counts.number from invitation, counted(invitation) as counts
+            union all select counts.kind, counts.cell, counts.number from unlinked, counted(unlinked) as counts
+            union all select counts.kind, counts.cell, counts.number from company, counted(company) as counts
+            union all select counts.kind, counts.cell, counts.number from exchange, counted(exchange) as counts
+        ) as counted
+        group by kind, cell
+        """
+    )
+
+
+async def submissions_of_log(tx: Transaction) -> AsyncIterator[SurveySubmitted]:
+    """All that were ever released, also those that are still on their way to the log."""
+    rows = tx.connection.cursor(
+        "select data from event_log where topic = $1 and data is not null"
+        " union all select data from outbox where topic = $1 and data is not null",
+        SurveySubmitted.topic(),
+        prefetch=500,
+    )
+    async for row in rows:
+        yield SurveySubmitted.model_validate_json(row["data"])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ _LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 def preferred(accept_language: str) -> Language:
     """The language that a header ``Accept-Language`` (RFC 9110, 12.5.4) ranks highest among ours; English if none."""
-    ranked = [
+    ranked: list[tuple[float, int, Language]] = [
         (-_quality(weight), place, language)
         for place, (tag, _, weight) in enumerate(entry.partition(";") for entry in accept_language.split(","))
         for language in _LANGUAGES

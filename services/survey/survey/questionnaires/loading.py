@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 from sojourn_contracts.vocabulary import Party
 
 from survey.questionnaires.questionnaire import (
@@ -70,6 +72,7 @@ class Document:
     leaves: Mapping[str, Leaf]
 
 
+@lru_cache(maxsize=16)
 def load(text: str, file: str) -> Document:
     """The questionnaire that is written there.
 
@@ -78,6 +81,9 @@ def load(text: str, file: str) -> Document:
     """
     try:
         root = YAML(pure=True).compose(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise Faulty([Wrong(file, line, "has a character that YAML does not allow")]) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise Faulty([Wrong(file, (mark.line if mark else 0) + 1, f"is no YAML: {error.problem}")]) from None
@@ -94,7 +100,11 @@ def load_file(path: Path) -> Document:
     Raises:
         Faulty: as above, or the file's name is another one.
     """
-    document = load(path.read_text(encoding="utf-8"), path.name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Faulty([Wrong(path.name, error.object[: error.start].count(b"\n") + 1, "is no UTF-8")]) from None
+    document = load(text, path.name)
     if document.questionnaire.version != path.stem:
         line = document.leaves["version"].line
         raise Faulty([Wrong(path.name, line, f"the file of version {document.questionnaire.version} has another name")])
@@ -162,7 +172,9 @@ class _Reading:
             return {}
         found: dict[str, Node] = {}
         for key, value in node.value:
-            if key.value in found:
+            if not isinstance(key, ScalarNode):
+                self.note(key, f"{what} has a name that is no text")
+            elif key.value in found:
                 self.note(key, f"{what} has {key.value} twice")
             else:
                 found[str(key.value)] = value

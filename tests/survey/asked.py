@@ -1,6 +1,7 @@
 """A small questionnaire with one question of each kind, and submissions that answer it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -35,8 +36,9 @@ PRODUCTS = Question(
     {"yes": said("yes"), "no": said("no")} | MISSING,
     frozenset(MISSING),
     frozenset({Party.SENDER, Party.HOST}),
-    frozenset({1, 2}),
+    frozenset({1}),
 )
+PRODUCTS_LATER = replace(PRODUCTS, texts=said("Did you introduce new products?"), waves=frozenset({2}))
 DURATION = Question(
     "DURATION",
     Kind.CHOICE,
@@ -53,7 +55,7 @@ SMALL = Questionnaire(
     "t.1",
     date(2026, 1, 1),
     said("A small one"),
-    (MATCH, PRODUCTS, DURATION, OPEN),
+    (MATCH, PRODUCTS, DURATION, PRODUCTS_LATER, OPEN),
     (
         Indicator("SEND_MATCH", "SEND_MATCH", frozenset({"4", "5"}), said("well matched"), 0.91),
         Indicator("NEWPROD", "NEWPROD", frozenset({"yes"}), said("new products"), 0.75),

@@ -127,8 +127,9 @@ def test_an_export_of_nothing_has_its_columns(tmp_path, kind):
 def test_the_codebook_tells_every_question_in_every_language():
     for language in LANGUAGES:
         book = markdown(SMALL, language)
-        for question in SMALL.questions[:3]:
-            assert f"### {question.code}\n\n{question.texts[language]}" in book
+        for question in SMALL.questions[:4]:
+            assert f"\n\n{question.texts[language]}\n\n" in book
+            assert book.count(f"### {question.code}\n") == 1
             for code, label in question.codes.items():
                 assert f"| `{code}` | {label[language]} |" in book
         assert "OPEN" not in book

@@ -121,29 +121,20 @@ def markdown(questionnaire: Questionnaire, language: str) -> str:
                     "; ".join(f"`{code}` {label[language]}" for code, label in each.codes.items()),
                 )
                 for each in columns
-                if each.question is None
+                if not each.asked
             ],
         ),
         f"## {words['questions']}",
         words["empty"],
-        *[_question(each, each.question, language, missing) for each in columns if each.question is not None],
+        *[_question(each, language, missing) for each in columns if each.asked],
     ]
     if questionnaire.indicators:
         parts += [f"## {words['indicators']}", _indicators(questionnaire.indicators, language)]
     return "\n\n".join(parts) + "\n"
 
 
-def _question(variable: Variable, question: Question, language: str, missing: Mapping[str, str]) -> str:
-    words = WORDS[language]
-    parties = ", ".join(PARTIES[party][language] for party in PARTIES if party in question.base)
-    waves = ", ".join(WAVES[str(wave)][language] for wave in sorted(question.waves))
-    remarks = [f"{words['asked']}: {parties}.", f"{words['waves']}: {waves}."]
-    if question.routing is not None:
-        answers = ", ".join(f"`{answer}`" for answer in sorted(question.routing.answers))
-        remarks.append(words["only"].format(question=f"`{question.routing.question}`", answers=answers) + ".")
-    if not question.required:
-        remarks.append(words["optional"])
-    numbers = variable.numbers
+def _question(variable: Variable, language: str, missing: Mapping[str, str]) -> str:
+    words, numbers = WORDS[language], variable.numbers
     rows = [
         (
             f"`{code}`",
@@ -157,11 +148,24 @@ def _question(variable: Variable, question: Question, language: str, missing: Ma
     return "\n\n".join(
         [
             f"### {variable.name}",
-            question.texts[language],
-            " ".join(remarks),
+            *[f"{question.texts[language]}\n\n{_remarks(question, language)}" for question in variable.asked],
             _table((words["code"], words["answer"], words["valid"], "SPSS", "Stata"), rows),
         ]
     )
+
+
+def _remarks(question: Question, language: str) -> str:
+    """Who was asked, when, and on what condition."""
+    words = WORDS[language]
+    parties = ", ".join(PARTIES[party][language] for party in PARTIES if party in question.base)
+    waves = ", ".join(WAVES[str(wave)][language] for wave in sorted(question.waves))
+    remarks = [f"{words['asked']}: {parties}.", f"{words['waves']}: {waves}."]
+    if question.routing is not None:
+        answers = ", ".join(f"`{answer}`" for answer in sorted(question.routing.answers))
+        remarks.append(words["only"].format(question=f"`{question.routing.question}`", answers=answers) + ".")
+    if not question.required:
+        remarks.append(words["optional"])
+    return " ".join(remarks)
 
 
 def _indicators(indicators: Sequence[Indicator], language: str) -> str:
@@ -206,8 +210,11 @@ def _field(variable: Variable, language: str) -> dict[str, Any]:
             for value, label in zip(values, variable.codes.values(), strict=True)
         ]
         described["constraints"] = {"enum": values}
+    if len(variable.asked) > 1:
+        told = [f"{each.texts[language]} {_remarks(each, language)}" for each in variable.asked]
+        described["description"] = " ".join(told)
     if variable.missing:
         described["missingCodes"] = sorted(variable.missing)
-    if variable.question is None:
+    if not variable.asked:
         described.setdefault("constraints", {})["required"] = True
     return described

@@ -6,30 +6,26 @@ from collections.abc import Iterable
 import duckdb
 
 from survey.evaluation.figures import DIMENSIONS, AnswerCount, CellCount, ClusterSums, Counts
-from survey.questionnaires.questionnaire import Indicator, Kind, Questionnaire
+from survey.questionnaires.questionnaire import Indicator, Questionnaire
 
 
 def counted(connection: duckdb.DuckDBPyConnection, questionnaire: Questionnaire) -> Counts:
     """What ``submission`` holds of this version, in a fixed order; what it holds of others is not looked at.
 
-    The files are read once, into a table with a column for each question, and ``n`` and ``y`` for each indicator: whether the
-    answer is valid, and favourable. A company is a cluster within a programme year: in the next its keyed hash is another.
+    The files are read once, into a table with ``n`` and ``y`` for each indicator: whether its answer is valid, and favourable.
+    A company is a cluster within a programme year: in the next its keyed hash is another.
     """
-    questions = [each.code for each in questionnaire.questions if each.kind is not Kind.TEXT]
-    given = [f"answers[{_text(code)}] as {_name(code)}" for code in questions]
-    flags = [
-        flag for i, indicator in enumerate(questionnaire.indicators) for flag in _flags(i, indicator, questionnaire)
-    ]
+    flags = [flag for i, each in enumerate(questionnaire.indicators) for flag in _flags(i, each, questionnaire)]
+    columns = ["wave", "company_cluster", *DIMENSIONS, "answers", *flags]
     connection.execute(
-        f"create or replace temp table answered as select {', '.join(['*', *flags])} from"
-        f" (select {', '.join(['wave', 'company_cluster', *DIMENSIONS, *given])} from submission where questionnaire = ?)",
+        f"create or replace temp table answered as select {', '.join(columns)} from submission where questionnaire = ?",
         [questionnaire.version],
     )
     [(submissions,)] = connection.execute("select count(*) from answered").fetchall()
     counts = Counts(
         questionnaire=questionnaire.version,
         submissions=submissions,
-        answers=_answers(connection, questions),
+        answers=_answers(connection),
         clusters=_clusters(connection, questionnaire.indicators),
         cells=_cells(connection, questionnaire.indicators),
     )
@@ -38,23 +34,24 @@ def counted(connection: duckdb.DuckDBPyConnection, questionnaire: Questionnaire)
 
 
 def _flags(i: int, indicator: Indicator, questionnaire: Questionnaire) -> tuple[str, str]:
-    answer, missing = _name(indicator.question), questionnaire.question(indicator.question).missing
+    answer = f"answers[{_text(indicator.question)}]"
+    missing = questionnaire.question(indicator.question).missing
     return (
-        f"({answer} is not null and not list_contains({_texts(missing)}, {answer}))::int as n{i}",
-        f"coalesce(list_contains({_texts(indicator.favourable)}, {answer}), false)::int as y{i}",
+        f"({answer} is not null and not coalesce({answer} in ({_texts(missing)}), false))::int as n{i}",
+        f"coalesce({answer} in ({_texts(indicator.favourable)}), false)::int as y{i}",
     )
 
 
-def _answers(connection: duckdb.DuckDBPyConnection, questions: Iterable[str]) -> tuple[AnswerCount, ...]:
-    counts = [
-        AnswerCount(wave, party, question, answer, number)
-        for question in questions
-        for wave, party, answer, number in connection.execute(
-            f"select wave, party, {_name(question)} as answer, count(*)"
-            " from answered where answer is not null group by wave, party, answer"
-        ).fetchall()
-    ]
-    return tuple(sorted(counts, key=lambda each: (each.wave, each.party, each.question, each.answer)))
+def _answers(connection: duckdb.DuckDBPyConnection) -> tuple[AnswerCount, ...]:
+    rows = connection.execute(
+        "select wave, party, given.key, given.value, count(*)"
+        " from (select wave, party, unnest(map_entries(answers)) as given from answered) group by all"
+    ).fetchall()
+    return tuple(
+        sorted(
+            (AnswerCount(*row) for row in rows), key=lambda each: (each.wave, each.party, each.question, each.answer)
+        )
+    )
 
 
 def _clusters(connection: duckdb.DuckDBPyConnection, indicators: tuple[Indicator, ...]) -> tuple[ClusterSums, ...]:
@@ -89,13 +86,9 @@ def _cells(connection: duckdb.DuckDBPyConnection, indicators: tuple[Indicator, .
     return tuple(sorted(cells, key=lambda each: (each.wave, each.indicator, each.dimension, each.category)))
 
 
-def _name(code: str) -> str:
-    return '"' + code.replace('"', '""') + '"'
-
-
 def _text(code: str) -> str:
     return "'" + code.replace("'", "''") + "'"
 
 
 def _texts(codes: Iterable[str]) -> str:
-    return f"[{', '.join(_text(code) for code in sorted(codes))}]::varchar[]"
+    return ", ".join(_text(code) for code in sorted(codes)) or "null"

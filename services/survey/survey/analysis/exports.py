@@ -55,7 +55,7 @@ def export(
 
 def _wide(connection: duckdb.DuckDBPyConnection, questionnaire: Questionnaire) -> pl.DataFrame:
     columns = ", ".join(
-        _quoted(each.name) if each.question is None else f"answers['{each.name}'] as {_quoted(each.name)}"
+        f"answers['{each.name}'] as {_quoted(each.name)}" if each.asked else _quoted(each.name)
         for each in variables(questionnaire)
     )
     query = f"select {columns} from submission where questionnaire = ? order by record_id"  # noqa: S608

@@ -30,8 +30,8 @@ class Variable:
     missing: frozenset[str] = frozenset()
     """Codes that are no valid answer."""
     ordered: bool = False
-    question: Question | None = None
-    """What was asked; None for what the record says of itself."""
+    asked: tuple[Question, ...] = ()
+    """What was asked, in each wave in words of its own; nothing for what the record says of itself."""
 
     @property
     def numbers(self) -> Mapping[str, int]:
@@ -154,17 +154,20 @@ RECORD = (
 
 def variables(questionnaire: Questionnaire) -> tuple[Variable, ...]:
     """The columns of an export: what the record says of itself, then the questions; free text is in no record."""
+    asked: dict[str, list[Question]] = {}
+    for question in questionnaire.questions:
+        if question.kind is not Kind.TEXT:
+            asked.setdefault(question.code, []).append(question)
     return RECORD + tuple(
         Variable(
-            question.code,
-            question.texts,
-            codes=question.codes,
-            missing=question.missing,
-            ordered=question.kind is Kind.SCALE,
-            question=question,
+            code,
+            questions[0].texts,
+            codes=questions[0].codes,
+            missing=questions[0].missing,
+            ordered=questions[0].kind is Kind.SCALE,
+            asked=tuple(questions),
         )
-        for question in questionnaire.questions
-        if question.kind is not Kind.TEXT
+        for code, questions in asked.items()
     )
 
 

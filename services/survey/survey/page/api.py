@@ -1,15 +1,13 @@
 """The evaluation as pages: live for evaluators, as it was published for everybody."""
 
-from enum import StrEnum
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import parse_qs
 
 from chassis.http import Tx
 from chassis.openapi import failures
 from chassis.problems import FieldError, InvalidFields
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sojourn_contracts.refusal import Unknown
 
@@ -18,26 +16,17 @@ from survey.page import drawings, html, store
 from survey.page.access import COOKIE, LiveReader, admitted
 from survey.page.exhibits import document
 from survey.page.words import words
+from survey.questionnaires.language import Reads
 from survey.questionnaires.published import newest
 
 routes = APIRouter()
 
 
-class PageLanguage(StrEnum):
-    """ISO 639-1."""
-
-    EN = "en"
-    IT = "it"
-    DE = "de"
-    FR = "fr"
-
-
-Language = Annotated[PageLanguage, Query(description="of the page")]
 SCRIPT = (Path(__file__).parent / "live.js").read_text("utf-8")
 
 
 @routes.get("/evaluation/page", response_class=HTMLResponse)
-async def live_page(_caller: LiveReader, tx: Tx, language: Language = PageLanguage.EN) -> HTMLResponse:
+async def live_page(_caller: LiveReader, tx: Tx, language: Reads) -> HTMLResponse:
     """The figures of this moment; a browser follows them as they change, and shows them as they are now without a script."""
     questionnaire = newest()
     _, figures = await live.present(tx, questionnaire)
@@ -50,7 +39,7 @@ async def live_page(_caller: LiveReader, tx: Tx, language: Language = PageLangua
 
 
 @routes.get("/evaluation/sign-in", response_class=HTMLResponse)
-async def sign_in_form(language: Language = PageLanguage.EN) -> HTMLResponse:
+async def sign_in_form(language: Reads) -> HTMLResponse:
     """Asks for the token that a browser shows from then on."""
     return HTMLResponse(html.form(words(language)), headers=html.headers(html.policy(posts="'self'")))
 
@@ -75,7 +64,7 @@ async def sign_in_form(language: Language = PageLanguage.EN) -> HTMLResponse:
         }
     },
 )
-async def sign_in(request: Request, language: Language = PageLanguage.EN) -> RedirectResponse:
+async def sign_in(request: Request, language: Reads) -> RedirectResponse:
     """Keeps the token in a cookie that no script can read, which is good for reading under ``/evaluation`` and nothing else."""
     sent = parse_qs((await request.body()).decode("utf-8", "replace"))
     token = sent.get("token", [""])[0].strip()
@@ -90,7 +79,7 @@ async def sign_in(request: Request, language: Language = PageLanguage.EN) -> Red
 
 
 @routes.get("/figures/page", response_class=HTMLResponse, responses=failures(HTTPStatus.NOT_FOUND))
-async def published_page(tx: Tx, language: Language = PageLanguage.EN) -> HTMLResponse:
+async def published_page(tx: Tx, language: Reads) -> HTMLResponse:
     """The last publication, for everybody, as it was drawn when it was published."""
     page = await store.last_page(tx, newest().version, language)
     if page is None:

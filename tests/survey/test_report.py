@@ -1,19 +1,25 @@
 """The report: every chart has its text alternative and its table, in four languages, with nothing that comes from outside."""
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pypdf
 import pytest
 from survey.analysis.report import charts
 from survey.analysis.report.report import Format, drawn, report, set_as
-from survey.evaluation.figures import CellFigure, Figures, ProgrammeFigures
+from survey.command import command
+from survey.evaluation.figures import CellFigure, Figures, ProgrammeFigures, encoded, plain
 from survey.page.exhibits import document
 from survey.page.words import words
 from survey.questionnaires.published import newest
 from survey.questionnaires.questionnaire import LANGUAGES
+from typer.testing import CliRunner
 
 from tests.survey.figures import FIGURES, PROVENANCE
 
@@ -201,6 +207,51 @@ def test_what_is_told_is_escaped():
     assert root.find(f".//{X}b") is None
 
 
+def command_line(*arguments: str) -> Any:
+    return CliRunner().invoke(command, ["report", *arguments])
+
+
+def test_the_command_makes_a_report_of_published_figures_that_names_their_snapshot(tmp_path: Path):
+    said = {"snapshot_id": PROVENANCE.snapshot, "code_version": PROVENANCE.code, "figures": plain(FIGURES)}
+    (tmp_path / "figures.json").write_text(json.dumps(said))
+    told = command_line(
+        "--figures",
+        str(tmp_path / "figures.json"),
+        "--language",
+        "it",
+        "--format",
+        "html",
+        "--out",
+        str(tmp_path / "a"),
+    )
+    assert told.exit_code == 0, told.output
+    assert (tmp_path / "a").read_bytes() == made("it", "html")
+
+
+def test_the_command_takes_bare_figures_and_then_names_no_snapshot(tmp_path: Path):
+    bare = replace(FIGURES, indicators=(), changes=(), cells=(), programme=None)
+    (tmp_path / "figures.json").write_bytes(encoded(bare))
+    told = command_line("--figures", str(tmp_path / "figures.json"), "--format", "html", "--out", str(tmp_path / "a"))
+    assert told.exit_code == 0, told.output
+    assert "--snapshot" not in (tmp_path / "a").read_text()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"figures": 3}', '{"figures": {}, "snapshot_id": "1"}'])
+def test_the_command_says_that_a_file_has_no_figures(tmp_path: Path, content: str):
+    (tmp_path / "figures.json").write_text(content)
+    told = command_line("--figures", str(tmp_path / "figures.json"), "--format", "pdf", "--out", str(tmp_path / "a"))
+    assert told.exit_code == 1 and "has no figures" in told.stderr
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_command_says_that_a_file_cannot_be_read_or_its_questionnaire_is_unknown(tmp_path: Path):
+    away = command_line("--figures", str(tmp_path / "away"), "--format", "pdf", "--out", str(tmp_path / "a"))
+    assert away.exit_code == 1 and "cannot be read" in away.stderr
+    (tmp_path / "figures.json").write_bytes(encoded(replace(FIGURES, questionnaire="1999.1")))
+    unknown = command_line("--figures", str(tmp_path / "figures.json"), "--format", "pdf", "--out", str(tmp_path / "a"))
+    assert unknown.exit_code == 1 and "1999.1" in unknown.stderr
+
+
 class _Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
@@ -217,8 +268,6 @@ class _Tags(HTMLParser):
 
 
 def extracted(data: bytes) -> list[str]:
-    from io import BytesIO
-
     return [sheet.extract_text() for sheet in pypdf.PdfReader(BytesIO(data)).pages]
 
 

@@ -60,6 +60,7 @@ def headers(said: str) -> dict[str, str]:
         "Content-Security-Policy": f"{said}; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
+        "Vary": "Accept-Language",
     }
 
 

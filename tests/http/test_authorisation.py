@@ -127,7 +127,11 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /questionnaires/{version}": ANYBODY,
         "GET /evaluation": ANALYST | EVALUATOR | OPERATOR,
         "GET /evaluation/live": ANALYST | EVALUATOR | OPERATOR,
+        "GET /evaluation/page": ANALYST | EVALUATOR | OPERATOR,
+        "GET /evaluation/sign-in": ANYBODY,
+        "POST /evaluation/sign-in": ANYBODY,
         "GET /figures": ANYBODY,
+        "GET /figures/page": ANYBODY,
         "GET /submissions": ANALYST,
     },
 }

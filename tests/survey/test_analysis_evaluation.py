@@ -216,6 +216,17 @@ async def test_the_commands_publish_evaluate_and_export(survey, settings, table,
     assert again.exit_code == 0, again.output
     assert "as it was published" in again.stderr
     assert (tmp_path / "figures.json").read_bytes() == told.stdout_bytes
+    page = tmp_path / "report.html"
+    reported = await run(
+        "report", "--format", "html", "--snapshot", str(snapshot), "--language", "it", "--out", str(page)
+    )
+    assert reported.exit_code == 0, reported.output
+    assert str(snapshot) in page.read_text() and "as it was published" in reported.stderr
+    shown = await survey.http.get("/figures/page", params={"language": "it"})
+    assert (shown.status_code, shown.text) == (200, page.read_text())
+    assert [row["language"] for row in await survey.rows("select language from publication_page order by 1")] == [
+        "de", "en", "fr", "it",
+    ]  # fmt: skip
     refused = await run("evaluate", "--publish")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "0 submissions came since" in refused.stderr

@@ -101,6 +101,35 @@ def publications(questionnaire: Version = None) -> None:
 
 
 @command.command()
+def report(
+    out: Out,
+    form: Annotated[Literal["html", "pdf"], typer.Option("--format", help="both need nothing else, and no network")],
+    language: Language = "en",
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="what `survey evaluate` wrote, or the answer of GET /figures; unset, a snapshot's"
+        ),
+    ] = None,
+    snapshot: Snapshot = None,
+    questionnaire: Version = None,
+) -> None:
+    """The evaluation to look at: charts with their tables and what they say in sentences."""
+    from survey.analysis.report import commands
+    from survey.analysis.settings import EvaluationSettings
+    from survey.questionnaires.published import published
+
+    with _told() as say:
+        if figures is None:
+            settings = read(EvaluationSettings, "survey-report")
+            told, notes = commands.of_snapshot(settings, published(), questionnaire, snapshot, language, form)
+            say(notes)
+        else:
+            told = commands.of_file(figures, published(), language, form)
+        out.write_bytes(told)
+
+
+@command.command()
 def codebook(
     form: Annotated[Literal["markdown", "table-schema"], typer.Option("--format")] = "markdown",
     questionnaire: Version = None,

@@ -10,11 +10,19 @@ from survey.answering import api as answering
 from survey.evaluation import api as evaluation
 from survey.evaluation import live
 from survey.feed import api as feed
+from survey.page import api as page
 from survey.questionnaires import api as questionnaires
 from survey.settings import SurveySettings
 
 routes = APIRouter()
-for router in (answering.routes, questionnaires.routes, evaluation.routes, feed.routes, erasure.HELD.routes()):
+for router in (
+    answering.routes,
+    questionnaires.routes,
+    evaluation.routes,
+    page.routes,
+    feed.routes,
+    erasure.HELD.routes(),
+):
     routes.include_router(router)
 
 service = Service(

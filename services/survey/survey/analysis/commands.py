@@ -19,6 +19,7 @@ from survey.analysis.chosen import Failed, Known, chosen
 from survey.analysis.evaluation import code_version, of_snapshot
 from survey.analysis.exports import Format, UnknownCodes
 from survey.analysis.exports import export as write
+from survey.analysis.report.report import pages
 from survey.analysis.settings import EvaluationSettings
 from survey.analysis.snapshot import UnknownSnapshot, snapshot_of, submissions, versions
 from survey.evaluation import store
@@ -26,6 +27,7 @@ from survey.evaluation.evaluate import evaluate as evaluated
 from survey.evaluation.figures import encoded
 from survey.evaluation.steps import StepTooSmall, suppressed
 from survey.evaluation.store import Publication
+from survey.page.store import save_pages
 from survey.questionnaires.questionnaire import Questionnaire
 from survey.sink.settings import TableSettings
 from survey.sink.table import catalog, opened
@@ -109,6 +111,12 @@ def evaluate(
     ]
 
 
+def snapshot_or_newest(settings: TableSettings, snapshot: int | None) -> int:
+    """Raises: Failed: there is no such snapshot, or none yet."""
+    with _said():
+        return snapshot_of(opened(catalog(settings)), snapshot)
+
+
 def _again(
     publication: Publication, before: Publication | None, table: Table, questionnaire: Questionnaire
 ) -> tuple[bytes, list[str]]:
@@ -144,9 +152,11 @@ def publish(
 
         async def run() -> Publication:
             async with _transaction(settings) as tx:
-                return await publishing.publish(
+                publication = await publishing.publish(
                     tx, table, snapshot_id, counted.counts, questionnaire, settings.disclosure_threshold
                 )
+                await save_pages(tx, publication.questionnaire, publication.step, pages(publication, questionnaire))
+                return publication
 
         publication = asyncio.run(run())
     return publication.figures, [

@@ -13,6 +13,7 @@ from sojourn_contracts.refusal import Unknown
 from survey.evaluation import live, store
 from survey.evaluation.figures import Figures, decoded_figures
 from survey.evaluation.live import Live
+from survey.page.access import LiveReader
 from survey.questionnaires.published import newest, published
 from survey.questionnaires.questionnaire import Questionnaire
 
@@ -49,7 +50,7 @@ async def evaluation(_caller: Reader, tx: Tx, questionnaire: Version = None) -> 
     responses={200: {"content": {"text/event-stream": {}}, "description": "Server-sent events named ``figures``"}},
 )
 async def follow(
-    _caller: Reader, open_tx: OpenTx, last_event_id: Annotated[str | None, Header(max_length=32)] = None
+    _caller: LiveReader, open_tx: OpenTx, last_event_id: Annotated[str | None, Header(max_length=32)] = None
 ) -> StreamingResponse:
     """The same as it changes, at most once a second. Who comes back with ``Last-Event-ID`` gets only what is new."""
     async with open_tx() as tx:

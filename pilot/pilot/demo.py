@@ -15,7 +15,7 @@ from laptop.system import System, UncleanStopError
 from laptop.vies import Register
 from sojourn_contracts.catalogue import SERVICES
 
-from pilot import admission, checklists, interest, invariants, surveys
+from pilot import admission, checklists, evaluation, interest, invariants, surveys
 from pilot.choices import Choices
 from pilot.invariants import Verdict, World
 from pilot.marginals import COUNTRIES
@@ -80,8 +80,9 @@ class Story:
 
 async def demonstrate(
     story: Story, folder: Path, say: Callable[[str], None], tell: Callable[[Progress], None]
-) -> Report:
-    """Everything that is started is stopped when this returns or raises; data and logs stay in ``folder``.
+) -> tuple[Report, list[Path]]:
+    """Everything that is started is stopped when this returns or raises; data and logs stay in ``folder``, and beside it the
+    survey's own reports, which are named with what came of it all.
 
     Raises:
         StartError: broker, database or a service did not start, or ended meanwhile.
@@ -92,6 +93,7 @@ async def demonstrate(
     companies = population(story.companies, story.seed)
     seconds: dict[str, float] = {}
     made: Report | None = None
+    reports: list[Path] = []
     began = time.monotonic()
     try:
         register = Register(unknown_to_vies(companies), VIES_AWAY)
@@ -101,6 +103,8 @@ async def demonstrate(
             began = time.monotonic()
             progress, evaluated = await played(system, companies, Choices(story.seed), story.until, tell)
             seconds["replay"] = time.monotonic() - began
+            say("drawing the survey's report")
+            reports = await evaluation.reported(system, folder.parent)
             say("stopping the services and judging the invariants")
             began = time.monotonic()
             verdicts, world = await judged(system, progress, evaluated)
@@ -109,7 +113,7 @@ async def demonstrate(
     except UncleanStopError:
         if made is None:
             raise
-    return made
+    return made, reports
 
 
 async def played(

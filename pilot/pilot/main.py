@@ -97,10 +97,10 @@ def demo(
     """Start the system, replay the companies, report, stop. Fails if an invariant is broken."""
     story = Story(_companies(companies), _seed(seed), _until(until))
     with _alone(folder), _told_when_it_fails(folder / "run"):
-        for former in ("report.json", "report.html"):
+        for former in ("report.json", "report.html", "evaluation.html", "evaluation.pdf"):
             (folder / former).unlink(missing_ok=True)
         with Showing(out, story.until) as showing:
-            made = asyncio.run(demonstrate(story, folder / "run", showing.say, showing.tell))
+            made, reports = asyncio.run(demonstrate(story, folder / "run", showing.say, showing.tell))
             report.write(made, folder / "report.json")
             showing.say("drawing the page")
             from pilot.page import page  # a second, which nobody has to wait who only mistyped a parameter
@@ -111,6 +111,8 @@ def demo(
     out.print(
         f"report: {folder / 'report.html'}, {folder / 'report.json'}   data, logs: {folder / 'run'}", soft_wrap=True
     )
+    if reports:
+        out.print(f"the survey's: {', '.join(map(str, reports))}   open one with a browser", soft_wrap=True)
     _fail_if_broken(made)
 
 

@@ -1,5 +1,5 @@
 -- What the sink keeps: the catalog of its table, as pyiceberg's SqlCatalog has it, and records that could not be read
--- depends: 0003-unlinked
+-- depends: 0005-evaluation
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- A destroyed key is gone from the table's file: a deleted row's bytes would stay in their page, and nothing cleans so small a table
--- depends: 0003-unlinked
+-- depends: 0006-sink
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- Pages of what was published, as they were drawn then: who serves them draws nothing
--- depends: 0005-evaluation
+-- depends: 0007-keys-leave-no-bytes
 
 -- migrate: apply
 

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import aiohttp
 import asyncpg
+import psutil
 from backing import percentile, report
 from chassis.identity import Caller, Role, issue
 from joserfc.jwk import OKPKey
@@ -104,6 +105,7 @@ async def main() -> None:
     rates: list[float] = []
     raws: list[float] = []
     milliseconds: list[float] = []
+    cpu: list[float] = []
     with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -111,8 +113,11 @@ async def main() -> None:
         async with System(folder, stopped_at=START, environment=environment, services=["survey"]) as system:
             key = OKPKey.import_key(json.loads(kept_keys(folder).private.read_text()))
             owner = await asyncpg.connect(system.database.migrator_url)
+            process = psutil.Process(system.processes["survey"].pid)
             for _ in range(ROUNDS):
+                before = sum(process.cpu_times()[:2])
                 rates.append(await submitted(system.urls["survey"], await invited(owner), key, milliseconds))
+                cpu.append(1000 * (sum(process.cpu_times()[:2]) - before) / SUBMISSIONS)
                 raws.append(await raw(system.database.migrator_url, await invited(owner)))
             await owner.close()
     rate, raw_rate = statistics.median(rates), statistics.median(raws)
@@ -121,7 +126,7 @@ async def main() -> None:
         {
             "submissions": SUBMISSIONS, "connections": CONNECTIONS, "submissions_per_s": rate, "target_per_s": TARGET,
             "answer_p50_ms": percentile(milliseconds, 0.5), "answer_p99_ms": percentile(milliseconds, 0.99),
-            "raw_per_s": raw_rate, "to_raw": rate / raw_rate,
+            "cpu_ms_per_submission": statistics.median(cpu), "raw_per_s": raw_rate, "to_raw": rate / raw_rate,
         },
     )  # fmt: skip
 

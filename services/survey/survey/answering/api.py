@@ -133,10 +133,7 @@ async def submit(invitation_id: UUID, body: Answers, caller: Respondent, tx: Tx,
         _require_none(domain.wrong_answers(questions, body.answers))
         remarks = domain.in_own_words(questions, body.answers)
         coded = {code: answer for code, answer in body.answers.items() if code not in remarks}
-        await store.end(tx, submitted)
-        await store.keep_until_release(tx, invitation_id, coded)
-        if remarks:
-            await store.keep_remarks(tx, invitation_id, remarks, domain.readable_on(tx.now))
+        await store.submit(tx, submitted, coded, remarks, domain.readable_on(tx.now))
         expect_nothing(tx, invitation_id)
         await expect_release(tx)
         return Submitted(invitation_id=invitation_id)

@@ -110,17 +110,29 @@ async def end(tx: Transaction, invitation: Invitation) -> None:
     )
 
 
-async def keep_until_release(tx: Transaction, invitation_id: UUID, answers: Mapping[str, str]) -> None:
+async def submit(
+    tx: Transaction, invitation: Invitation, answers: Mapping[str, str], remarks: Mapping[str, str], readable_on: date
+) -> None:
+    """Ends the invitation, and keeps answers by code until their release, and texts by their questions' codes."""
     await tx.connection.execute(
-        "insert into waiting (invitation_id, answers) values ($1, $2)", invitation_id, json.dumps(answers)
-    )
-
-
-async def keep_remarks(tx: Transaction, invitation_id: UUID, remarks: Mapping[str, str], readable_on: date) -> None:
-    """Question code to text."""
-    await tx.connection.executemany(
-        "insert into remark (remark_id, invitation_id, question, text, readable_on) values ($1, $2, $3, $4, $5)",
-        [(uuid4(), invitation_id, question, text, readable_on) for question, text in remarks.items()],
+        """
+        with unsent as (delete from draft where invitation_id = $1),
+            ended as (update invitation set state = $2, started = $3 where invitation_id = $1),
+            written as (
+                insert into remark (remark_id, invitation_id, question, text, readable_on)
+                select remark_id, $1, question, text, $8
+                from unnest($5::uuid[], $6::text[], $7::text[]) as said(remark_id, question, text)
+            )
+        insert into waiting (invitation_id, answers) values ($1, $4)
+        """,
+        invitation.invitation_id,
+        invitation.state,
+        invitation.started,
+        json.dumps(answers),
+        [uuid4() for _ in remarks],
+        list(remarks),
+        list(remarks.values()),
+        readable_on,
     )
 
 

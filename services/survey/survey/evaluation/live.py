@@ -18,7 +18,7 @@ from survey.evaluation import store
 from survey.evaluation.evaluate import evaluate
 from survey.evaluation.figures import Figures, encoded
 from survey.evaluation.steps import suppressed
-from survey.questionnaires.published import newest
+from survey.questionnaires.published import newest, published
 from survey.questionnaires.questionnaire import Questionnaire
 
 logger = structlog.get_logger(__name__)
@@ -132,6 +132,7 @@ class Live:
 @asynccontextmanager
 async def preparing(process: Process) -> AsyncGenerator[Live]:
     """What each process of the survey keeps in memory: those who follow its figures."""
+    await asyncio.to_thread(published)  # a faulty file is told at the start, not to who asks first
     live = Live(process)
     try:
         yield live

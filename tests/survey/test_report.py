@@ -14,6 +14,8 @@ import pytest
 from survey.analysis.report import charts
 from survey.analysis.report.report import Format, drawn, report, set_as
 from survey.command import command
+from survey.evaluation.counting import counts
+from survey.evaluation.evaluate import evaluate
 from survey.evaluation.figures import CellFigure, Figures, ProgrammeFigures, encoded, plain
 from survey.page.exhibits import document
 from survey.page.words import words
@@ -196,6 +198,11 @@ def test_a_report_without_any_answer_or_exchange_can_be_made(form: Format):
     for programme in (None, nothing):
         empty = Figures(newest().version, 0, (), (), (), programme)
         assert report(empty, newest(), PROVENANCE, "de", form)
+
+
+@pytest.mark.parametrize("form", ["html", "pdf"])
+def test_a_report_of_the_first_day_can_be_made_when_nobody_has_answered_and_nobody_was_matched(form: Format):
+    assert report(evaluate(counts({}, newest().version), newest()), newest(), PROVENANCE, "it", form)
 
 
 def test_what_is_told_is_escaped():

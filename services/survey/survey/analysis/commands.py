@@ -155,8 +155,10 @@ def publish(
                 publication = await publishing.publish(
                     tx, table, snapshot_id, counted.counts, questionnaire, settings.disclosure_threshold
                 )
-                await save_pages(tx, publication.questionnaire, publication.step, pages(publication, questionnaire))
-                return publication
+            drawn = pages(publication, questionnaire)  # takes seconds, for which no transaction stays open
+            async with _transaction(settings) as tx:
+                await save_pages(tx, publication.questionnaire, publication.step, drawn)
+            return publication
 
         publication = asyncio.run(run())
     return publication.figures, [

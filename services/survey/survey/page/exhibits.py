@@ -154,7 +154,9 @@ def _indicators(telling: _Telling, wave: int, figures: Sequence[IndicatorFigure]
             share=words["indicators.legend_wilson"],
             clustered=words["indicators.legend_clustered"],
             pilot=words["indicators.legend_pilot"],
-        ),
+        )
+        if any(share is not None for figure in figures for share in (figure.share, figure.pilot))
+        else None,
         columns=(words["indicators.indicator"], *(telling.indicator(figure.code) for figure in figures)),
         rows=tuple((words[f"indicators.{row}"], *values) for row, values in rows.items()),
         notes=(words["indicators.note"],),

@@ -57,6 +57,20 @@ async def test_a_reminder_that_was_asked_for_before_there_were_two_is_the_first_
     assert len({each.notice_id for each in await survey.notices() if each.template == "survey_reminder"}) == 6
 
 
+async def test_what_falls_due_of_an_invitation_that_somebody_answers_just_now_waits_and_blocks_nobody(survey: Driver):
+    await survey.handle(COMPLETED)
+    async with survey.process.pool.acquire() as other, other.transaction():
+        await other.execute("select from invitation where party = 'host' for update")
+        await survey.run_due(REMINDED)
+        assert {each.recipient_id for each in await survey.notices() if each.template == "survey_reminder"} == {
+            SENDER,
+            TRAVELLER,
+        }
+        await other.execute("delete from due where kind = 'remind'")  # as a submission does, at once
+    await survey.run_due(REMINDED)
+    assert HOST not in {each.recipient_id for each in await survey.notices() if each.template == "survey_reminder"}
+
+
 async def test_two_reminders_that_are_late_do_not_come_together(survey: Driver):
     await survey.handle(COMPLETED)
     await survey.run_due(INVITED + timedelta(days=59))

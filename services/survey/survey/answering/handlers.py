@@ -49,7 +49,7 @@ async def note_sending(event: NoticeSent, tx: Transaction) -> None:
 
 @on_due(CLOSE)
 async def close(work: Work, tx: Transaction) -> None:
-    invitation = await store.locked_or_none(tx, UUID(work.subject))
+    invitation = await store.free(tx, work)
     if invitation is not None:
         await store.end(tx, domain.close(invitation))
 
@@ -57,7 +57,7 @@ async def close(work: Work, tx: Transaction) -> None:
 @on_due(REMIND)
 async def remind(work: Work, tx: Transaction) -> None:
     """The first reminder asks for the second one, unless it is so late that they would come together."""
-    invitation = await store.locked_or_none(tx, UUID(work.subject))
+    invitation = await store.free(tx, work)
     if invitation is None:
         return
     number: int = work.data.get("number", 1)

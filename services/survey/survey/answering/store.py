@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from chassis.doors import Work
 from chassis.transaction import Transaction
 from sojourn_contracts.exchange import ExchangeCompleted
 from sojourn_contracts.refusal import Unknown
@@ -14,6 +15,8 @@ from sojourn_contracts.vocabulary import Party, TrainingDirection
 
 from survey.answering.domain import Invitation, InvitationState
 
+SHORTLY = timedelta(milliseconds=100)
+"""Wall time after which due work looks again at an invitation that somebody is answering."""
 INVITATION = """invitation_id, exchange_id, party, wave, questionnaire, company_id, respondent_id, days,
                 training_direction, programme_year, invited_at, closes_at, state, started"""
 
@@ -65,22 +68,34 @@ async def with_draft(tx: Transaction, invitation_id: UUID) -> tuple[Invitation, 
 
 async def locked(tx: Transaction, invitation_id: UUID) -> Invitation:
     """Raises: Unknown."""
-    invitation = await locked_or_none(tx, invitation_id)
-    if invitation is None:
+    row = await tx.connection.fetchrow(
+        f"select {INVITATION} from invitation where invitation_id = $1 for update",  # noqa: S608
+        invitation_id,
+    )
+    if row is None:
         raise _unknown()
-    return invitation
+    return invitation_of(row)
 
 
 def _unknown() -> Unknown:
     return Unknown("unknown_invitation", "there is no invitation under this id")
 
 
-async def locked_or_none(tx: Transaction, invitation_id: UUID) -> Invitation | None:
+async def free(tx: Transaction, work: Work) -> Invitation | None:
+    """The invitation of due work, locked until the transaction ends; None if it is gone, or somebody is answering it.
+
+    It does not wait for them: they may be waiting to take this very work back. That work comes back instead.
+    """
+    invitation_id = UUID(work.subject)
     row = await tx.connection.fetchrow(
-        f"select {INVITATION} from invitation where invitation_id = $1 for update",  # noqa: S608
+        f"select {INVITATION} from invitation where invitation_id = $1 for update skip locked",  # noqa: S608
         invitation_id,
     )
-    return None if row is None else invitation_of(row)
+    if row is not None:
+        return invitation_of(row)
+    if await tx.connection.fetchval("select exists (select from invitation where invitation_id = $1)", invitation_id):
+        tx.schedule(work.kind, invitation_id, work.at, not_before=datetime.now(UTC) + SHORTLY, data=work.data)
+    return None
 
 
 async def save_draft(tx: Transaction, invitation: Invitation, answers: Mapping[str, str]) -> None:

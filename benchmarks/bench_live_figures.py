@@ -54,7 +54,7 @@ COUNTRIES = (
     "SE",
     "SI",
 )
-CHUNK = 20_000
+CHUNK = 2_000
 QUESTIONNAIRE = newest()
 
 

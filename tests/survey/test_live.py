@@ -197,9 +197,10 @@ async def test_any_publication_is_recomputed_byte_for_byte_from_what_it_was_made
 
 
 @pytest.mark.parametrize("path", ["/evaluation", "/figures"])
-async def test_an_unknown_questionnaire_is_not_found(survey, path):
+async def test_an_unknown_questionnaire_is_refused_with_those_that_there_are(survey, path):
     answer = await survey.http.get(f"{path}?questionnaire=1999.1", headers=survey.token(Role.ANALYST))
-    assert (answer.status_code, answer.json()["rule"]) == (404, "unknown_questionnaire")
+    [wrong] = answer.json()["errors"]
+    assert (answer.status_code, wrong["path"], wrong["allowed"]) == (422, "questionnaire", QUESTIONNAIRE.version)
 
 
 class Stream:

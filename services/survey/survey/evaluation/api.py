@@ -5,6 +5,8 @@ from typing import Annotated
 
 from chassis.http import OpenTx, Tx
 from chassis.identity import Caller, Role, requires
+from chassis.openapi import failures
+from chassis.problems import FieldError, InvalidFields
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
@@ -63,7 +65,7 @@ async def follow(
     )
 
 
-@routes.get("/figures")
+@routes.get("/figures", responses=failures(404))
 async def figures(tx: Tx, questionnaire: Version = None) -> PublishedFigures:
     """The figures that were published last, for everybody: they move in steps of several answers."""
     found = await store.last_publication(tx, _known(questionnaire).version)
@@ -84,7 +86,7 @@ def _known(version: str | None) -> Questionnaire:
         return newest()
     found = published().get(version)
     if found is None:
-        raise Unknown("unknown_questionnaire", f"{', '.join(published())} are published")
+        raise InvalidFields([FieldError("questionnaire", "is not a published version", ", ".join(published()))])
     return found
 
 

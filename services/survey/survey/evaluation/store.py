@@ -111,7 +111,11 @@ async def counts(tx: Transaction, questionnaire: str) -> Counts:
 
 
 async def hold_read_model(tx: Transaction) -> None:
-    """Until the transaction's end nobody changes what figures are read from, or erases anybody; all others may read."""
+    """Until the transaction's end nobody changes what figures are read from, or erases anybody; all others may read.
+
+    It may think between its statements for longer than others may.
+    """
+    await tx.connection.execute("set local idle_in_transaction_session_timeout = 0")
     await erased_ids.side_by_side(tx.connection)
     await tx.connection.execute(
         "lock table company, exchange, invitation, unlinked, released, company_answers, tally_change, tally"

@@ -23,21 +23,23 @@ BANDS = dict(zip(STAYS, ("2 weeks", "1 month", "1.5 months", "2 months"), strict
 Row = dict[str, Any]
 
 
-def funnel(world: World, evaluated: Mapping[str, int]) -> dict[str, dict[str, int]]:
+def funnel(world: World, evaluated: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Companies and exchanges, each by how far they came at least, and the exchanges that ended otherwise.
 
-    ``evaluated`` is the survey's own funnel; how many exchanges were surveyed is counted from its topic.
+    ``evaluated`` is the programme in the survey's own evaluation; how many exchanges were surveyed is counted from its topic.
     """
+    reached = {each["stage"]: each["number"] for each in evaluated["funnel"]}
+    ended = {each["stage"]: each["number"] for each in evaluated["ends"]}
     return {
         "companies": {
-            "registered": evaluated["registered"],
+            "registered": reached["registered"],
             "proposed": len(_companies(world.said("MatchProposed"))),
             "agreed": len(_companies(world.said("ExchangeAgreed"))),
             "completed": len(_companies(world.said("ExchangeCompleted"))),
             "left": evaluated["left"],
         },
-        "exchanges": {stage: evaluated[stage] for stage in EXCHANGE_STAGES} | {"surveyed": _surveyed(world)},
-        "ended": {end: evaluated[end] for end in ENDS},
+        "exchanges": {stage: reached[stage] for stage in EXCHANGE_STAGES} | {"surveyed": _surveyed(world)},
+        "ended": {end: ended[end] for end in ENDS},
     }
 
 

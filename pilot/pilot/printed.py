@@ -104,7 +104,7 @@ def _responses(made: Report) -> Table:
     surveys = made["surveys"]
     table = _table("Surveys", "", "wave", "invited", "answered", "published", "withheld until there are more")
     for each in made["responses"]:
-        table.add_row(each["party"], *(str(each[name]) for name in ("wave", "invited", "submitted")))
+        table.add_row(each["party"], *(str(each[name]) for name in ("wave", "invited", "complete")))
     table.add_row("all", "", "", *(str(surveys[name]) for name in ("answered", "released", "withheld")))
     return table
 

@@ -22,6 +22,8 @@ ABOUT = (
     " written down as parameters in pilot/marginals.py and pilot/choices.py: the indicators say what the system made of"
     ' simulated answers, nothing about real companies. "Pilot" is what MobiliseSME reported in 2017.'
 )
+END_OF_STAY = 1
+"""The wave that the pilot's figures stand beside."""
 PILOT = {"companies": 400, "exchanges": 54, "sectors": 23, "countries": 16}
 """What MobiliseSME reported; "about 400" companies."""
 
@@ -61,7 +63,7 @@ def report(
         "population": _population(companies),
         "admission": admission.figures(world),
         "interest": interest.figures(progress.interest, world),
-        "funnel": outcome.funnel(world, evaluated.evaluation["funnel"]),
+        "funnel": outcome.funnel(world, evaluated.evaluation["programme"]),
         "exchanges": dict(sorted(Counter(exchange["stage"] for exchange in evaluated.exchanges).items())),
         "sectors": outcome.sectors(world),
         "countries": outcome.countries(world),
@@ -71,8 +73,8 @@ def report(
         "stays": outcome.stays(world),
         "checklists": checklists.figures(progress.checklists, world),
         "waits": outcome.waits(world),
-        "indicators": list(evaluated.evaluation["indicators"]),
-        "responses": list(evaluated.evaluation["responses"]),
+        "indicators": [each for each in evaluated.evaluation["indicators"] if each["wave"] == END_OF_STAY],
+        "responses": list(evaluated.evaluation["programme"]["responses"]),
         "surveys": vars(world.surveys) | {"answered": progress.acts["answer"]},
         "acts": dict(sorted(progress.acts.items())),
         "refusals": dict(sorted(progress.refusals.items())),

@@ -25,15 +25,15 @@ def _counts_that_differ(world: World, answered: int, evaluation: Mapping[str, An
     published = [json.loads(record.value) for record in world.topics[SURVEYS] if record.value]
     if answered != stored.submitted:
         yield f"{answered} answered over HTTP, but {stored.submitted} are stored"
-    if (evaluated := sum(each["submitted"] for each in evaluation["responses"])) != stored.submitted:
+    if (evaluated := sum(each["complete"] for each in evaluation["programme"]["responses"])) != stored.submitted:
         yield f"{stored.submitted} are stored, but {evaluated} evaluated"
     if len(published) != stored.released:
         yield f"{stored.released} are released, but {len(published)} stand on {SURVEYS}"
     for indicator in evaluation["indicators"]:
         code = indicator["code"]
         ours = {name: indicator[name] for name in ("count", "valid", "dont_know", "not_applicable")}
-        first_wave = [survey["answers"] for survey in published if survey["wave"] == END_OF_STAY]
-        theirs = _counted([answers[code] for answers in first_wave if code in answers])
+        in_wave = [survey["answers"] for survey in published if survey["wave"] == indicator["wave"]]
+        theirs = _counted([answers[code] for answers in in_wave if code in answers])
         if ours != theirs:
             yield f"{code} is evaluated as {ours}, but {SURVEYS} comes to {theirs}"
 

@@ -125,7 +125,9 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "GET /remarks": EVALUATOR,
         "GET /questionnaires": ANYBODY,
         "GET /questionnaires/{version}": ANYBODY,
-        "GET /evaluation": ANALYST | OPERATOR,
+        "GET /evaluation": ANALYST | EVALUATOR | OPERATOR,
+        "GET /evaluation/live": ANALYST | EVALUATOR | OPERATOR,
+        "GET /figures": ANYBODY,
         "GET /submissions": ANALYST,
     },
 }

@@ -156,6 +156,7 @@ def a_record(event: Logged, offset: int) -> Published:
 def an_evaluation(**changes: Any) -> dict[str, Any]:
     """What the survey makes of that world."""
     send_match = {
+        "wave": 1,
         "code": "SEND_MATCH",
         "count": 1,
         "valid": 1,
@@ -167,6 +168,7 @@ def an_evaluation(**changes: Any) -> dict[str, Any]:
         "not_applicable": 0,
     }
     newprod = {
+        "wave": 1,
         "code": "NEWPROD",
         "count": 0,
         "valid": 0,
@@ -177,15 +179,19 @@ def an_evaluation(**changes: Any) -> dict[str, Any]:
         "dont_know": 0,
         "not_applicable": 0,
     }
-    stages = {"proposed": 2, "accepted": 1, "drafted": 1, "agreed": 1, "ongoing": 1, "completed": 1}
+    stages = {"registered": 2, "proposed": 2, "accepted": 1, "drafted": 1, "agreed": 1, "ongoing": 1, "completed": 1}
     ends = {"declined": 1, "expired": 0, "withdrawn": 0, "cancelled": 0}
     return {
-        "funnel": {"registered": 2, "left": 0, **stages, **ends},
         "indicators": [send_match | changes, newprod],
-        "responses": [
-            {"party": "sender", "wave": 1, "invited": 1, "submitted": 1},
-            {"party": "host", "wave": 1, "invited": 1, "submitted": 1},
-        ],
+        "programme": {
+            "funnel": [{"stage": stage, "number": number} for stage, number in stages.items()],
+            "ends": [{"stage": end, "number": number} for end, number in ends.items()],
+            "left": 0,
+            "responses": [
+                {"party": "sender", "wave": 1, "invited": 1, "complete": 1},
+                {"party": "host", "wave": 1, "invited": 1, "complete": 1},
+            ],
+        },
     }
 
 

@@ -15,6 +15,7 @@ from chassis.transaction import Cause
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.exchange import ExchangeUpdated
 from sojourn_contracts.survey import SurveySubmitted
+from survey import store as read_model
 from survey.evaluation import live, rebuild, store
 from survey.evaluation.evaluate import evaluate
 from survey.evaluation.figures import encoded, plain
@@ -79,6 +80,10 @@ async def publish(survey: Driver, snapshot_id: str, threshold: int = 5) -> store
         await store.summed(tx)
         counts = await store.counts(tx, QUESTIONNAIRE.version)
         return await store.publish(tx, counts, QUESTIONNAIRE, snapshot_id, "1.2.3", threshold)
+
+
+def set_(survey: Driver, monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
+    monkeypatch.setattr(survey.process, "settings", survey.process.settings.model_copy(update=settings))
 
 
 async def test_companies_that_answer_several_times_are_known_as_clusters(survey):
@@ -294,7 +299,7 @@ async def test_who_missed_something_or_says_nonsense_gets_the_figures_of_now(sur
 
 
 async def test_no_more_follow_than_the_setting_says(survey, quick, monkeypatch):
-    monkeypatch.setattr(survey.process.settings, "live_listeners", 1)
+    set_(survey, monkeypatch, live_listeners=1)
     await release(survey, submitted(1))
     async with following(survey) as stream:
         await stream.status()
@@ -340,7 +345,7 @@ async def send(kafka: str, records: list[Record]) -> None:
 
 
 async def test_a_rebuild_from_the_topics_and_the_log_gives_the_same_figures(survey, kafka, monkeypatch):
-    monkeypatch.setattr(survey.process.settings, "kafka_bootstrap_servers", kafka)
+    set_(survey, monkeypatch, kafka_bootstrap_servers=kafka)
     steps = [*HISTORY, ANOTHER, REFUSED, *ERASED]
     records = [record(*each) if isinstance(each, tuple) else record(each) for each in steps]
     await send(kafka, [*records, *records[:3]])
@@ -371,8 +376,6 @@ async def test_a_rebuild_keeps_first_times_that_compacted_topics_no_longer_tell(
         assert envelope is not None
         told.hear(envelope)
     async with survey.process.open_transaction(Cause()) as tx:
-        from survey import store as read_model
-
         known = await read_model.exchanges(tx)
     _, [alone] = told.settled(set(), [])
     _, [kept] = told.settled(set(), known)
@@ -381,7 +384,7 @@ async def test_a_rebuild_keeps_first_times_that_compacted_topics_no_longer_tell(
 
 
 async def test_submissions_of_a_version_that_is_not_known_yet_are_kept_and_told(survey, kafka, monkeypatch):
-    monkeypatch.setattr(survey.process.settings, "kafka_bootstrap_servers", kafka)
+    set_(survey, monkeypatch, kafka_bootstrap_servers=kafka)
     await release(survey, submitted(1), submitted(2, questionnaire="2031.1"))
     found = await rebuild.rebuild(survey.process)
     assert (found.submissions, found.unknown) == (2, ("2031.1",))

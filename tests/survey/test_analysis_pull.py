@@ -145,6 +145,7 @@ async def test_an_older_snapshot_can_be_read_as_it_was(files, table):
     assert [each["records"] for each in listed] == [2, 1]
     assert listed[1]["snapshot_id"] == first
     answer = await files.get(f"/submissions.parquet?until={first}")
+    assert "link" not in answer.headers, "the end that was asked for is reached"
     assert pq.read_table(io.BytesIO(answer.content))["record_id"].to_pylist() == ids(1)
 
 

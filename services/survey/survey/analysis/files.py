@@ -61,7 +61,10 @@ def newest(request: Request) -> Table:
 Analyst = Annotated[Caller, Depends(requires(Role.ANALYST))]
 Newest = Annotated[Table, Depends(newest)]
 After = Annotated[int | None, Query(ge=0, description="the snapshot that was read last; what came after it is given")]
-Until = Annotated[int | None, Query(ge=0, description="the last snapshot to give; the newest, if it is left out")]
+Until = Annotated[
+    int | None,
+    Query(ge=0, description="the last snapshot to give, after which no page follows; the newest, if it is left out"),
+]
 
 
 @routes.get("/snapshots")
@@ -82,7 +85,8 @@ def arrow(_caller: Analyst, table: Newest, request: Request, after: After = None
     """An Arrow IPC stream; it is whole if it ends with the end-of-stream marker, which readers look for."""
     reader, last = _range(table, after, until)
     response = StreamingResponse(_stream(reader), media_type=ARROW)
-    link_to_next(request, response, after=last)
+    if until is None:
+        link_to_next(request, response, after=last)
     return response
 
 
@@ -100,7 +104,8 @@ def parquet(_caller: Analyst, table: Newest, request: Request, after: After = No
         path.unlink()
         raise
     response = FileResponse(path, media_type=PARQUET, background=BackgroundTask(path.unlink))
-    link_to_next(request, response, after=last)
+    if until is None:
+        link_to_next(request, response, after=last)
     return response
 
 

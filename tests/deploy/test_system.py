@@ -186,7 +186,7 @@ def test_up_leaves_the_system_running_and_down_stops_it(server_folder: Path):
         up = laptop("up")
         assert up.returncode == 0, up.stderr
         recorded = json.loads((server_folder / "system.json").read_text())
-        assert {entry["name"] for entry in recorded} == {*SERVICES, "Kafka", "PostgreSQL", "mails"}
+        assert {entry["name"] for entry in recorded} == {*SERVICES, "Kafka", "PostgreSQL", "mails", "survey-sink"}
         for service in SERVICES:
             url = next(line.split()[1] for line in up.stdout.splitlines() if line.startswith(f"{service} "))
             assert httpx.get(url).status_code == 200

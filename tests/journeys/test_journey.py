@@ -46,7 +46,7 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system:
         "fit": 2,
         "acknowledge": 4,
         "complete": 2,
-        "answer": 3,
+        "answer": 6,
     }
     assert progress.refusals.keys() == {"sign: stale_version", "answer: already_submitted"}
     assert progress.refusals["sign: stale_version"] >= 3

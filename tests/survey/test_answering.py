@@ -176,8 +176,9 @@ async def test_responses_tell_invited_started_complete_and_declined_by_party_and
     await decline(survey, TRAVELLER)
 
     async def responses() -> dict[str, tuple[int, ...]]:
-        found = (await survey.http.get("/evaluation", headers=survey.token(Role.ANALYST))).json()["responses"]
-        names = ("wave", "invited", "started", "submitted", "declined")
+        evaluation = (await survey.http.get("/evaluation", headers=survey.token(Role.ANALYST))).json()
+        found = evaluation["programme"]["responses"]
+        names = ("wave", "invited", "started", "complete", "declined")
         return {each["party"]: tuple(each[name] for name in names) for each in found}
 
     expected = {"sender": (1, 1, 1, 0, 0), "host": (1, 1, 1, 1, 0), "traveller": (1, 1, 0, 0, 1)}

@@ -52,6 +52,7 @@ NOBODY = {
     "tally_version": "how often numbers changed",
     "company_answers": "numbers of released answers by a digest of the keyed hash that stands in the public record",
     "publication": "figures as the public was told them",
+    "publication_page": "the same as pages",
 }
 
 

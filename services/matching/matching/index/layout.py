@@ -172,9 +172,10 @@ def scratch(skills: Skills) -> tuple[Array, Parts]:
 
 def _zeros(count: int, kind: Any) -> Array:
     """In small pages: the first touch of a huge one is a pause of milliseconds. They begin with a cache line: a record that lay
-    in two would be fetched twice.
+    in two would be fetched twice. Nothing is reserved for what is not there: else a process with several indexes could not fork.
     """
-    memory = mmap.mmap(-1, max(1, count * np.dtype(kind).itemsize), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    memory = mmap.mmap(-1, max(1, count * np.dtype(kind).itemsize), flags=flags)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
         memory.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(memory, kind, count)

@@ -87,4 +87,4 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system:
     told = [kind for kind in told if kind != "NoticeDue.v1"]
     assert told[-1] == "ExchangeCompleted.v1"
     assert [kind for kind in told if kind != "ExchangeUpdated.v1"] == ["ExchangeAgreed.v1", "ExchangeCompleted.v1"]
-    assert len(world.said("SurveySubmitted")) == 3
+    assert len(world.said("SurveySubmitted")) == 6

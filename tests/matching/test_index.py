@@ -1,6 +1,8 @@
 """The index answers what the brute force over the score answers, whatever was added, changed and taken away before."""
 
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -257,6 +259,20 @@ def test_more_countries_and_languages_than_a_posting_has_bits_for_do_no_harm():
     for number, code in enumerate(codes):
         seeker = open_placement(destinations=(code.upper(),), languages=(Spoken(language=code, level=Level.B1),))
         assert [each.id for each in index.candidates(seeker, 9, TODAY)] == [UUID(int=number)]
+
+
+def test_all_that_is_compiled_is_compiled_before_anybody_asks():
+    """A transaction that waited for the compiler would be ended by PostgreSQL."""
+    script = """
+from numba.core.dispatcher import Dispatcher
+from matching.index import asking, loading, search, upkeep
+from matching.index.compilation import compile_all
+compile_all()
+entries = (asking.best_of_each, loading.load, loading.day, search.best, upkeep.add, upkeep.remove_each, upkeep.fill, upkeep.empty)
+missing = [each.__name__ for each in entries if isinstance(each, Dispatcher) and not each.signatures]
+assert missing == [], missing
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_there_is_an_end_to_the_room_and_what_was_there_before_stays():

@@ -103,7 +103,9 @@ async def test_the_live_page_shows_the_figures_without_a_script(survey: Driver, 
         section = next(each for each in root.iter(f"{X}section") if each.get("id") == f"indicators-{wave}")
         assert section.find(f".//{X}table") is not None
         drawn = section.find(f".//{SVG}svg/{SVG}title") is not None
-        assert drawn == (wave == 1), "nobody has answered: there are the pilot's shares to draw, of the first wave alone"
+        assert drawn == (wave == 1), (
+            "nobody has answered: there are the pilot's shares to draw, of the first wave alone"
+        )
     assert root.find(f".//{X}p[@id='ended']").get("hidden")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from survey.sink import aside, snapshots
 from survey.sink.process import GROUP, Sink
-from survey.sink.records import Batch, Reader, row_schema
+from survey.sink.records import Batch, Reader, Unreadable, row_schema
+from survey.sink.table import NAME
 
 from tests.chassis_driver import Record
 from tests.survey.sinking import (
@@ -296,7 +298,45 @@ async def test_what_was_set_aside_becomes_a_row_once_it_can_be_read(sink_place: 
         async with sinking(sink_place) as sink:
             await until(lambda sink=sink: sink.waiting_for is None)
     assert aside.count(engine) == 0
+    assert aside.listing(engine) == []
     assert sink_place.numbers() == once(range(2))
+    assert len(sink_place.table().snapshots()) == 2, "nothing is written where nothing is new"
+
+
+async def test_what_was_set_aside_and_is_still_to_come_from_kafka_is_one_row(sink_place: Place):
+    """An append failed after that, or the table was made anew, and this version can read it."""
+    async with producing(sink_place.kafka) as produce, sinking(sink_place) as sink:
+        await produce([submission(0), submission(1)])
+        await drained(sink, 2)
+    engine = sink_place.catalog.engine
+    (row,) = sink_place.table().scan(f"record_id = '{record_id(1)}'").to_arrow().to_pylist()
+    key, value, said = submission(1)
+    waits = aside.Kept(row["kafka_partition"], row["kafka_offset"], key, value, said)
+    aside.keep(engine, [Unreadable(waits, "an earlier version could not read it")])
+    sink_place.catalog.drop_table(NAME)
+    for waiting in (1, 0):
+        async with sinking(sink_place) as sink:
+            await drained(sink, 2)
+        assert aside.count(engine) == waiting
+        assert sink_place.numbers() == once(range(2))
+
+
+async def test_what_was_set_aside_and_read_later_is_erased_everywhere(sink_place: Place):
+    async with producing(sink_place.kafka) as produce:
+        async with sinking(sink_place) as sink:
+            await produce([submission(0), (record_id(1).encode(), b"{", headers(1))])
+            await drained(sink, 2)
+        engine = sink_place.catalog.engine
+        with engine.begin() as connection:
+            connection.exec_driver_sql("update set_aside set value = %s", (submission(1)[1],))
+        async with sinking(sink_place) as sink:
+            await until(lambda: sink_place.numbers() == once(range(2)))
+            await produce([tombstone(1)])
+            await drained(sink, 3)
+        assert aside.kept(engine) == []
+        async with sinking(sink_place) as sink:
+            await drained(sink, 3)
+    assert sink_place.numbers() == once(range(1))
 
 
 async def test_an_optional_field_of_a_later_version_becomes_a_column(sink_place: Place):
@@ -351,14 +391,22 @@ def as_record(written: Written, offset: int = 0) -> Record:
 def test_reading_together_and_one_by_one_gives_the_same_rows():
     records = [as_record(submission(number), number) for number in range(200)]
     together = Reader().read(records, []).rows
-    alone = pa.concat_tables([Reader().read([as_record((b"", *record_of(r)), r.offset)], []).rows for r in records])
+    alone = pa.concat_tables([Reader().read([indented(record)], []).rows for record in records])
     assert together.to_pylist() == alone.to_pylist()
     assert together.schema == alone.schema == row_schema()
 
 
-def record_of(record: Record) -> tuple[bytes | None, list[tuple[str, bytes]]]:
-    """Without its key: that alone makes it unusual."""
-    return record.value, record.headers
+def indented(record: Record) -> Record:
+    """The same: the space alone makes it unusual."""
+    return replace(record, value=b" " + (record.value or b""))
+
+
+def test_a_record_whose_key_is_another_ones_is_no_row_however_it_is_read():
+    foreign = as_record((record_id(2).encode(), *submission(1)[1:]), 1)
+    for wrong in (foreign, indented(foreign)):
+        batch = Reader().read([as_record(submission(0)), wrong], [])
+        assert [each.cause.split(":")[0] for each in batch.unreadable] == ["key"]
+        assert batch.rows["record_id"].to_pylist() == [record_id(0)]
 
 
 @pytest.mark.parametrize("value", ['{"record_id": 1}', "[]", "null", '"text"', "", " ", "{}{}", "NaN"])

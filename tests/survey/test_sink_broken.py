@@ -2,13 +2,31 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 from structlog.testing import capture_logs
+from survey.sink import files, recovery, snapshots
+from survey.sink.files import BrokenError
+from survey.sink.records import Batch, row_schema
 
-from tests.survey.sinking import Place, drained, paths, producing, sinking, submission, tombstone, until
+from tests.survey.sinking import (
+    Place,
+    drained,
+    headers,
+    paths,
+    producing,
+    record_id,
+    sinking,
+    submission,
+    tombstone,
+    until,
+)
 
 EVENTS = 60
 
@@ -94,6 +112,65 @@ async def test_a_file_that_every_snapshot_needs_makes_the_table_anew_from_the_to
             await drained(sink, EVENTS + 1)
     assert any("made anew" in line["event"] for line in lines)
     assert sink_place.numbers() == Counter(range(EVENTS)) - Counter([5])
+
+
+async def test_a_row_of_what_had_been_set_aside_comes_back_when_its_file_breaks(sink_place: Place):
+    """The offsets of the snapshot that the table goes back to are past it: Kafka does not give it again."""
+    async with producing(sink_place.kafka) as produce, sinking(sink_place) as sink:
+        await produce([submission(0), (record_id(1).encode(), b"{", headers(1))])
+        await drained(sink, 2)
+    with sink_place.catalog.engine.begin() as connection:
+        connection.exec_driver_sql("update set_aside set value = %s", (submission(1)[1],))
+    async with sinking(sink_place) as sink:
+        await drained(sink, 2)
+    assert sink_place.numbers() == Counter(range(2))
+    cut_in_half(newest(sink_place, "data file"))
+    async with sinking(sink_place) as sink:
+        await drained(sink, 2)
+    assert sink_place.numbers() == Counter(range(2))
+
+
+async def test_files_that_another_sink_has_removed_meanwhile_do_not_make_the_table_anew(
+    sink_place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    await filled(sink_place)
+    look = files.broken
+
+    def erased_before(table: Table, snapshot: Snapshot, sound: set[tuple[str, int]]) -> Iterator[BrokenError]:
+        monkeypatch.setattr(files, "broken", look)
+        others = sink_place.table()
+        gone = Batch(row_schema().empty_table(), frozenset({record_id(5)}), ())
+        snapshots.write(others, gone, snapshots.offsets(others))
+        former = files.named(others)
+        snapshots.expire_all(others)
+        files.sweep(others, former, timedelta(0))
+        return look(table, snapshot, sound)
+
+    monkeypatch.setattr(files, "broken", erased_before)
+    with pytest.raises(CommitFailedException):
+        recovery.recovered(sink_place.catalog, set())
+    table, found = recovery.recovered(sink_place.catalog, set())
+    assert found == []
+    assert table.metadata_location == sink_place.table().metadata_location
+    assert sink_place.numbers() == Counter(range(EVENTS)) - Counter([5])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        (ConnectionResetError("the network"), ConnectionResetError),
+        (PermissionError("not now"), PermissionError),
+        (FileNotFoundError("gone"), BrokenError),
+        (EOFError("cut short"), BrokenError),
+        (ValueError("not Avro"), BrokenError),
+    ],
+)
+def test_only_what_is_missing_or_cannot_be_decoded_is_broken(trouble: Exception, told: type[Exception]):
+    def parse() -> None:
+        raise trouble
+
+    with pytest.raises(told):
+        files.parsed("a.avro", parse)
 
 
 async def test_a_warehouse_that_is_not_mounted_is_waited_for_and_not_made_anew(sink_place: Place):

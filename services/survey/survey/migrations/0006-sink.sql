@@ -23,7 +23,8 @@ create table survey_sink.iceberg_namespace_properties (
     primary key (catalog_name, namespace, property_key)
 );
 
--- Where a record stands in Kafka is its name: set aside twice, it is there once.
+-- Where a record stands in Kafka is its name: set aside twice, it is there once. One that a later version could read stays, as the
+-- only copy below the table's offsets.
 create table survey_sink.set_aside (
     kafka_partition int not null,
     kafka_offset bigint not null,
@@ -32,6 +33,7 @@ create table survey_sink.set_aside (
     headers jsonb not null,
     cause text not null,
     set_aside_at timestamptz not null default clock_timestamp(),
+    read_at timestamptz,
     primary key (kafka_partition, kafka_offset)
 );
 

@@ -1,6 +1,7 @@
-"""Records that break the contract, kept whole in PostgreSQL until a version of the sink can read them.
+"""Records that break the contract, kept whole in PostgreSQL: they wait for a version of the sink that can read them.
 
-Where a record stands in Kafka is its name, so one that is met again after a crash is there once.
+Where a record stands in Kafka is its name, so one that is met again after a crash is there once. One that was read stays until
+it is erased: the offsets are past it, so a table that goes back to an earlier snapshot gets it from here or not at all.
 """
 
 import base64
@@ -33,7 +34,8 @@ def keep(engine: Engine, unreadable: Sequence[Unreadable]) -> None:
         connection.execute(
             text(
                 "insert into set_aside (kafka_partition, kafka_offset, key, value, headers, cause)"
-                " values (:partition, :offset, :key, :value, cast(:headers as jsonb), :cause) on conflict do nothing"
+                " values (:partition, :offset, :key, :value, cast(:headers as jsonb), :cause)"
+                " on conflict (kafka_partition, kafka_offset) do update set cause = excluded.cause, read_at = null"
             ),
             [
                 {
@@ -56,7 +58,7 @@ def _as_json(record: Record) -> str:
 
 
 def kept(engine: Engine) -> list[Kept]:
-    """All of them, in order."""
+    """All of them, also those that were read, in order."""
     with engine.connect() as connection:
         rows = connection.execute(
             text(
@@ -77,29 +79,34 @@ def kept(engine: Engine) -> list[Kept]:
 
 
 def listing(engine: Engine) -> list[Mapping[str, Any]]:
-    """Where each stands, since when, and what is wrong with it; not what it says."""
+    """Where each stands that waits, since when, and what is wrong with it; not what it says."""
     with engine.connect() as connection:
         rows = connection.execute(
             text(
                 "select kafka_partition, kafka_offset, encode(key, 'escape') as key, cause, set_aside_at"
-                " from set_aside order by kafka_partition, kafka_offset"
+                " from set_aside where read_at is null order by kafka_partition, kafka_offset"
             )
         )
         return [dict(row) for row in rows.mappings()]
 
 
 def count(engine: Engine) -> int:
+    """How many wait."""
     with engine.connect() as connection:
-        return connection.execute(text("select count(*) from set_aside")).scalar_one()
+        return connection.execute(text("select count(*) from set_aside where read_at is null")).scalar_one()
 
 
-def forget(engine: Engine, places: Iterable[tuple[int, int]]) -> None:
-    """Those at these partitions and offsets: they are in the table now."""
+def were_read(engine: Engine, places: Iterable[tuple[int, int]]) -> None:
+    """Notes that what these partitions and offsets hold is in the table now."""
     found = [{"partition": partition, "offset": offset} for partition, offset in places]
     if found:
         with engine.begin() as connection:
             connection.execute(
-                text("delete from set_aside where kafka_partition = :partition and kafka_offset = :offset"), found
+                text(
+                    "update set_aside set read_at = clock_timestamp()"
+                    " where kafka_partition = :partition and kafka_offset = :offset and read_at is null"
+                ),
+                found,
             )
 
 

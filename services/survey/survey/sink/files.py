@@ -124,8 +124,18 @@ def broken(table: Table, snapshot: Snapshot, sound: set[tuple[str, int]]) -> Ite
 
 
 def parsed(location: str, parse: Callable[[], T]) -> T:
+    """What ``parse`` makes of the file.
+
+    Raises:
+        BrokenError: it is missing, or cannot be decoded.
+        OSError: the file system's trouble, and no fault of the file's.
+    """
     try:
         return parse()
+    except FileNotFoundError:
+        raise BrokenError(location, "is missing") from None
+    except OSError:
+        raise
     except Exception as error:
         raise BrokenError(location, f"cannot be parsed: {error!r:.200}") from error
 

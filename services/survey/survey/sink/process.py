@@ -254,18 +254,24 @@ class Sink:
             self.metrics.count("sink_set_aside", len(batch.unreadable))
 
     def _try_again_what_was_set_aside(self) -> None:
-        """This version may be able to read what an earlier one could not."""
+        """This version may be able to read what an earlier one could not, and what was read may have gone with its file.
+
+        Only what stands below the offsets: the rest comes from Kafka.
+        """
         assert self._catalog is not None  # noqa: S101 - for the type checker
-        waiting = aside.kept(self._catalog.engine)
-        batch = self._reader.read(waiting, snapshots.more_columns(self.table))
+        engine = self._catalog.engine
+        passed = [each for each in aside.kept(engine) if each.offset < self.offsets.get(each.partition, 0)]
+        batch = self._reader.read(passed, snapshots.more_columns(self.table))
         still = {(each.record.partition, each.record.offset) for each in batch.unreadable}
-        done = [(each.partition, each.offset) for each in waiting if (each.partition, each.offset) not in still]
+        done = [(each.partition, each.offset) for each in passed if (each.partition, each.offset) not in still]
         if not done:
             return
+        aside.erase(engine, batch.erased)
         new = snapshots.without_known(self.table, batch)
-        snapshots.write(self.table, new, self.offsets)
-        aside.forget(self._catalog.engine, done)
-        logger.info("what had been set aside could be read", records=len(done))
+        if len(new.rows) or new.erased:
+            snapshots.write(self.table, new, self.offsets)
+            logger.info("what had been set aside was brought in", rows=len(new.rows), erased=len(new.erased))
+        aside.were_read(engine, done)
 
     def _keep_up(self) -> None:
         """Small files, old snapshots, files that nobody names, and before all what has to be gone after an erasure."""

@@ -251,6 +251,8 @@ def _row(record: Record, columns: dict[str, pa.DataType]) -> dict[str, Any]:
     found = _decoded(record)
     event = found.data
     assert isinstance(event, SurveySubmitted)  # noqa: S101 - for the type checker: tombstones are elsewhere
+    if record.key != str(event.record_id).encode():
+        raise Malformed("key", "is not the record_id")
     row: dict[str, Any] = {
         "event_id": str(found.id),
         "kafka_partition": record.partition,

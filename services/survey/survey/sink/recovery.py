@@ -14,7 +14,7 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import ancestors_of
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
 from survey.sink import files, snapshots
@@ -34,12 +34,16 @@ def recovered(catalog: SqlCatalog, sound: set[tuple[str, int]]) -> tuple[Table, 
     ``sound`` are files that need no look, with their size; those that were read are added.
 
     Raises:
+        CommitFailedException: another sink has moved the table meanwhile, and may have removed what is missed here.
         NotThereError: nothing is there; that is waited for, not made anew.
         OSError: the warehouse does not answer.
     """
-    table, found = _with_readable_metadata(catalog)
+    pointer = _pointer(catalog)
+    if pointer is None:
+        return made(catalog), []
+    table, found = _with_readable_metadata(catalog, pointer)
     if table is None:
-        return _anew(catalog), found
+        return _anew(catalog, pointer), found
     newest = table.current_snapshot()
     if newest is None:
         return table, found
@@ -55,14 +59,11 @@ def recovered(catalog: SqlCatalog, sound: set[tuple[str, int]]) -> tuple[Table, 
                 logger.critical("went back to the last good snapshot", snapshot=snapshot.snapshot_id)
             return table, found
         found += wrong
-    return _anew(catalog), found
+    return _anew(catalog, table.metadata_location), found
 
 
-def _with_readable_metadata(catalog: SqlCatalog) -> tuple[Table | None, list[BrokenError]]:
+def _with_readable_metadata(catalog: SqlCatalog, pointer: str) -> tuple[Table | None, list[BrokenError]]:
     """The table at the newest version whose metadata can be parsed; None if there is none."""
-    pointer = _pointer(catalog)
-    if pointer is None:
-        return made(catalog), []
     io = load_file_io(catalog.properties, pointer)
     assert isinstance(io, PyArrowFileIO)  # noqa: S101 - for the type checker: it is what this environment has
     at = files.folder_of(io, pointer.rsplit("/metadata/", 1)[0])
@@ -117,7 +118,17 @@ def _point_to(catalog: SqlCatalog, former: str, version: str) -> None:
         session.commit()
 
 
-def _anew(catalog: SqlCatalog) -> Table:
+def _anew(catalog: SqlCatalog, former: str) -> Table:
+    """Raises CommitFailedException if another sink has moved it meanwhile."""
+    with Session(catalog.engine) as session:
+        dropped = session.execute(
+            delete(IcebergTables).where(
+                IcebergTables.catalog_name == catalog.name, IcebergTables.metadata_location == former
+            )
+        )
+        assert isinstance(dropped, CursorResult)  # noqa: S101 - for the type checker
+        if dropped.rowcount != 1:
+            raise CommitFailedException("another sink has moved the table meanwhile")
+        session.commit()
     logger.critical("no state of the table can be read whole: it is made anew from the first event on")
-    catalog.drop_table(NAME)
     return made(catalog)

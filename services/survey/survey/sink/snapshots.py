@@ -6,7 +6,7 @@ but the newest snapshot fails: of two sinks, one has to look again.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -179,12 +179,18 @@ def roll_back(table: Table, snapshot: Snapshot) -> None:
 
 
 def without_known(table: Table, batch: Batch) -> Batch:
-    """The batch without the rows that the table has already."""
-    if table.current_snapshot() is None or not len(batch.rows):
-        return batch
+    """The batch without the rows that the table has already, and without the erasures of what it does not have."""
     ids = batch.rows["event_id"].to_pylist()
-    known = table.scan(_among("event_id", ids), selected_fields=("event_id",)).to_arrow()["event_id"].to_pylist()
-    return replace(batch, rows=batch.rows.filter(pa.array([id_ not in set(known) for id_ in ids])))
+    known = _there(table, "event_id", ids)
+    rows = batch.rows.filter(pa.array([id_ not in known for id_ in ids], pa.bool_()))
+    return replace(batch, rows=rows, erased=batch.erased & _there(table, "record_id", batch.erased))
+
+
+def _there(table: Table, column: str, ids: Collection[str]) -> set[str]:
+    """Which of them are in the column."""
+    if not ids:
+        return set()
+    return set(table.scan(_among(column, ids), selected_fields=(column,)).to_arrow()[column].to_pylist())
 
 
 def purge_before(table: Table) -> datetime | None:

@@ -9,9 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from chassis.identity import Role
 from chassis.inbox import arrival
 from chassis.transaction import Cause
+from laptop.topics import create_topics
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.exchange import ExchangeUpdated
 from sojourn_contracts.survey import SurveySubmitted
@@ -345,11 +347,27 @@ async def send(kafka: str, records: list[Record]) -> None:
         await producer.stop()
 
 
-async def test_a_rebuild_from_the_topics_and_the_log_gives_the_same_figures(survey, kafka, monkeypatch):
-    set_(survey, monkeypatch, kafka_bootstrap_servers=kafka)
+@pytest.fixture
+async def topics(kafka: str) -> str:
+    """The broker, with nothing on the topics that the read model is made of: other tests use it as well."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics([*rebuild.FOLLOWED])
+        async with asyncio.timeout(30):
+            while {*rebuild.FOLLOWED} & {*await admin.list_topics()}:
+                await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    await create_topics(kafka)
+    return kafka
+
+
+async def test_a_rebuild_from_the_topics_and_the_log_gives_the_same_figures(survey, topics, monkeypatch):
+    set_(survey, monkeypatch, kafka_bootstrap_servers=topics)
     steps = [*HISTORY, ANOTHER, REFUSED, *ERASED]
     records = [record(*each) if isinstance(each, tuple) else record(each) for each in steps]
-    await send(kafka, [*records, *records[:3]])
+    await send(topics, [*records, *records[:3]])
     for each in records:
         await survey.deliver(arrival(each))
     await release(survey, *(submitted(number) for number in range(30)))

@@ -27,19 +27,19 @@ X = "{http://www.w3.org/1999/xhtml}"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-async def publish(survey: Driver, step: int, pages: dict[str, str]) -> None:
+async def publish(survey: Driver, step: int, pages: dict[str, str], version: str = newest().version) -> None:
     async with survey.process.open_transaction(Cause()) as tx:
         await tx.connection.execute(
             "insert into publication"
             " (questionnaire, step, snapshot_id, code_version, threshold, published_at, released, figures)"
             " values ($1, $2, $3, $4, 5, now(), '{}', $5)",
-            newest().version,
+            version,
             step,
             PROVENANCE.snapshot,
             PROVENANCE.code,
             encoded(FIGURES).decode(),
         )
-        await store.save_pages(tx, newest().version, step, pages)
+        await store.save_pages(tx, version, step, pages)
 
 
 async def test_everybody_sees_the_last_publication_that_was_drawn_in_the_language_asked_for(survey: Driver):
@@ -55,6 +55,17 @@ async def test_a_publication_without_pages_leaves_the_one_before_to_be_seen(surv
     await publish(survey, 1, {"en": "<p>1</p>"})
     await publish(survey, 2, {})
     assert (await survey.http.get("/figures/page")).text == "<p>1</p>"
+
+
+async def test_until_a_new_questionnaire_is_published_about_the_last_publication_of_any_is_seen(survey: Driver):
+    await publish(survey, 7, {"en": "<p>before</p>"}, "2020.1")
+    assert (await survey.http.get("/figures/page")).text == "<p>before</p>"
+    named = {"questionnaire": newest().version}
+    assert (await survey.http.get("/figures/page", params=named)).status_code == 404
+    assert (await survey.http.get("/figures/page", params={"questionnaire": "1"})).status_code == 422
+    await publish(survey, 1, {"en": "<p>new</p>"})
+    for params in ({}, named):
+        assert (await survey.http.get("/figures/page", params=params)).text == "<p>new</p>"
 
 
 async def test_a_page_that_was_stored_stays_as_it_is(survey: Driver):
@@ -103,9 +114,7 @@ async def test_the_live_page_shows_the_figures_without_a_script(survey: Driver, 
         section = next(each for each in root.iter(f"{X}section") if each.get("id") == f"indicators-{wave}")
         assert section.find(f".//{X}table") is not None
         drawn = section.find(f".//{SVG}svg/{SVG}title") is not None
-        assert drawn == (wave == 1), (
-            "nobody has answered: there are the pilot's shares to draw, of the first wave alone"
-        )
+        assert drawn == (wave == 1), "before anybody answers there is the pilot to draw, which asked once"
     assert root.find(f".//{X}p[@id='ended']").get("hidden")
 
 

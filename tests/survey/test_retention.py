@@ -62,10 +62,10 @@ async def test_invitations_go_with_answers_that_wait_so_many_days_after_they_clo
 
 
 async def test_a_years_cluster_key_goes_so_many_days_after_the_years_end(driving: Driving):
-    driver = await driving(service, cluster_key_days=100)
+    driver = await driving(service, cluster_key_days=270)
     for year in (2025, 2026, 2027):
         await driver.rows("insert into cluster_key (programme_year, key) values ($1, '\\x00')", year)
-    end = datetime(2027, 1, 1, tzinfo=UTC) + timedelta(days=100)
+    end = datetime(2027, 1, 1, tzinfo=UTC) + timedelta(days=270)
 
     async def years(now: datetime) -> list[int]:
         await look(driver, now)
@@ -109,6 +109,31 @@ async def test_a_key_that_is_destroyed_is_in_no_file_of_the_database_and_its_clu
     for table in ("invitation", "waiting"):
         assert await driver.rows(f"select from {table}") == []
     assert len(await driver.rows("select from released")) == 3
+
+
+async def test_answers_after_their_years_key_was_destroyed_are_released_each_with_clusters_like_no_others(
+    driving: Driving,
+):
+    driver = await driving(service)
+    await answered(driver, 1, 2, 3)
+    await driver.run_due(NOON + timedelta(days=1))
+    await driver.rows("select survey.destroy_cluster_keys(2027)")
+    for number in (4, 5, 6):
+        await answered(driver, number)
+    await driver.rows("update invitation set company_id = (select min(company_id::text)::uuid from invitation)")
+    await driver.run_due(NOON + timedelta(days=2))
+    late = (await released(driver))[3:]
+    assert len({event.company_cluster for event in late}) == len({event.exchange_cluster for event in late}) == 3
+    assert await driver.rows("select from cluster_key") == []
+    assert [row["programme_year"] for row in await driver.rows("select programme_year from destroyed_cluster_key")] == [
+        2026
+    ]
+
+
+def test_no_setting_destroys_a_key_before_the_second_wave_is_released():
+    [least] = [each.ge for each in service.settings.model_fields["cluster_key_days"].metadata if hasattr(each, "ge")]
+    again = domain.second_wave_at(date(2026, 12, 31))
+    assert again + domain.TIME_TO_ANSWER + timedelta(days=2) < datetime(2027, 1, 1, tzinfo=UTC) + timedelta(days=least)
 
 
 def test_a_key_lasts_until_the_last_answers_about_its_years_exchanges_are_released():

@@ -47,6 +47,7 @@ NOBODY = {
     "released": "answers without anything that leads to who gave them",
     "unlinked": "how many invitations were erased",
     "cluster_key": "a key a year, and nobody's id",
+    "destroyed_cluster_key": "years whose key is destroyed",
     "tally": "how many of what",
     "tally_change": "how many of what came since",
     "tally_version": "how often numbers changed",

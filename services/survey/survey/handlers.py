@@ -1,6 +1,7 @@
 """What the survey does when others say something, and when work falls due."""
 
 import random
+import secrets
 from collections.abc import Sequence
 from uuid import uuid4
 
@@ -61,7 +62,10 @@ async def invite(event: ExchangeCompleted, tx: Transaction) -> None:
 
 @on_due(RELEASE)
 async def release_submissions(work: Work, tx: Transaction) -> None:
-    """Once a day, several at once, in random order, with nothing that leads back; too few wait for the next day."""
+    """Once a day, several at once, in random order, with nothing that leads back; too few wait for the next day.
+
+    What comes after its year's key was destroyed gets a key of its own that nobody keeps: its clusters are like no others.
+    """
     settings: SurveySettings = tx.settings
     waiting = await store.waiting_locked(tx)
     ready = release.releasable(waiting, settings.release_minimum)
@@ -69,7 +73,9 @@ async def release_submissions(work: Work, tx: Transaction) -> None:
     years = {submission.invitation.programme_year for submission in ready}
     keys = {year: await store.cluster_key(tx, year) for year in sorted(years)}
     released = [
-        release.release(submission, keys[submission.invitation.programme_year], uuid4(), tx.now.date())
+        release.release(
+            submission, keys[submission.invitation.programme_year] or secrets.token_bytes(32), uuid4(), tx.now.date()
+        )
         for submission in ready
     ]
     tx.emit_unlinked(*released)

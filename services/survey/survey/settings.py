@@ -25,7 +25,8 @@ class SurveySettings(Settings):
     )
     cluster_key_days: int = Field(
         365,
-        ge=90,
+        ge=270,
         le=3_653,
-        description="days after the end of a programme year for which the key is kept that its clusters were made with",
+        description="days after the end of a programme year for which the key is kept that its clusters were made with;"
+        " answers about its last exchanges are released about 245 days after it",
     )

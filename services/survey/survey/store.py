@@ -195,10 +195,15 @@ async def _add_released(
     )
 
 
-async def cluster_key(tx: Transaction, programme_year: int) -> bytes:
-    """Made when first needed. Once it is destroyed, nobody can tell any more which exchange a cluster was."""
+async def cluster_key(tx: Transaction, programme_year: int) -> bytes | None:
+    """Made when first needed. Once it is destroyed, nobody can tell any more which exchange a cluster was: then None.
+
+    It is not made anew, or one company would be two clusters.
+    """
     await tx.connection.execute(
-        "insert into cluster_key (programme_year, key) values ($1, $2) on conflict do nothing",
+        "insert into cluster_key (programme_year, key)"
+        " select $1, $2 where not exists (select from destroyed_cluster_key where programme_year = $1)"
+        " on conflict do nothing",
         programme_year,
         secrets.token_bytes(32),
     )

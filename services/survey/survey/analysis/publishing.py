@@ -73,6 +73,6 @@ def made_again(
         UnknownSnapshot: something was erased since, and the snapshot with it.
     """
     counted = of_snapshot(table, int(publication.snapshot_id), questionnaire)
-    counts = replace(counted.counts, programme=publication.released.told.programme)
+    counts = replace(counted.counts, programme=publication.released.programme)
     released = step(before.released if before else None, counts, questionnaire, publication.threshold)
     return encoded(evaluate(released.told, questionnaire))

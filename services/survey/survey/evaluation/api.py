@@ -42,7 +42,7 @@ class PublishedFigures(BaseModel):
 @routes.get("/evaluation")
 async def evaluation(_caller: Reader, tx: Tx, questionnaire: Version = None) -> Figures:
     """All figures of this moment, from released answers and all other events; cells of few answers are hidden."""
-    _, figures = await live.present(tx, _known(questionnaire))
+    _, figures = await live.present(tx, known(questionnaire))
     return figures
 
 
@@ -68,7 +68,7 @@ async def follow(
 @routes.get("/figures", responses=failures(404))
 async def figures(tx: Tx, questionnaire: Version = None) -> PublishedFigures:
     """The figures that were published last, for everybody: they move in steps of several answers."""
-    found = await store.last_publication(tx, _known(questionnaire).version)
+    found = await store.last_publication(tx, known(questionnaire).version)
     if found is None:
         raise Unknown("nothing_published", "no figures of this questionnaire were published yet")
     return PublishedFigures(
@@ -81,7 +81,8 @@ async def figures(tx: Tx, questionnaire: Version = None) -> PublishedFigures:
     )
 
 
-def _known(version: str | None) -> Questionnaire:
+def known(version: str | None) -> Questionnaire:
+    """The newest one if none is named. Raises: InvalidFields: there is no such version."""
     if version is None:
         return newest()
     found = published().get(version)

@@ -247,8 +247,8 @@ def _scarcity(counted: PlacesCount) -> ScarcityFigure:
     )
 
 
-def _ratio(part: int, whole: int) -> float | None:
-    return round(part / whole, _PLACES) if whole else None
+def _ratio(part: int | None, whole: int) -> float | None:
+    return round(part / whole, _PLACES) if whole and part is not None else None
 
 
 def _round(number: float | None) -> float | None:

@@ -61,17 +61,17 @@ class CellCount:
 
 @dataclass(frozen=True)
 class ResponseCount:
-    """How many of a party were asked in a wave, and how far they came."""
+    """How many of a party were asked in a wave, and how far they came; None where the public is not told yet: see steps.py."""
 
     wave: int
     party: str
     invited: int
-    sent: int
+    sent: int | None
     """Invitations that the mail server accepted; that does not say that they arrived."""
-    started: int
+    started: int | None
     """Saved a draft, or completed at once."""
-    complete: int
-    declined: int = 0
+    complete: int | None
+    declined: int | None = 0
     """Said that they would rather not answer."""
 
 
@@ -216,15 +216,15 @@ class CellFigure:
 
 @dataclass(frozen=True)
 class ResponseFigure:
-    """Response rates of a party in a wave; rates are of those invited, None where nobody was."""
+    """Response rates of a party in a wave; rates are of those invited, None where nobody was or the number is not told."""
 
     wave: int
     party: str
     invited: int
-    sent: int
-    started: int
-    complete: int
-    declined: int
+    sent: int | None
+    started: int | None
+    complete: int | None
+    declined: int | None
     sent_rate: float | None
     started_rate: float | None
     complete_rate: float | None
@@ -302,11 +302,12 @@ def decoded_counts(data: bytes) -> Counts:
         answers=tuple(AnswerCount(**each) for each in fields["answers"]),
         clusters=tuple(ClusterSums(**each) for each in fields["clusters"]),
         cells=tuple(CellCount(**each) for each in fields["cells"]),
-        programme=None if fields["programme"] is None else _programme_counts(fields["programme"]),
+        programme=None if fields["programme"] is None else decoded_programme(fields["programme"]),
     )
 
 
-def _programme_counts(fields: dict[str, Any]) -> ProgrammeCounts:
+def decoded_programme(fields: dict[str, Any]) -> ProgrammeCounts:
+    """Of plain JSON."""
     return ProgrammeCounts(
         responses=tuple(ResponseCount(**each) for each in fields["responses"]),
         stages=tuple(StageCount(**each) for each in fields["stages"]),

@@ -2,16 +2,18 @@
 
 from http import HTTPStatus
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import parse_qs
 
 from chassis.http import Tx
 from chassis.openapi import failures
 from chassis.problems import FieldError, InvalidFields
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sojourn_contracts.refusal import Unknown
 
 from survey.evaluation import live
+from survey.evaluation.api import known
 from survey.page import drawings, html, store
 from survey.page.access import COOKIE, LiveReader, admitted
 from survey.page.exhibits import document
@@ -20,6 +22,11 @@ from survey.questionnaires.language import Reads
 from survey.questionnaires.published import newest
 
 routes = APIRouter()
+
+OfVersion = Annotated[
+    str | None,
+    Query(max_length=32, description="of the questionnaire; what was published last of any if there is none"),
+]
 
 
 SCRIPT = (Path(__file__).parent / "live.js").read_text("utf-8")
@@ -79,9 +86,9 @@ async def sign_in(request: Request, language: Reads) -> RedirectResponse:
 
 
 @routes.get("/figures/page", response_class=HTMLResponse, responses=failures(HTTPStatus.NOT_FOUND))
-async def published_page(tx: Tx, language: Reads) -> HTMLResponse:
+async def published_page(tx: Tx, language: Reads, questionnaire: OfVersion = None) -> HTMLResponse:
     """The last publication, for everybody, as it was drawn when it was published."""
-    page = await store.last_page(tx, newest().version, language)
+    page = await store.last_page(tx, questionnaire and known(questionnaire).version, language)
     if page is None:
-        raise Unknown("nothing_published", "no figures of this questionnaire were published yet")
+        raise Unknown("nothing_published", "no figures were published yet")
     return HTMLResponse(page, headers=html.headers(html.STORED))

@@ -264,12 +264,14 @@ def _responses(telling: _Telling, responses: Sequence[ResponseFigure]) -> Exhibi
     waves = sorted({response.wave for response in responses})
 
     def says(wave: int) -> str:
-        invited, complete = (
-            sum(getattr(response, field) for response in responses if response.wave == wave)
-            for field in ("invited", "complete")
-        )
+        of_wave = [response for response in responses if response.wave == wave]
+        invited = sum(response.invited for response in of_wave)
+        told = [response.complete for response in of_wave if response.complete is not None]
+        complete = sum(told)
         if not invited:
             return words["responses.nobody"].format(wave=telling.wave(wave))
+        if len(told) < len(of_wave):
+            return words["responses.few"].format(wave=telling.wave(wave), invited=words.number(invited))
         return words["responses.says"].format(
             wave=telling.wave(wave),
             complete=words.number(complete),
@@ -277,14 +279,17 @@ def _responses(telling: _Telling, responses: Sequence[ResponseFigure]) -> Exhibi
             share=words.share(complete / invited),
         )
 
+    def maybe(number: int | None) -> str:
+        return words["page.suppressed"] if number is None else words.number(number)
+
     def bar(response: ResponseFigure) -> Bar:
         rate = response.complete_rate
         return Bar(
             label=words.named("party", response.party),
-            value=response.complete,
+            value=response.complete or 0,
             whole=response.invited,
-            told=words.number(response.complete)
-            if rate is None
+            told=maybe(response.complete)
+            if rate is None or response.complete is None
             else _part(words, rate, response.complete, response.invited),
         )
 
@@ -310,10 +315,10 @@ def _responses(telling: _Telling, responses: Sequence[ResponseFigure]) -> Exhibi
             (
                 f"{telling.wave(response.wave)}: {words.named('party', response.party)}",
                 words.number(response.invited),
-                words.number(response.sent),
-                words.number(response.started),
-                words.number(response.declined),
-                words.number(response.complete),
+                maybe(response.sent),
+                maybe(response.started),
+                maybe(response.declined),
+                maybe(response.complete),
                 telling.maybe_share(response.complete_rate),
             )
             for response in responses
@@ -431,6 +436,7 @@ def _flows(telling: _Telling, flows: Sequence[FlowCount]) -> Exhibit:
             )
             for flow in flows
         ),
+        notes=(words["flows.note"],),
     )
 
 

@@ -13,10 +13,11 @@ async def save_pages(tx: Transaction, questionnaire: str, step: int, pages: Mapp
     )
 
 
-async def last_page(tx: Transaction, questionnaire: str, language: str) -> str | None:
-    """Of the last publication that was drawn; None while there is none."""
+async def last_page(tx: Transaction, questionnaire: str | None, language: str) -> str | None:
+    """Of the last publication that was drawn, of a questionnaire or of any; None while there is none."""
     return await tx.connection.fetchval(
-        "select page from publication_page where questionnaire = $1 and language = $2 order by step desc limit 1",
+        "select page from publication_page join publication using (questionnaire, step)"
+        " where ($1::text is null or questionnaire = $1) and language = $2 order by published_at desc, step desc limit 1",
         questionnaire,
         language,
     )

@@ -84,7 +84,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        async with System(folder, stopped_at=START, environment=SETTINGS) as system:
+        async with System(folder, stopped_at=START, environment=SETTINGS, services=SERVICES) as system:
             ready = await ready_seconds(system)
             async with TopicEnds(system.kafka) as ends, Steps(system.clock.set, system.urls, ends) as steps:
                 await steps.settled(system.clock.now)

@@ -19,6 +19,7 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer
 from laptop.process import together
 from laptop.system import System
+from sojourn_contracts.catalogue import SERVICES
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.match import MatchProposed
 
@@ -135,7 +136,7 @@ async def load(
     """Starts the system, registers the companies, waits until all is over, judges the invariants, stops the system."""
     shutil.rmtree(folder, ignore_errors=True)
     companies, timings = population(count, seed), Timings()
-    async with System(folder, stopped_at=START, environment=SETTINGS, say=say) as system:
+    async with System(folder, stopped_at=START, environment=SETTINGS, services=SERVICES, say=say) as system:
         async with (
             listening(system.kafka, timings),
             TopicEnds(system.kafka) as ends,

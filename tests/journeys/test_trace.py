@@ -11,6 +11,7 @@ from laptop.system import System
 from pilot.choices import Choices, Tick
 from pilot.demo import SETTINGS, played
 from pilot.population import NAMESPACE, START
+from sojourn_contracts.catalogue import SERVICES
 
 from tests.collector import Collector, Span, collecting, tree
 from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER, UNTIL
@@ -45,7 +46,9 @@ async def collector(backing_folder: Path) -> Collector:
     with collecting() as collector:
         tracing = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
         environment = SETTINGS | tracing | NOBODY_VALIDATES
-        async with System(backing_folder / "trace", stopped_at=START, environment=environment) as system:
+        async with System(
+            backing_folder / "trace", stopped_at=START, environment=environment, services=SERVICES
+        ) as system:
             await played(system, [SENDER, THE_HOST], SenderConfirmsLast(SEED, STRAIGHT), UNTIL)
     return collector
 

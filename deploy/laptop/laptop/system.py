@@ -50,7 +50,7 @@ class System:
         *,
         stopped_at: datetime | None = None,
         environment: Mapping[str, str] | None = None,
-        services: Sequence[str] = SERVICES,
+        services: Sequence[str] = (*SERVICES, SINK),
         replicas: Mapping[str, int] | None = None,
         brokers: int | None = None,
         kafka: str | None = None,
@@ -61,6 +61,7 @@ class System:
     ) -> None:
         """With ``stopped_at``, programme time stands still there until ``clock`` is set. ``say`` hears of progress.
 
+        ``services`` are those that are started, and the survey's sink if it is among them.
         ``vies``, for which the time has to stand still, is what a stand-in for the Union's VAT register knows; without,
         there is none.
 
@@ -73,7 +74,8 @@ class System:
         self._admin_url = database_url or os.environ.get("DATABASE_URL")
         self._database_name = database_name
         self._environment = dict(environment or {})
-        self._services = services
+        self._services = [service for service in services if service != SINK]
+        self._sinks = SINK in services
         self._replicas = dict(replicas or {})
         self._say = say
         self._stopped_at = stopped_at
@@ -209,7 +211,7 @@ class System:
 
     def _add_sink(self) -> None:
         """No service, and so under none of ``processes`` and ``urls``: it does not go by the programme's clock."""
-        if "survey" not in self._services:
+        if not self._sinks:
             return
         port = free_port()
         self.sink_url = f"http://{HOST}:{port}"

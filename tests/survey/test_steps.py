@@ -128,9 +128,13 @@ def test_no_sum_or_difference_of_all_that_was_ever_published_tells_fewer_than_k_
         if answer != "98":
             sizes[country, size, next(at for at, end in enumerate(ends) if place < end)] += 1
     known: list[list[bool]] = []
+    shown: dict[tuple[str, str], tuple[bool, ...]] = {}
     for at, (_, figures) in enumerate(published_[: len(ends)]):
         for (dimension, category), number in told(figures).items():
-            members = _members(sizes, atoms, dimension, category, at, number)
+            what = dimension, category
+            steps, members = _members(sizes, atoms, *what, at, number, shown.get(what, ()))
+            if number:  # of what is not told yet, all may come at once
+                shown[what] = steps
             known.append([atom in members for atom in atoms])
     span = np.array(known, dtype=float)
     _, singular, basis = np.linalg.svd(span, full_matrices=False)
@@ -142,13 +146,15 @@ def test_no_sum_or_difference_of_all_that_was_ever_published_tells_fewer_than_k_
     assert all(number == 0 or number >= K for number in numbers)
 
 
-def _members(sizes, atoms, dimension, category, at, number):
-    """The atoms of a published number: those of its category whose steps add up to it, as the rules of release have it."""
+def _members(sizes, atoms, dimension, category, at, number, before):
+    """The steps that are in a published number, and their atoms of its category, as the rules of release have it: what was in
+    it ``before`` stays in it, and what was not stays out.
+    """
     of_category = [atom for atom in atoms if dimension == "all" or atom[0 if dimension == "country" else 1] == category]
-    for steps in product((False, True), repeat=at + 1):
+    for steps in product((True, False), repeat=at + 1):
         members = {atom for atom in of_category if atom[2] <= at and steps[atom[2]]}
-        if sum(sizes[atom] for atom in members) == number:
-            return members
+        if steps[: len(before)] == before and sum(sizes[atom] for atom in members) == number:
+            return steps, members
     raise AssertionError(f"{dimension} {category}: {number} is no sum of whole steps")
 
 

@@ -41,6 +41,7 @@ def compile_all() -> None:
     for end_id in (placement.placement_id, offer.offer_id):
         index.candidates(end_id, 1, _DAY)
         index.candidates_of_each([end_id], 1, _DAY)
+    index.candidates(OpenPlacement(placement, Home(UUID(int=4), "DK", "62")), 1, _DAY)
     index.load(0, np.frombuffer(b"", np.uint8))
     index.remove(placement.placement_id)
     _give_back_the_compiler()

@@ -49,12 +49,6 @@ _NO_ANSWER = {
     "de": "Es gibt noch keine gültige Antwort.",
     "fr": "Il n'y a pas encore de réponse valable.",
 }
-_FIXED = {
-    "en": "The pilot gave no number of answers: its share is taken as fixed.",
-    "it": "Il progetto pilota non ha indicato il numero di risposte: la sua quota è presa come fissa.",
-    "de": "Das Pilotprojekt nannte keine Zahl der Antworten: sein Anteil wird als fest genommen.",
-    "fr": "Le projet pilote n'a pas indiqué le nombre de réponses : sa part est prise comme fixe.",
-}
 
 
 def beside_the_pilot(figure: IndicatorFigure, language: str) -> str | None:
@@ -75,15 +69,6 @@ def beside_the_pilot(figure: IndicatorFigure, language: str) -> str | None:
 def since_the_wave_before(change: Change, language: str) -> str:
     """Raises: KeyError: not a language of the questionnaires."""
     return _CHANGE[change.verdict][language].format(points=_points(change.difference, language))
-
-
-def pilot_is_fixed(language: str) -> str:
-    """What is to be said beside every comparison with the pilot.
-
-    Raises:
-        KeyError: not a language of the questionnaires.
-    """
-    return _FIXED[language]
 
 
 def _points(difference: float, language: str) -> str:

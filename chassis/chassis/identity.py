@@ -48,6 +48,8 @@ class Role(StrEnum):
     ANALYST = "analyst"
     EVALUATOR = "evaluator"
     """Reads what people wrote to the survey in their own words, which no analyst does."""
+    SUBSCRIBER = "subscriber"
+    """Another system, which reads the events of the topics that its token's scopes name."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Caller:
     """ISO 3166-1 alpha-2, of a contact point: that of the companies which it decides about."""
     session_id: UUID | None = None
     """The session that the token is of, if it is of one."""
+    scopes: frozenset[str] = frozenset()
+    """What a subscriber may read, as in ``events:CompanyRegistered``."""
 
 
 def issue(key: OKPKey, caller: Caller, lifetime: timedelta) -> str:
@@ -78,6 +82,7 @@ def issue(key: OKPKey, caller: Caller, lifetime: timedelta) -> str:
         "person_id": str(caller.person_id) if caller.person_id else None,
         "country": caller.country,
         "sid": str(caller.session_id) if caller.session_id else None,
+        "scope": " ".join(sorted(caller.scopes)) or None,
     }
     said = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, said, key, algorithms=[ALGORITHM])
@@ -202,8 +207,9 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
         return UUID(str(claims[name])) if claims.get(name) is not None else None
 
     role, country = Role(claims["role"]), claims.get("country")
+    scopes = frozenset(str(claims.get("scope", "")).split())
     caller = Caller(
-        role, claims["sub"], id_of("company_id"), id_of("person_id"), country and str(country), id_of("sid")
+        role, claims["sub"], id_of("company_id"), id_of("person_id"), country and str(country), id_of("sid"), scopes
     )
     if (
         (role in (Role.COMPANY, Role.COMPANY_ADMIN) and caller.company_id is None)

@@ -1,6 +1,8 @@
 # GNU make 3.81 (macOS) or later. Nothing is installed outside this folder, except into the caches of uv and jgo.
 
 SHELL := /bin/bash
+# Some images ask Python not to keep what it compiled: then every process that is started compiles all of its libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 # An installed uv that is too old for this workspace refuses every command here.
 UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/uv)
 RUN := $(UV) run --no-sync

@@ -1,32 +1,75 @@
-"""One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone."""
+"""One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone.
 
+Afterwards its traveller and its host are forgotten, by the commands: nothing of them is found in any table, on any topic, in
+any line.
+"""
+
+import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from laptop.process import together
 from laptop.system import System
 from laptop.vies import Register, answered
 from pilot.choices import Choices
 from pilot.demo import SETTINGS, judged, played
+from pilot.logs import published
 from pilot.population import START
+from pilot.replay import Progress
+from pilot.report import Evaluated
+from sojourn_contracts.catalogue import SERVICES, TOPICS
 
+from tests.chassis.waiting import until
 from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER, UNTIL
+from tests.journeys.remains import (
+    compact,
+    compacted,
+    done,
+    found_in_logs,
+    found_in_tables,
+    found_on_topics,
+    newest,
+    outboxes_are_empty,
+    rows,
+)
 
 NUMBER, MISTYPED = "DE136695976", "DE527946657"
-THE_HOST = replace(HOST, first=HOST.first | {"vat": MISTYPED}, form=HOST.form | {"vat": NUMBER})
+TRAVELLER = {"name": "Zsuzsanna Quittenbaum", "email": "zsuzsanna@quittenbaum.example", "reads": "de"}
+COMPANY = {
+    "name": "Ochsenfrosch Werke",
+    "contact": {"name": "Ottokar Wunderlich", "email": "ottokar@ochsenfrosch.example", "reads": "de"},
+}
+NAMES = ("Zsuzsanna", "Quittenbaum", "zsuzsanna@", "Ochsenfrosch", "ochsenfrosch", "Ottokar", "Wunderlich")
+(PLACEMENT,) = SENDER.form["placements"]
+SENDING = SENDER.form | {"placements": [PLACEMENT | {"traveller": TRAVELLER}]}
+THE_SENDER = replace(SENDER, first=SENDING, form=SENDING)
+THE_HOST = replace(HOST, first=HOST.first | COMPANY | {"vat": MISTYPED}, form=HOST.form | COMPANY | {"vat": NUMBER})
 
 
-@pytest.fixture
-async def system(backing_folder: Path) -> AsyncIterator[System]:
+@dataclass(frozen=True)
+class Journey:
+    """What was played, on a system that still runs."""
+
+    system: System
+    progress: Progress
+    evaluated: Evaluated
+
+
+@pytest.fixture(scope="module")
+async def journey(backing_folder: Path) -> AsyncIterator[Journey]:
     register = Register(frozenset({MISTYPED}), away=(START, START + timedelta(days=30)))
-    async with System(backing_folder / "journey", stopped_at=START, environment=SETTINGS, vies=register) as started:
-        yield started
+    settings = SETTINGS | {"LOG_LEVEL": "info"}
+    async with System(backing_folder / "journey", stopped_at=START, environment=settings, vies=register) as system:
+        played_out = await played(system, [THE_SENDER, THE_HOST], Choices(7, EVERYBODY_DOES), UNTIL)
+        yield Journey(system, *played_out)
 
 
-async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system: System):
-    progress, evaluated = await played(system, [SENDER, THE_HOST], Choices(7, EVERYBODY_DOES), UNTIL)
+async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(journey: Journey):
+    system, progress, evaluated = journey.system, journey.progress, journey.evaluated
 
     assert progress.acts.pop("sign") >= 3
     assert progress.acts.pop("record") >= 2
@@ -88,3 +131,53 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system:
     assert told[-1] == "ExchangeCompleted.v1"
     assert [kind for kind in told if kind != "ExchangeUpdated.v1"] == ["ExchangeAgreed.v1", "ExchangeCompleted.v1"]
     assert len(world.said("SurveySubmitted")) == 6
+
+
+async def test_nothing_is_found_of_a_traveller_and_a_company_but_bare_ids(journey: Journey):
+    system = journey.system
+    # who judged the journey stopped the services
+    await together(*(system.start_service(name) for name, process in system.processes.items() if not process.alive))
+    (exchange,) = journey.evaluated.exchanges
+    ids = {UUID(exchange["traveller_id"]), UUID(exchange["host_id"])}
+    people = await rows(system, "select person_id from registration.person where company_id = $1", exchange["host_id"])
+    ids |= {row["person_id"] for row in people}
+    before = await found_in_tables(system, [*NAMES, *map(str, ids)])
+    assert {"registration.person", "registration.company", "matching.matches", "exchange.exchange"} <= before.keys()
+
+    erasures = [
+        json.loads(await system.run("registration", "erase", "person", exchange["traveller_id"])),
+        json.loads(await system.run("registration", "erase", "company", exchange["host_id"])),
+    ]
+    for erasure in erasures:
+        await until(lambda: done(system, erasure["erasure_id"]), within=60)  # noqa: B023
+        shown = json.loads(await system.run("registration", "erasures", "show", erasure["erasure_id"]))
+        assert shown["answers"].keys() == set(SERVICES)
+        assert shown["outstanding"] == []
+    assert await system.run("registration", "erasures", "list") == ""
+    again = json.loads(await system.run("registration", "erase", "person", exchange["traveller_id"]))
+    assert again["erasure_id"] == erasures[0]["erasure_id"]
+
+    await until(lambda: outboxes_are_empty(system), within=30)
+    assert await system.stop_services() == []
+    assert await found_in_tables(system, [*NAMES, *map(str, ids)]) == {}
+    records = await published(system.kafka, [topic.name for topic in TOPICS])
+    assert found_on_topics(newest(records), [*NAMES, *map(str, ids)]) == []
+    everything = [record for of_topic in records.values() for record in of_topic]
+    assert found_on_topics(everything, NAMES) == [], "nor on those that the broker empties by age"
+    assert {record.topic for record in newest(records) if record.value is None} >= {
+        "CompanyRegistered",
+        "MatchProposed",
+        "ExchangeCompleted",
+    }
+    assert found_in_logs(system.logs, NAMES) == []
+
+    await compact(system.kafka)
+    await until(lambda: compacted(system, [*NAMES, *map(str, ids)]), within=90)
+
+    payments = await rows(system, "select exchange_id, payee_id, amount_cents from exchange.payment")
+    assert {(str(row["exchange_id"]), str(row["payee_id"])) for row in payments} == {
+        (exchange["exchange_id"], exchange["sender_id"])
+    }
+    assert sum(row["amount_cents"] for row in payments) == exchange["allowance_cents"]
+    (grounds,) = await rows(system, "select string_agg(content, '') as text from registration.decision")
+    assert not any(name in grounds["text"] for name in NAMES)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid5
 
@@ -14,7 +14,7 @@ from pilot.population import NAMESPACE, START
 from sojourn_contracts.catalogue import SERVICES
 
 from tests.collector import Collector, Span, collecting, tree
-from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER, UNTIL
+from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER
 
 GUIDE = Path(__file__).parents[2] / "docs" / "tracing.md"
 
@@ -22,6 +22,8 @@ THE_HOST = replace(HOST, key=str(uuid5(NAMESPACE, "journey/5")))
 """Of the searches of a day, by the companies' ids, the sender's comes before this one's, and finds the match."""
 SEED = 2
 """By this one, the sender's signature is not the last."""
+UNTIL = datetime(2017, 6, 30, tzinfo=UTC)
+"""The answers of the first wave are released by then."""
 STRAIGHT = replace(
     EVERYBODY_DOES, redraft=0.0, sign_a_stale_version=0.0, answer_twice=0.0, tick={Tick.NEVER: 1}, still_interested=0.0
 )

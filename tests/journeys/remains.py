@@ -1,38 +1,20 @@
-"""A traveller and a company are forgotten after their journey: nothing of them is found in any table, on any topic, in any line.
-
-By the real system: its processes, its commands, Kafka and PostgreSQL.
-"""
+"""Looks for what is left of somebody who was forgotten: in every table, on every topic, in every line of the logs."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import httpx
-import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from laptop.system import System
-from pilot.choices import Choices
-from pilot.demo import SETTINGS, played
 from pilot.logs import Published, published
-from pilot.population import START, Company
 from sojourn_contracts.catalogue import SERVICES, TOPICS, Cleanup
 
-from tests.chassis.waiting import until
-from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER, UNTIL
-
-TRAVELLER = {"name": "Zsuzsanna Quittenbaum", "email": "zsuzsanna@quittenbaum.example", "reads": "de"}
-COMPANY = {
-    "name": "Ochsenfrosch Werke",
-    "contact": {"name": "Ottokar Wunderlich", "email": "ottokar@ochsenfrosch.example", "reads": "de"},
-}
-NAMES = ("Zsuzsanna", "Quittenbaum", "zsuzsanna@", "Ochsenfrosch", "ochsenfrosch", "Ottokar", "Wunderlich")
 BARE = {
     "erased": {"subject"},
     "erasure": {"erased_id"},
@@ -43,74 +25,6 @@ BARE = {
 }
 """By table, the columns in which a bare id stands for good: in tombstones, the erasure's own rows, the chain of decisions."""
 COMPACTED = [topic.name for topic in TOPICS if topic.cleanup is Cleanup.COMPACT]
-
-
-def companies() -> list[Company]:
-    (placement,) = SENDER.form["placements"]
-    return [
-        _always(SENDER, SENDER.form | {"placements": [placement | {"traveller": TRAVELLER}]}),
-        _always(HOST, HOST.form | COMPANY),
-    ]
-
-
-def _always(company: Company, form: dict[str, Any]) -> Company:
-    """It says the same from its first draft on."""
-    return replace(company, first=form, form=form)
-
-
-@pytest.fixture
-async def system(backing_folder: Path) -> AsyncIterator[System]:
-    settings = SETTINGS | {"LOG_LEVEL": "info"}
-    async with System(backing_folder / "erasure", stopped_at=START, environment=settings) as started:
-        yield started
-
-
-async def test_nothing_is_found_of_a_traveller_and_a_company_but_bare_ids(system: System):
-    _, evaluated = await played(system, companies(), Choices(7, EVERYBODY_DOES), UNTIL)
-    (exchange,) = evaluated.exchanges
-    ids = {UUID(exchange["traveller_id"]), UUID(exchange["host_id"])}
-    people = await rows(system, "select person_id from registration.person where company_id = $1", exchange["host_id"])
-    ids |= {row["person_id"] for row in people}
-    before = await found_in_tables(system, [*NAMES, *map(str, ids)])
-    assert {"registration.person", "registration.company", "matching.matches", "exchange.exchange"} <= before.keys()
-
-    erasures = [
-        json.loads(await system.run("registration", "erase", "person", exchange["traveller_id"])),
-        json.loads(await system.run("registration", "erase", "company", exchange["host_id"])),
-    ]
-    for erasure in erasures:
-        await until(lambda: done(system, erasure["erasure_id"]), within=60)  # noqa: B023
-        shown = json.loads(await system.run("registration", "erasures", "show", erasure["erasure_id"]))
-        assert shown["answers"].keys() == set(SERVICES)
-        assert shown["outstanding"] == []
-    assert await system.run("registration", "erasures", "list") == ""
-    again = json.loads(await system.run("registration", "erase", "person", exchange["traveller_id"]))
-    assert again["erasure_id"] == erasures[0]["erasure_id"]
-
-    await until(lambda: outboxes_are_empty(system), within=30)
-    assert await system.stop_services() == []
-    assert await found_in_tables(system, [*NAMES, *map(str, ids)]) == {}
-    records = await published(system.kafka, [topic.name for topic in TOPICS])
-    assert found_on_topics(newest(records), [*NAMES, *map(str, ids)]) == []
-    everything = [record for of_topic in records.values() for record in of_topic]
-    assert found_on_topics(everything, NAMES) == [], "nor on those that the broker empties by age"
-    assert {record.topic for record in newest(records) if record.value is None} >= {
-        "CompanyRegistered",
-        "MatchProposed",
-        "ExchangeCompleted",
-    }
-    assert found_in_logs(system.logs, NAMES) == []
-
-    await compact(system.kafka)
-    await until(lambda: compacted(system, [*NAMES, *map(str, ids)]), within=90)
-
-    payments = await rows(system, "select exchange_id, payee_id, amount_cents from exchange.payment")
-    assert {(str(row["exchange_id"]), str(row["payee_id"])) for row in payments} == {
-        (exchange["exchange_id"], exchange["sender_id"])
-    }
-    assert sum(row["amount_cents"] for row in payments) == exchange["allowance_cents"]
-    (grounds,) = await rows(system, "select string_agg(content, '') as text from registration.decision")
-    assert not any(name in grounds["text"] for name in NAMES)
 
 
 async def done(system: System, erasure_id: str) -> bool:

@@ -197,12 +197,19 @@ async def accept(
 
 
 async def bring_on(system: System, connection: asyncpg.Connection, count: int) -> float:
-    """Exchanges per second that start in the night in which all of them are to."""
+    """Exchanges per second that start in the night in which all of them are to.
+
+    What is still due is looked at, a small table: to count what has started reads all exchanges, again and again, and takes half
+    of PostgreSQL's time away from what is measured.
+    """
     system.clock.set(start_of(FIRST_DAY))
     began = time.perf_counter()
-    while await connection.fetchval("select count(*) from exchange where stage = 'ongoing'") < count:
+    while await connection.fetchval("select exists (select from due where kind = 'start')"):
         await asyncio.sleep(0.1)
-    return count / (time.perf_counter() - began)
+    took = time.perf_counter() - began
+    if await connection.fetchval("select count(*) from exchange where stage = 'ongoing'") != count:
+        raise RuntimeError("not every exchange has started")
+    return count / took
 
 
 async def main() -> None:

@@ -280,7 +280,7 @@ async def save_all(changes: Sequence[Change]) -> None:
     if not changed:
         return
     await _write_proposals(changed[0].tx, [change.decision[0] for change in changed if change.before is None])
-    await _write(changed[0].tx, [change.decision[0] for change in changed])
+    await _write(changed[0].tx, changed)
     for tx, before, (after, events) in changed:
         await _keep_former(tx, before, after)
         await _hold_days(tx, before, after)
@@ -306,23 +306,30 @@ async def _write_proposals(tx: Transaction, opened: Sequence[Exchange]) -> None:
         )
 
 
-async def _write(tx: Transaction, exchanges: Sequence[Exchange]) -> None:
+async def _write(tx: Transaction, changes: Sequence[Change]) -> None:
+    """An agreement that stays as it was is not sent: it is most of the row, and PostgreSQL would parse and store it again."""
+    exchanges = [change.decision[0] for change in changes]
+    redrafted = [before is None or after.agreement is not before.agreement for _, before, (after, _) in changes]
     await tx.connection.execute(
         """
         update exchange
         set revision = new.revision, stage = new.stage, accepted_by = string_to_array(new.accepted_by, ','),
-            agreement = new.agreement, amendment = new.amendment, stay = new.stay, ending = new.ending,
-            changed_at = new.changed_at
-        from unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::jsonb[], $8::jsonb[],
-                    $9::timestamptz[])
-            as new (exchange_id, revision, stage, accepted_by, agreement, amendment, stay, ending, changed_at)
+            agreement = case when new.redrafted then new.agreement else exchange.agreement end,
+            amendment = new.amendment, stay = new.stay, ending = new.ending, changed_at = new.changed_at
+        from unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bool[], $6::jsonb[], $7::jsonb[], $8::jsonb[],
+                    $9::jsonb[], $10::timestamptz[])
+            as new (exchange_id, revision, stage, accepted_by, redrafted, agreement, amendment, stay, ending, changed_at)
         where exchange.exchange_id = new.exchange_id
         """,
         [exchange.id for exchange in exchanges],
         [exchange.revision for exchange in exchanges],
         [exchange.stage.value for exchange in exchanges],
         [",".join(exchange.accepted_by) for exchange in exchanges],
-        [_json(_AGREEMENT, exchange.agreement) for exchange in exchanges],
+        redrafted,
+        [
+            _json(_AGREEMENT, exchange.agreement) if anew else None
+            for exchange, anew in zip(exchanges, redrafted, strict=True)
+        ],
         [_json(_AGREEMENT, exchange.amendment) for exchange in exchanges],
         [_json(_STAY, exchange.stay) for exchange in exchanges],
         [_json(_ENDING, exchange.ending) for exchange in exchanges],

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -75,22 +77,22 @@ def solve(edges: Collection[Edge], places: Mapping[UUID, int]) -> list[Edge]:
     import numpy as np
     from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
-    # the ids as integers: their order is the same, and they hash and compare several times as fast
-    senders, hosts, scores = zip(*edges, strict=True)
-    sent, hosted = [placement.int for placement in senders], [offer.int for offer in hosts]
-    placements, offers = sorted(set(sent)), sorted(set(hosted))
+    # one run through the edges, an iterator at a time: `zip(*edges)` keeps one of each, which takes as long as the solving
+    ends_and_scores = list(chain.from_iterable(edges))
+    senders, hosts, scores = ends_and_scores[::3], ends_and_scores[1::3], ends_and_scores[2::3]
+    placements = sorted(set(senders), key=attrgetter("int"))
+    offers = sorted(set(hosts), key=attrgetter("int"))
     node = {end: number for number, end in enumerate((*placements, *offers))}
-    tails = np.fromiter(map(node.__getitem__, sent), np.int32, len(sent))
-    heads = np.fromiter(map(node.__getitem__, hosted), np.int32, len(hosted))
+    tails = np.fromiter(map(node.__getitem__, senders), np.int32, len(senders))
+    heads = np.fromiter(map(node.__getitem__, hosts), np.int32, len(hosts))
     costs = -np.array(scores, np.int64)
     order = np.argsort(tails.astype(np.int64) * len(node) + heads)
 
-    left = {offer.int: count for offer, count in places.items()}
     sink = len(placements) + len(offers)
     nodes = np.arange(sink + 1, dtype=np.int32)
     inlets, outlets = nodes[: len(placements)], nodes[len(placements) : sink]
     once = np.ones(len(edges), np.int64)
-    free = np.array([max(0, left.get(offer, 0)) for offer in offers], np.int64)
+    free = np.fromiter((places.get(offer, 0) for offer in offers), np.int64, len(offers)).clip(0)
     supplies = np.zeros(sink + 1, np.int64)
     supplies[inlets], supplies[sink] = 1, -len(placements)
 

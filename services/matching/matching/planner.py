@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from itertools import chain
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -78,8 +78,10 @@ def solve(edges: Collection[Edge], places: Mapping[UUID, int]) -> list[Edge]:
     from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
     # one run through the edges, an iterator at a time: `zip(*edges)` keeps one of each, which takes as long as the solving
-    ends_and_scores = list(chain.from_iterable(edges))
-    senders, hosts, scores = ends_and_scores[::3], ends_and_scores[1::3], ends_and_scores[2::3]
+    ends_and_scores: list[Any] = list(chain.from_iterable(edges))
+    senders: list[UUID] = ends_and_scores[::3]
+    hosts: list[UUID] = ends_and_scores[1::3]
+    scores: list[int] = ends_and_scores[2::3]
     placements = sorted(set(senders), key=attrgetter("int"))
     offers = sorted(set(hosts), key=attrgetter("int"))
     node = {end: number for number, end in enumerate((*placements, *offers))}

@@ -24,7 +24,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from sojourn_contracts import catalogue
 
-from chassis import due, health, http, migrations, retention, spans, telemetry
+from chassis import contract, due, health, http, migrations, retention, spans, telemetry
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, Pool, pool
@@ -121,7 +121,7 @@ class Process:
         )
         self.app = http.application(
             service.name,
-            (health.routes(probes), service.routes),
+            (health.routes(probes), contract.routes, service.routes),
             self.metrics,
             lifespan=self._lifespan,
             unlinked=service.unlinked,

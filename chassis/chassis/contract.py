@@ -1,6 +1,6 @@
 """The contract over HTTP, on every service: its page, the AsyncAPI document, each published schema, an example of each event.
 
-Guarantee 23: a published schema is served byte by byte as it was released, at the path that is its ``$id``.
+A published schema is served byte by byte as it was released, at the path that is its ``$id``.
 
 Anybody may read it: it tells what the system says, and nothing that the system knows. Pages of other sites may, too, which is how
 most viewers of such documents work.

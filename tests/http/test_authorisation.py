@@ -31,10 +31,18 @@ PERSON = PARTIES | OPERATOR
 ADMIN = frozenset({Role.COMPANY_ADMIN}) | OPERATOR
 EXPORT = {"GET /export/people/{person_id}": PERSON, "GET /export/companies/{company_id}": ADMIN}
 """Of every service: a person's for themself, a company's for its admin."""
+CONTRACT = {
+    "GET /contracts/": ANYBODY,
+    "GET /contracts/asyncapi.yaml": ANYBODY,
+    "GET /contracts/published/{event}/{version}.json": ANYBODY,
+    "GET /contracts/examples/{event}.json": ANYBODY,
+}
+"""Of every service, since the schemas' ids are paths."""
 
 MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     "registration": {
         **EXPORT,
+        **CONTRACT,
         "POST /people/{person_id}/erasure": PERSON,
         "POST /companies/{company_id}/erasure": ADMIN,
         "GET /erasures/{erasure_id}": ANYBODY,
@@ -76,6 +84,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "matching": {
         **EXPORT,
+        **CONTRACT,
         "GET /placements/{placement_id}/matches": COMPANY | OPERATOR,
         "GET /offers/{offer_id}/matches": COMPANY | OPERATOR,
         "GET /placements/{placement_id}/candidates": COMPANY | OPERATOR,
@@ -87,6 +96,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "exchange": {
         **EXPORT,
+        **CONTRACT,
         "GET /exchanges": PARTIES | CONTACT_POINT | OPERATOR,
         "GET /exchanges/{exchange_id}": PARTIES | CONTACT_POINT | OPERATOR,
         "POST /exchanges/{exchange_id}/acceptance": COMPANY,
@@ -117,6 +127,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "survey": {
         **EXPORT,
+        **CONTRACT,
         "GET /invitations": PARTIES,
         "GET /invitations/{invitation_id}": PARTIES,
         "PUT /invitations/{invitation_id}/draft": PARTIES,

@@ -16,8 +16,8 @@ knows and takes over anew, from itself if need be: there is one path, ``_lead``.
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,7 +31,7 @@ from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
 
 from chassis import spans
-from chassis.database import Connection, Pool
+from chassis.database import Connection, Pool, listening
 from chassis.failures import backoff
 from chassis.lease import Lease, LeaseLost
 from chassis.tails import Newest, newest
@@ -108,13 +108,21 @@ class Relay:
     """Publishes one service's events. Every process of the service runs one; the lease lets one at a time lead."""
 
     def __init__(
-        self, service: str, pool: Pool, bootstrap_servers: str, lease_seconds: float, batch: int = BATCH
+        self,
+        service: str,
+        pool: Pool,
+        bootstrap_servers: str,
+        lease_seconds: float,
+        batch: int = BATCH,
+        grown: Callable[[], None] = lambda: None,
     ) -> None:
+        """``grown`` is called after events were moved to the log."""
         self._service = service
         self._pool = pool
         self._bootstrap = bootstrap_servers
         self._lease_seconds = lease_seconds
         self._batch = batch
+        self._grown = grown
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._group = f"{service}.relay"
@@ -208,7 +216,7 @@ class Relay:
                 self.leading, self.published, self._doubts_since = True, published.position, None
                 logger.info("relay leads", epoch=lease.epoch, position=published.position)
                 published = await self._publish_log(connection, producer, published)
-                async with _woken(connection, channel(self._service), self.wake):
+                async with listening(connection, channel(self._service), self.wake):
                     await self._publish(connection, producer, lease, published)
         finally:
             self.leading = False
@@ -296,6 +304,8 @@ class Relay:
         if not lease.held:
             raise LeaseLost("relay")
         rows = await connection.fetch(MOVE, lease.holder, lease.epoch, self._batch)
+        if rows:
+            self._grown()
         return sorted(rows, key=lambda row: row["position"])
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record], reached: Published) -> None:
@@ -403,19 +413,6 @@ def record(service: str, row: asyncpg.Record) -> tuple[bytes, bytes | None, list
 def channel(service: str) -> str:
     """The NOTIFY channel on which a service's processes wake its relay."""
     return f"{service}_outbox"
-
-
-@asynccontextmanager
-async def _woken(connection: Connection, name: str, wake: Callable[[], None]) -> AsyncGenerator[None]:
-    def heard(*_: object) -> None:
-        wake()
-
-    await connection.add_listener(name, heard)
-    try:
-        yield
-    finally:
-        with suppress(Exception):
-            await connection.remove_listener(name, heard)
 
 
 async def _discard(producer: AIOKafkaProducer) -> None:

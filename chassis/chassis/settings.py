@@ -195,6 +195,9 @@ class Settings(TraceSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
     http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
+    feed_listeners: int = Field(
+        default=2_000, ge=1, le=20_000, description="how many may follow the feed of events at once, per process"
+    )
     jwks: Annotated[str, AfterValidator(keys_location)] = Field(
         description="public keys that tokens are verified with: a JWKS file's path, or its http(s) URL"
     )

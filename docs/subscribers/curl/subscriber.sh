@@ -22,9 +22,9 @@ read_on() {
     # over its input, as others on this machine see what curl is called with
     printf 'header = "Authorization: Bearer %s"\n' "$TOKEN" |
         curl -sS --fail-with-body -K - -D "$new.head" -o "$new.body" "$feed/events?after=$after&limit=1000&wait=5" ||
-        { cat "$new.body" >&2; return 1; }
+        { cat "$new.body" >&2; sleep 5; return; }
     next=$(sed -n 's/^[Ll]ink:.*[?&]after=\([0-9-]*\).*/\1/p' "$new.head")
-    [ "$next" != "$after" ] || return 0
+    [ "${next:?is not in the answer}" != "$after" ] || return 0
 
     # An event without data is a tombstone: what is known of its subject is forgotten, for good.
     sed -n '/"data":/! s/.*\("type":"[^"]*","subject":"[^"]*"\).*/\/\1.*"data":\/d/p' "$new.body" >"$new.forget"
@@ -35,16 +35,16 @@ read_on() {
         done
     fi
     number=$(expr "${newest%.page}" + 1 2>/dev/null || echo 1)
-    page "$next" "$new.body" "$folder/forgotten" >"$new.page"
-    mv "$new.page" "$folder/$(printf '%09d' "$number").page"
+    page "$next" "$new.body" "$folder/forgotten" >"$new.whole"
+    mv "$new.whole" "$folder/$(printf '%09d' "$number").page"
 }
 
 while :; do
     for feed in $FEED_URL; do
         folder=$store/$(printf '%s' "$feed" | tr -c 'A-Za-z0-9' '_')
         mkdir -p "$folder"
+        rm -f "$folder"/new.*
         touch "$folder/forgotten"
-        read_on "$feed" "$folder" || sleep 5
-        rm -f "$folder"/new.$$.*
+        read_on "$feed" "$folder"
     done
 done

@@ -124,7 +124,7 @@ class Sink:
     async def _open(self) -> None:
         await self._in_thread(self._open_table)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            **self.settings.brokers.client(),
             client_id=GROUP,
             group_id=GROUP,
             isolation_level="read_committed",

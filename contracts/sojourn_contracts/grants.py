@@ -124,7 +124,7 @@ def parse(text: str, name: str = "grants") -> Grants:
     import yaml  # read by who grants, not by who subscribes
 
     try:
-        root: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # pyright: ignore[reportUnknownMemberType]
+        root = cast("Any", yaml.compose(text, Loader=yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
         repeated = [f"{name}:{line}: {path}: stands there twice" for line, path in _repeated(root)]
         said = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:

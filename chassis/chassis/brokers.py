@@ -1,17 +1,19 @@
 """Where Kafka is and as whom it is asked: what every client of it is made with; and what it refuses, in words."""
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
+    for_code,
 )
 from faststream.security import SASLScram512
 from pydantic import SecretStr
@@ -59,6 +61,23 @@ class Brokers:
 
     def _encryption(self) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=self.ca_file) if self.protocol == "SASL_SSL" else None
+
+    async def admit(self, topics: Collection[str]) -> None:
+        """Asks whether these topics may be known of: aiokafka waits in vain for one that may not, where it is in no group.
+
+        Raises:
+            TopicAuthorizationFailedError: it names those that may not.
+        """
+        if self.username is None:
+            return
+        admin = AIOKafkaAdminClient(**self.client())
+        await admin.start()
+        try:
+            told = await admin.describe_topics(list(topics))
+        finally:
+            await admin.close()
+        if refused := {each["topic"] for each in told if for_code(each["error_code"]) is TopicAuthorizationFailedError}:
+            raise TopicAuthorizationFailedError(refused)
 
     def refusal(self, error: BaseException) -> str | None:
         """What Kafka refuses, and whom: only somebody who grants it can help. None if the error is another."""

@@ -25,7 +25,7 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupLoadInProgressError
+from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
@@ -199,6 +199,9 @@ class Relay:
         try:
             async with asyncio.timeout(LONGEST * 2):
                 await producer.start()
+                await self._brokers.admit(
+                    [POSITION_TOPIC, *(topic.name for topic in catalogue.emitted_by(self._service))]
+                )
             async with self._pool.acquire() as connection:
                 published = await self._position()
                 async with asyncio.timeout(LONGEST):
@@ -243,6 +246,8 @@ class Relay:
             await admin.start()
             try:
                 offsets = await admin.list_consumer_group_offsets(self._group, partitions=[POSITION])
+            except GroupAuthorizationFailedError:
+                raise GroupAuthorizationFailedError(self._group) from None  # aiokafka's own has a sentence for the name
             finally:
                 await admin.close()
         found = offsets.get(POSITION)

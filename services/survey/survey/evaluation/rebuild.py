@@ -135,6 +135,7 @@ async def rebuild(process: Process) -> Rebuilt:
 @asynccontextmanager
 async def _topics(brokers: Brokers) -> AsyncIterator[AIOKafkaConsumer]:
     """All partitions of the topics, from their beginning, in nobody's group."""
+    await brokers.admit([catalogue.BY_NAME[name].name for name in FOLLOWED])
     consumer = AIOKafkaConsumer(
         **brokers.client(),
         client_id="survey-rebuild",

@@ -14,6 +14,7 @@ from sojourn_contracts.catalogue import (
     Visibility,
 )
 from sojourn_contracts.envelope import JSON
+from sojourn_contracts.grants import SCOPE
 from sojourn_contracts.schemas import Json, published, said
 
 BINDING = {"bindingVersion": "0.5.0"}
@@ -90,6 +91,8 @@ the scope that the token needs. Parameters and answers are in each service's own
 - `GET /events?topics=A,B` is a page, as a CloudEvents JSON batch, with a `Link` to the next one.
 - `GET /events/stream` is the same as Server-Sent Events, resumed by `Last-Event-ID`.
 - `GET /events/snapshot?topics=A` is the newest event of each key, and the cursor to continue from.
+- A topic for analysts is read by itself. A cursor that the log does not hold, since it was restored, is a 410: begin anew.
+- A tombstone has no `data`, and neither has any earlier event of a subject that was erased since.
 """
 
 SECURITY: Json = {
@@ -119,7 +122,7 @@ ATTRIBUTES: Json = {
         "ce_sequence": {
             "type": "string",
             "pattern": "^[0-9]{1,18}$",
-            "description": "From 1 on without holes, within topic, source and generation.",
+            "description": "From 1 on without holes, within topic, source and generation; with zeros, so that text sorts alike.",
         },
         "ce_generation": {
             "type": "string",
@@ -128,7 +131,11 @@ ATTRIBUTES: Json = {
         },
         "ce_correlationid": {"type": "string", "description": "What it all began with."},
         "ce_causationid": {"type": "string", "description": "`ce_id` of the event that this one follows from."},
-        "traceparent": {"type": "string", "description": "W3C Trace Context."},
+        "ce_traceparent": {
+            "type": "string",
+            "description": "Where it was emitted: W3C Trace Context, as CloudEvents has it.",
+        },
+        "traceparent": {"type": "string", "description": "The same, where tracing tools look for it."},
         "content-type": {"type": "string", "const": CONTENT_TYPE, "description": "Of the value."},
     },
     "required": [
@@ -246,7 +253,7 @@ def kept(topic: Topic) -> str:
 
 def scope_of(topic: Topic) -> str | None:
     """What a token has to name for the topic to be read over HTTP; nothing does for an internal one."""
-    return None if topic.visibility is Visibility.INTERNAL else f"events:{topic.name}"
+    return None if topic.visibility is Visibility.INTERNAL else SCOPE + topic.name
 
 
 def _message(topic: Topic, example: Json) -> Json:

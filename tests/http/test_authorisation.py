@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from chassis.identity import Role
 from fastapi.routing import APIRoute
+from sojourn_contracts.catalogue import TABLE
+from sojourn_contracts.schemas import published
 
 from tests.chassis_driver import Driver
 from tests.conftest import Driving
@@ -204,6 +206,17 @@ async def test_each_route_is_for_those_in_the_table_and_for_nobody_else(driving:
         if await refused(driver, route, header(driver, seeded, role)) is (role in may[route])
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("seeded", SEEDED, ids=lambda seeded: seeded.service.name)
+async def test_every_service_has_the_contract_for_whoever_asks(driving: Driving, seeded: Seeded):
+    driver = await driving(seeded.service)
+    for topic in TABLE:
+        path = f"/contracts/{published(topic.event)}"
+        answer = await driver.http.get(path)
+        assert (answer.status_code, answer.json()["$id"]) == (200, path)
+    for path in ("/contracts/", "/contracts/asyncapi.yaml"):
+        assert (await driver.http.get(path)).status_code == 200
 
 
 async def test_a_token_of_one_company_is_not_good_for_another(driving: Driving):

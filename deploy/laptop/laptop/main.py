@@ -168,6 +168,7 @@ def _where(system: System) -> str:
     rows: list[tuple[str, str, str]] = [
         *((name, f"{url}/docs", str(system.logs / f"{name}.log")) for name, url in system.urls.items()),
         (SINK, str(system.warehouse), str(system.logs / f"{SINK}.log")),
+        ("the contract", f"{system.urls['registration']}/contracts/", ""),
         ("Kafka", _servers(system), _logs(system.broker)),
         ("PostgreSQL", address, _logs(system.server)),
         ("passwords", str(system.folder / "passwords.json"), ""),

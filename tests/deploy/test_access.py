@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -37,12 +38,15 @@ from laptop.access import client, command
 from laptop.acls import Difference, apply, difference, kept_passwords
 from laptop.backing import ADMINISTRATOR
 from laptop.kafka import Kafka
-from laptop.roles import Database
+from laptop.roles import Database, drop, provision
 from laptop.topics import create_topics
 from pydantic import SecretStr
-from sojourn_contracts.access import Kind, Operation, acls
+from sojourn_contracts.access import SINK, Kind, Operation, acls
 from sojourn_contracts.grants import Grants, parse
 from structlog.testing import capture_logs
+from survey.main import service as survey
+from survey.sink.process import Sink
+from survey.sink.settings import SinkSettings
 from typer.testing import CliRunner
 
 from chassis import database as databases
@@ -192,12 +196,12 @@ async def test_who_does_not_sign_in_or_has_a_wrong_password_is_not_let_in(at: Pl
 
 
 @contextmanager
-def revoked(at: Place, kind: Kind, name: str, *operations: Operation) -> Iterator[None]:
+def revoked(at: Place, kind: Kind, name: str, *operations: Operation, user: str = SERVICE) -> Iterator[None]:
     """Until the end of the block, the service has not all that it needs."""
     found = [
         broker_acls.binding(acl)
         for acl in acls(parse(GRANTS))
-        if (acl.user, acl.kind, acl.name) == (SERVICE, kind, name) and (acl.operation in operations or not operations)
+        if (acl.user, acl.kind, acl.name) == (user, kind, name) and (acl.operation in operations or not operations)
     ]
     assert found
     for future in at.administrator.delete_acls([broker_acls.exactly(acl) for acl in found]).values():
@@ -209,10 +213,18 @@ def revoked(at: Place, kind: Kind, name: str, *operations: Operation) -> Iterato
 
 
 @pytest.fixture(scope="module")
-async def pool(postgres: Database, at: Place) -> AsyncIterator[Pool]:
-    """Of the service's log: its topics at that broker hold what this log does."""
-    await migrate(postgres.migrator_url, SERVICE, MIGRATIONS)
-    async with databases.pool(postgres.url(SERVICE), SERVICE, 10) as pool:
+async def database(postgres: Database, at: Place) -> AsyncIterator[Database]:
+    """Of what works at that broker: its topics hold what the logs here do."""
+    fresh = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
+    await migrate(fresh.migrator_url, SERVICE, MIGRATIONS)
+    await migrate(fresh.migrator_url, survey.name, survey.migrations)
+    yield fresh
+    await drop(fresh)
+
+
+@pytest.fixture(scope="module")
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    async with databases.pool(database.url(SERVICE), SERVICE, 10) as pool:
         yield pool
 
 
@@ -311,6 +323,27 @@ async def test_what_is_revoked_while_a_service_consumes_stops_it_too(at: Place, 
     assert [line["reason"] for line in lines if line["log_level"] == "critical"] == [
         "Kafka refuses exchange the topic CompanyWithdrawn"
     ]
+
+
+async def test_the_sink_without_its_right_says_which_and_goes_on_once_it_is_granted(
+    at: Place, database: Database, tmp_path: Path
+):
+    brokers = at.signed_in(SINK)
+    settings = SinkSettings(
+        catalog_url=SecretStr(database.url("survey")),
+        warehouse=str(tmp_path),
+        kafka_bootstrap_servers=brokers.servers,
+        kafka_username=SINK,
+        kafka_password=brokers.password,
+        kafka_security_protocol="SASL_PLAINTEXT",
+    )
+    sink = Sink(settings)
+    with revoked(at, Kind.TOPIC, "SurveySubmitted", user=SINK):
+        running = asyncio.create_task(sink.run())
+        await soon(lambda: sink.waiting_for == "Kafka refuses survey-sink the topic SurveySubmitted")
+    await soon(lambda: sink.waiting_for is None)
+    sink.stopping.set()
+    await running
 
 
 def _said(kind: Kind) -> str:

@@ -266,8 +266,8 @@ async def soon(condition: Callable[[], bool]) -> None:
 RELAYS = [
     (Kind.TOPIC, "MatchDeclined", ()),
     (Kind.TOPIC, "MatchDeclined", (Operation.WRITE,)),
-    (Kind.TOPIC, "MatchDeclined", (Operation.READ,)),
-    (Kind.TOPIC, "relay-position", ()),
+    pytest.param(Kind.TOPIC, "MatchDeclined", (Operation.READ,), marks=pytest.mark.full),
+    pytest.param(Kind.TOPIC, "relay-position", (), marks=pytest.mark.full),
     (Kind.TOPIC, "relay-position", (Operation.READ,)),
     (Kind.GROUP, "exchange.relay", ()),
     (Kind.TRANSACTIONAL_ID, "exchange.relay", ()),

@@ -95,15 +95,7 @@ the scope that the token needs. Parameters and answers are in each service's own
 - A tombstone has no `data`, and neither has any earlier event of a subject that was erased since.
 """
 
-SECURITY: Json = {
-    "user": {"type": "scramSha512", "description": "A user at the broker, with a password."},
-    "token": {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "Its claim `scope` names the topics, as in `events:CompanyRegistered events:CompanyUpdated`.",
-    },
-}
+USER: Json = {"type": "scramSha512", "description": "A user at the broker, with a password."}
 
 ATTRIBUTES: Json = {
     "title": "CloudEvents attributes",
@@ -217,7 +209,7 @@ def document(examples: Mapping[str, Json]) -> Json:
             "messages": {_id(topic): _message(topic, examples[topic.event.__name__]) for topic in TABLE}
             | {TOMBSTONE: ERASED},
             "schemas": {"CloudEvent": ATTRIBUTES},
-            "securitySchemes": SECURITY,
+            "securitySchemes": {"user": USER, "token": _token()},
         },
     }
 
@@ -254,6 +246,23 @@ def kept(topic: Topic) -> str:
 def scope_of(topic: Topic) -> str | None:
     """What a token has to name for the topic to be read over HTTP; nothing does for an internal one."""
     return None if topic.visibility is Visibility.INTERNAL else SCOPE + topic.name
+
+
+def _token() -> Json:
+    scopes = [scope for topic in TABLE if not topic.planned and (scope := scope_of(topic)) is not None]
+    return {
+        "type": "oauth2",
+        "description": (
+            "A bearer token for a client with a secret, good for some minutes at every service. "
+            "`registration.example` is wherever an installation has registration."
+        ),
+        "flows": {
+            "clientCredentials": {
+                "tokenUrl": "https://registration.example/token",
+                "availableScopes": {scope: f"The topic {scope.removeprefix(SCOPE)}." for scope in scopes},
+            }
+        },
+    }
 
 
 def _message(topic: Topic, example: Json) -> Json:

@@ -81,6 +81,7 @@ def _server(document: Json, name: str) -> str:
             for variable, of in server["variables"].items()
         ),
         *(("Security", f"{_code(each['type'])} {_inline(each['description'])}") for each in needed),
+        *(("Tokens from", _code(flow["tokenUrl"])) for each in needed for flow in each.get("flows", {}).values()),
     ]
     heading = f"<h3>{escape(server['title'])}: {_code(server['host'])}</h3>\n"
     return heading + prose(server["description"]) + _facts(facts)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
-from sojourn_contracts.catalogue import SERVICES, TABLE, Cleanup, Topic, Visibility
+from sojourn_contracts.catalogue import SERVICES, TABLE, TOPICS, Cleanup, Topic, Visibility
+from sojourn_contracts.grants import Grants
 from sojourn_contracts.schemas import published
 
 from tests.conftest import REPOSITORY
@@ -81,16 +82,26 @@ def test_a_channel_has_the_topics_kafka_settings_and_its_visibility(topic):
     assert channel.get("x-planned", False) is topic.planned
 
 
-def test_kafka_wants_a_scram_user_over_tls_and_the_feed_a_bearer_token():
-    kafka, feed = DOCUMENT["servers"]["kafka"], DOCUMENT["servers"]["feed"]
-    wanted = {
-        name: [at(each["$ref"]) for each in DOCUMENT["servers"][name]["security"]] for name in DOCUMENT["servers"]
+def security(server: str) -> dict[str, Any]:
+    [scheme] = DOCUMENT["servers"][server]["security"]
+    return at(scheme["$ref"])
+
+
+def test_kafka_wants_a_scram_user_over_tls():
+    assert DOCUMENT["servers"]["kafka"]["protocol"] == "kafka-secure"
+    assert security("kafka")["type"] == "scramSha512"
+
+
+def test_the_feed_wants_a_token_for_a_clients_credentials_with_a_scope_for_each_topic_that_may_be_granted():
+    assert DOCUMENT["servers"]["feed"]["protocol"] == "https"
+    told = security("feed")
+    flow = told["flows"]["clientCredentials"]
+    assert (told["type"], list(told["flows"])) == ("oauth2", ["clientCredentials"])
+    assert flow["tokenUrl"].endswith("/token")
+    grants = Grants.model_validate({"clients": {"all": {"scopes": list(flow["availableScopes"])}}})
+    assert grants.scopes("all") == {
+        f"events:{topic.name}" for topic in TOPICS if topic.visibility is not Visibility.INTERNAL
     }
-    assert (kafka["protocol"], [each["type"] for each in wanted["kafka"]]) == ("kafka-secure", ["scramSha512"])
-    assert (feed["protocol"], [(each["type"], each["scheme"]) for each in wanted["feed"]]) == (
-        "https",
-        [("http", "bearer")],
-    )
 
 
 @ALL

@@ -75,6 +75,19 @@ def test_every_link_leads_to_a_place_in_it_or_to_a_file_beside_it():
     assert lost == []
 
 
+def test_each_server_is_told_with_what_it_wants_of_a_client():
+    told = said(section("connecting"))
+    for wanted in (
+        "kafka-secure",
+        "scramSha512",
+        "https",
+        "oauth2",
+        "https://registration.example/token",
+        "GET /events",
+    ):
+        assert wanted in told
+
+
 @ALL
 def test_an_event_has_a_section_with_what_the_catalogue_says(topic):
     told = facts(section(topic.name))

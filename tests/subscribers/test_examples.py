@@ -216,6 +216,7 @@ async def test_a_subscriber_that_is_killed_in_the_middle_keeps_what_was_publishe
             await until(has_gone_on, within=60)
             await subscriber.kill()
             await publishing
+            await published.events(40)
         subscriber.spawn()
         before = len(published.kept) - 1
         await until(has_gone_on, within=60)

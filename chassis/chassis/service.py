@@ -24,7 +24,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from sojourn_contracts import catalogue
 
-from chassis import contract, due, feed, health, http, migrations, retention, spans, telemetry
+from chassis import contract, due, feed, following, health, http, migrations, retention, spans, telemetry
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, Pool, pool
@@ -289,7 +289,7 @@ class Process:
             self._grown.clear()
             with suppress(Exception):
                 await self.pool.execute("select pg_notify($1, '')", feed.channel(self.service.name))
-            await asyncio.sleep(feed.REST)
+            await asyncio.sleep(following.REST)
 
     async def missing_migrations(self) -> list[str]:
         """The migrations that this code needs and the database lacks."""

@@ -3,8 +3,9 @@
 import json
 import re
 
-from chassis.feed import START, After, Entry, Limit, Reader, TheFeed, cursor
+from chassis.feed import After, Limit, Reader, TheFeed
 from chassis.http import link_to_next
+from chassis.logged import START, Entry, cursor
 from chassis.openapi import failures
 from fastapi import APIRouter, Request, Response
 from sojourn_contracts.survey import SurveySubmitted

@@ -42,7 +42,7 @@ bench-matching: sync ## how fast matches are found, and how good those are that 
 bench-matching-full: sync ## the same with more and larger markets
 	@set -e; for benchmark in $(MATCHING_BENCHMARKS); do FULL=1 $(RUN) python $$benchmark; done
 
-contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, the README's table
+contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, its page and drawing, the README's table
 	@$(RUN) python -m sojourn_contracts.generated
 
 lint: sync ## style, types, layers

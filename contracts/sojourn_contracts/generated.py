@@ -1,6 +1,6 @@
 """What this repository holds that the catalogue and the events' classes say already, and the command that writes it.
 
-``make contracts`` runs it: the schemas in ``published/``, ``asyncapi.yaml``, and the README's table.
+``make contracts`` runs it: the schemas in ``published/``, ``asyncapi.yaml``, its page and its drawing, and the README's table.
 """
 
 import json
@@ -12,7 +12,9 @@ import yaml
 
 from sojourn_contracts import asyncapi
 from sojourn_contracts.catalogue import INTERNAL_RETENTION, TABLE, Cleanup, Topic, Visibility
-from sojourn_contracts.schemas import Json, said, schema
+from sojourn_contracts.flow import diagram
+from sojourn_contracts.page import page
+from sojourn_contracts.schemas import Json, published, said, schema
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = "make contracts"
@@ -28,16 +30,15 @@ BEGIN, END = f"<!-- the catalogue, by `{COMMAND}` -->", "<!-- end of the catalog
 def files(repository: Path = REPOSITORY) -> dict[Path, str]:
     """What the files are to say; all else in the README stays as it is."""
     contracts, readme = repository / "contracts", repository / "README.md"
+    schemas = {published(topic.event): schema(topic.event) for topic in TABLE}
+    document = asyncapi.document(examples(contracts / "examples"))
     return {
-        **{contracts / published(topic): _as_json(schema(topic.event)) for topic in TABLE},
-        contracts / "asyncapi.yaml": _as_yaml(asyncapi.document(examples(contracts / "examples"))),
+        **{contracts / path: _as_json(content) for path, content in schemas.items()},
+        contracts / "asyncapi.yaml": _as_yaml(document),
+        contracts / "index.html": page(document, {f"./{path}": content for path, content in schemas.items()}),
+        repository / "docs" / "subscribers" / "flow.svg": diagram(document),
         readme: with_table(readme.read_text()),
     }
-
-
-def published(topic: Topic) -> str:
-    """Path of an event's schema within ``contracts/``."""
-    return f"published/{topic.event.__name__}/{topic.event.major}.{topic.event.minor}.json"
 
 
 def examples(folder: Path) -> dict[str, Json]:
@@ -63,7 +64,7 @@ def table() -> str:
 
 def _row(topic: Topic) -> tuple[str, ...]:
     return (
-        f"[{topic.name}](contracts/{published(topic)}){' (planned)' if topic.planned else ''}",
+        f"[{topic.name}](contracts/{published(topic.event)}){' (planned)' if topic.planned else ''}",
         ", ".join(topic.producers),
         ", ".join(topic.consumers) or OUTSIDE[topic.visibility],
         said(topic.event).partition("\n\n")[0],

@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from chassis.identity import Role
 from fastapi.routing import APIRoute
+from sojourn_contracts.catalogue import TABLE
+from sojourn_contracts.schemas import published
 
 from tests.chassis_driver import Driver
 from tests.conftest import Driving
@@ -24,17 +26,30 @@ CONTACT_POINT = frozenset({Role.CONTACT_POINT})
 OPERATOR = frozenset({Role.OPERATOR})
 ANALYST = frozenset({Role.ANALYST})
 EVALUATOR = frozenset({Role.EVALUATOR})
+READER = frozenset({Role.SUBSCRIBER, Role.OPERATOR, Role.ANALYST})
+"""Of events; which topics is the feed's own test."""
 STAFF = frozenset({Role.CONTACT_POINT, Role.OPERATOR})
 PARTIES = COMPANY | TRAVELLER
 
 PERSON = PARTIES | OPERATOR
 ADMIN = frozenset({Role.COMPANY_ADMIN}) | OPERATOR
+FEED = {"GET /events": READER, "GET /events/snapshot": READER, "GET /events/stream": READER}
+"""Of every service."""
 EXPORT = {"GET /export/people/{person_id}": PERSON, "GET /export/companies/{company_id}": ADMIN}
 """Of every service: a person's for themself, a company's for its admin."""
+CONTRACT = {
+    "GET /contracts/": ANYBODY,
+    "GET /contracts/asyncapi.yaml": ANYBODY,
+    "GET /contracts/published/{event}/{version}.json": ANYBODY,
+    "GET /contracts/examples/{event}.json": ANYBODY,
+}
+"""Of every service, since the schemas' ids are paths."""
 
 MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     "registration": {
         **EXPORT,
+        **CONTRACT,
+        **FEED,
         "POST /people/{person_id}/erasure": PERSON,
         "POST /companies/{company_id}/erasure": ADMIN,
         "GET /erasures/{erasure_id}": ANYBODY,
@@ -63,6 +78,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "POST /sessions": ANYBODY,
         "POST /sessions/refresh": ANYBODY,
         "DELETE /sessions/current": SOMEBODY,
+        "POST /token": ANYBODY,
         "GET /sign-in/oidc": ANYBODY,
         "GET /sign-in/oidc/callback": ANYBODY,
         "GET /notices": OPERATOR,
@@ -76,6 +92,8 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "matching": {
         **EXPORT,
+        **CONTRACT,
+        **FEED,
         "GET /placements/{placement_id}/matches": COMPANY | OPERATOR,
         "GET /offers/{offer_id}/matches": COMPANY | OPERATOR,
         "GET /placements/{placement_id}/candidates": COMPANY | OPERATOR,
@@ -87,6 +105,8 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "exchange": {
         **EXPORT,
+        **CONTRACT,
+        **FEED,
         "GET /exchanges": PARTIES | CONTACT_POINT | OPERATOR,
         "GET /exchanges/{exchange_id}": PARTIES | CONTACT_POINT | OPERATOR,
         "POST /exchanges/{exchange_id}/acceptance": COMPANY,
@@ -117,6 +137,8 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "survey": {
         **EXPORT,
+        **CONTRACT,
+        **FEED,
         "GET /invitations": PARTIES,
         "GET /invitations/{invitation_id}": PARTIES,
         "PUT /invitations/{invitation_id}/draft": PARTIES,
@@ -132,7 +154,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "POST /evaluation/sign-in": ANYBODY,
         "GET /figures": ANYBODY,
         "GET /figures/page": ANYBODY,
-        "GET /submissions": ANALYST,
+        "GET /submissions": READER,
     },
 }
 """By service and route; whose company, stay or invitation it has to be is each route's own test."""
@@ -184,6 +206,17 @@ async def test_each_route_is_for_those_in_the_table_and_for_nobody_else(driving:
         if await refused(driver, route, header(driver, seeded, role)) is (role in may[route])
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("seeded", SEEDED, ids=lambda seeded: seeded.service.name)
+async def test_every_service_has_the_contract_for_whoever_asks(driving: Driving, seeded: Seeded):
+    driver = await driving(seeded.service)
+    for topic in TABLE:
+        path = f"/contracts/{published(topic.event)}"
+        answer = await driver.http.get(path)
+        assert (answer.status_code, answer.json()["$id"]) == (200, path)
+    for path in ("/contracts/", "/contracts/asyncapi.yaml"):
+        assert (await driver.http.get(path)).status_code == 200
 
 
 async def test_a_token_of_one_company_is_not_good_for_another(driving: Driving):

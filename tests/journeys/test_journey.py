@@ -1,7 +1,7 @@
 """One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone.
 
-Afterwards its traveller and its host are forgotten, by the commands: nothing of them is found in any table, on any topic, in
-any line.
+At the broker, each of them may do what follows from the catalogue and nothing else. Afterwards the journey's traveller and its
+host are forgotten, by the commands: nothing of them is found in any table, on any topic, in any line.
 """
 
 import json
@@ -62,8 +62,12 @@ class Journey:
 @pytest.fixture(scope="module")
 async def journey(backing_folder: Path) -> AsyncIterator[Journey]:
     register = Register(frozenset({MISTYPED}), away=(START, START + timedelta(days=30)))
+    grants = backing_folder / "nobody-else.yaml"
+    grants.write_text("clients: {}")
     settings = SETTINGS | {"LOG_LEVEL": "info"}
-    async with System(backing_folder / "journey", stopped_at=START, environment=settings, vies=register) as system:
+    async with System(
+        backing_folder / "journey", stopped_at=START, environment=settings, vies=register, grants=grants
+    ) as system:
         played_out = await played(system, [THE_SENDER, THE_HOST], Choices(7, EVERYBODY_DOES), UNTIL)
         yield Journey(system, *played_out)
 

@@ -159,7 +159,7 @@ def _texts(record_headers: Headers) -> Mapping[str, str]:
     texts: dict[str, str] = {}
     name = ""
     try:
-        for name, value in record_headers:  # noqa: B007 - the one that is wrong is named below
+        for name, value in record_headers:
             if name[:3] == "ce_" or name == "traceparent" or name == "content-type":
                 texts[name] = value.decode()
     except (UnicodeDecodeError, AttributeError):

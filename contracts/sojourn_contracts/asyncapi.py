@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from sojourn_contracts.catalogue import SERVICES, TABLE, Topic, Visibility
 from sojourn_contracts.envelope import JSON
-from sojourn_contracts.schemas import Json, said
+from sojourn_contracts.schemas import Json, published, said
 
 BINDING = {"bindingVersion": "0.5.0"}
 CONTENT_TYPE = JSON.decode()
@@ -151,7 +151,7 @@ def _message(topic: Topic, example: Json) -> Json:
                 },
             },
         },
-        "payload": {"$ref": f"./published/{event.__name__}/{event.major}.{event.minor}.json"},
+        "payload": {"$ref": f"./{published(event)}"},
         "correlationId": {"location": "$message.header#/ce_correlationid"},
         "tags": _tags([topic.visibility]),
         "bindings": {"kafka": {"key": key} | BINDING},

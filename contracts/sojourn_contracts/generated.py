@@ -12,7 +12,7 @@ import yaml
 
 from sojourn_contracts import asyncapi
 from sojourn_contracts.catalogue import INTERNAL_RETENTION, TABLE, Cleanup, Topic, Visibility
-from sojourn_contracts.schemas import Json, said, schema
+from sojourn_contracts.schemas import Json, published, said, schema
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = "make contracts"
@@ -29,15 +29,10 @@ def files(repository: Path = REPOSITORY) -> dict[Path, str]:
     """What the files are to say; all else in the README stays as it is."""
     contracts, readme = repository / "contracts", repository / "README.md"
     return {
-        **{contracts / published(topic): _as_json(schema(topic.event)) for topic in TABLE},
+        **{contracts / published(topic.event): _as_json(schema(topic.event)) for topic in TABLE},
         contracts / "asyncapi.yaml": _as_yaml(asyncapi.document(examples(contracts / "examples"))),
         readme: with_table(readme.read_text()),
     }
-
-
-def published(topic: Topic) -> str:
-    """Path of an event's schema within ``contracts/``."""
-    return f"published/{topic.event.__name__}/{topic.event.major}.{topic.event.minor}.json"
 
 
 def examples(folder: Path) -> dict[str, Json]:
@@ -63,7 +58,7 @@ def table() -> str:
 
 def _row(topic: Topic) -> tuple[str, ...]:
     return (
-        f"[{topic.name}](contracts/{published(topic)}){' (planned)' if topic.planned else ''}",
+        f"[{topic.name}](contracts/{published(topic.event)}){' (planned)' if topic.planned else ''}",
         ", ".join(topic.producers),
         ", ".join(topic.consumers) or OUTSIDE[topic.visibility],
         said(topic.event).partition("\n\n")[0],

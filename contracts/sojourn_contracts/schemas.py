@@ -24,9 +24,17 @@ class _Titles(GenerateJsonSchema):
 
 
 def schema(event: type[Event]) -> Json:
-    """What readers may rely on: optional fields can be missing, and fields that are not known here can come on top."""
+    """What readers may rely on: optional fields can be missing, and fields that are not known here can come on top.
+
+    Its ``$id`` is a path: whichever service it is fetched from, and under whatever name, it resolves to where it was found.
+    """
     made = event.model_json_schema(schema_generator=_Titles)
-    return _arranged({"$schema": GenerateJsonSchema.schema_dialect, "$id": event.dataschema(), **made})
+    return _arranged({"$schema": GenerateJsonSchema.schema_dialect, "$id": f"/contracts/{published(event)}", **made})
+
+
+def published(event: type[Event]) -> str:
+    """Path of the event's schema below ``contracts/``, in this repository as on every service over HTTP."""
+    return f"published/{event.__name__}/{event.major}.{event.minor}.json"
 
 
 def said(thing: type) -> str:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 from sojourn_contracts.catalogue import SERVICES, TABLE
+from sojourn_contracts.schemas import published
 
 from tests.conftest import REPOSITORY
 from tests.contracts.examples import EXAMPLES
@@ -104,7 +105,7 @@ def test_a_messages_key_is_the_events_id_and_its_payload_the_published_schema(to
     told = message(topic.event.__name__)
     assert told["name"] == topic.event.type()
     assert f"`{topic.key}`" in told["bindings"]["kafka"]["key"]["description"]
-    assert at(told["payload"]["$ref"])["$id"] == topic.event.dataschema()
+    assert at(told["payload"]["$ref"])["$id"] == f"/contracts/{published(topic.event)}"
     assert told["tags"] == [{"name": topic.visibility.value}]
 
 

@@ -65,9 +65,9 @@ class Rule(StrEnum):
 class Fails(StrEnum):
     """Who cannot go on: an old reader with the new event, a new reader with the old one, or each with the other's."""
 
-    OLD = "old reader"
-    NEW = "new reader"
-    BOTH = "both readers"
+    OLD = "the old reader fails"
+    NEW = "the new reader fails"
+    BOTH = "both fail"
 
 
 @dataclass(frozen=True, order=True)
@@ -104,7 +104,7 @@ class Finding:
     def __str__(self) -> str:
         broken = self.broken
         place = f"{self.version.event} {self.version.number} against {self.against.number}: {broken.path}"
-        return f"{place}: {broken.rule}: {broken.detail} ({broken.fails} fails)"
+        return f"{place}: {broken.rule}: {broken.detail} ({broken.fails})"
 
 
 class Unreadable(ValueError):  # noqa: N818 - it describes the folder

@@ -45,7 +45,7 @@ def _object(schema: Json, by: Random, document: Json) -> Json:
     }
     values = schema.get("additionalProperties", True)
     if isinstance(values, dict):
-        names = schema.get("propertyNames", {"type": "string", "pattern": "^[a-z][a-z_]{2,9}$"})
+        names = {"type": "string"} | schema.get("propertyNames", {})
         for _ in range(by.randrange(4)):
             made.setdefault(value_of(names, by, document), value_of(values, by, document))
     return made
@@ -117,3 +117,20 @@ def _range(often: str) -> tuple[int, int]:
 
 def _written(steps: tuple[tuple[str, int, int], ...], by: Random) -> list[str]:
     return [char for taken, least, most in steps for char in by.choices(taken, k=by.randint(least, most))]
+
+
+def event_of(schema: Json, by: Random) -> Json:
+    """The value of an event: as the schema allows, and in itself in order, which no schema can say."""
+    return _in_order(value_of(schema, by))
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_order(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    made = {name: _in_order(each) for name, each in value.items()}
+    for less, more in (("first", "last"), ("min_days", "max_days")):
+        if less in made and more in made:
+            made[less], made[more] = sorted((made[less], made[more]))
+    return made

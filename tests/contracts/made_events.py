@@ -1,136 +1,154 @@
-"""Values and events made at random as a schema allows, fast: thousands a second, without shrinking.
+"""Values and events made at random as a schema allows, fast: some tens of thousands a second, without shrinking.
 
-They are what a producer writes: the fields that the schema names, optional ones now and then, and none on top.
+They are what a producer writes: the fields that the schema names, optional ones now and then, and none on top. A text that its
+description lists codes for is one of them; of texts with a pattern, some hundred are made, and chosen from.
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from random import Random
 from typing import Any
-from uuid import UUID
 
 Json = dict[str, Any]
+Make = Callable[[], Any]
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-DAYS = 400
+DAYS = [(EPOCH + timedelta(days=day)).date().isoformat() for day in range(400)]
+TIMES = [(EPOCH + timedelta(seconds=8_641 * step)).isoformat().replace("+00:00", "Z") for step in range(4_000)]
+POOL = 200
+PLAIN = "^[a-z][a-z_]{1,11}$"
+"""Where there is no pattern."""
+ORDERED = (("first", "last"), ("min_days", "max_days"))
+"""Fields of which the first is not greater: no schema can say so."""
 
 
-def value_of(schema: Json | bool, by: Random, document: Json | None = None) -> Any:
-    """A value that the schema allows, as far as it is understood here; of texts without a shape, a code."""
+def making(schema: Json | bool, by: Random, document: Json | None = None) -> Make:
+    """What makes values of the schema, one at a call."""
     if isinstance(schema, bool):
-        return by.choice([None, True, 3, "code", [], {}])
+        return _of([None, True, 3, "code", [], {}], by)
     document = schema if document is None else document
     if "$ref" in schema:
-        return value_of(document["$defs"][schema["$ref"].rpartition("/")[2]], by, document)
+        target = document["$defs"][schema["$ref"].rpartition("/")[2]]
+        made: list[Make] = []  # made when it is first called for: it may contain itself
+        return lambda: (made or made.append(making(target, by, document)) or made)[0]()
     for keyword in ("anyOf", "oneOf"):
         if keyword in schema:
-            return value_of(by.choice(schema[keyword]), by, document)
+            said = {"description": schema["description"]} if "description" in schema else {}
+            makes = [making(each if isinstance(each, bool) else said | each, by, document) for each in schema[keyword]]
+            return lambda: makes[int(by.random() * len(makes))]()
     if "allOf" in schema:
-        return value_of({name: value for part in schema["allOf"] for name, value in part.items()}, by, document)
+        return making({name: value for part in schema["allOf"] for name, value in part.items()}, by, document)
     if "const" in schema:
-        return schema["const"]
+        return _of([schema["const"]], by)
     if "enum" in schema:
-        return by.choice(schema["enum"])
-    type_ = schema.get("type")
-    return MAKERS[by.choice(type_) if isinstance(type_, list) else type_](schema, by, document)
+        return _of(schema["enum"], by)
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    several = [_MAKING[type_](schema, by, document) for type_ in types]
+    return several[0] if len(several) == 1 else lambda: several[int(by.random() * len(several))]()
 
 
-def _object(schema: Json, by: Random, document: Json) -> Json:
+def known_codes(description: str) -> list[str]:
+    """Those that a description lists; empty if it lists none."""
+    _, _, codes = description.partition("Known codes:")
+    return re.findall(r"`([^`]+)`", codes)
+
+
+def _of(values: list[Any], by: Random) -> Make:
+    random, count = by.random, len(values)
+    return lambda: values[int(random() * count)]
+
+
+def _object(schema: Json, by: Random, document: Json) -> Make:
     required = schema.get("required", ())
-    made = {
-        name: value_of(part, by, document)
-        for name, part in schema.get("properties", {}).items()
-        if name in required or by.random() < 0.6
-    }
+    fields = [
+        (name, making(part, by, document), name in required) for name, part in schema.get("properties", {}).items()
+    ]
+    ordered = [pair for pair in ORDERED if {*pair} <= schema.get("properties", {}).keys()]
     values = schema.get("additionalProperties", True)
+    entries = None
     if isinstance(values, dict):
         names = {"type": "string"} | schema.get("propertyNames", {})
-        for _ in range(by.randrange(4)):
-            made.setdefault(value_of(names, by, document), value_of(values, by, document))
-    return made
+        entries = (making(names, by, document), making(values, by, document))
+    random = by.random
+
+    def make() -> Json:
+        made = {name: field() for name, field, needed in fields if needed or random() < 0.6}
+        for less, more in ordered:
+            if less in made and more in made and made[more] < made[less]:
+                made[less], made[more] = made[more], made[less]
+        if entries is not None:
+            for _ in range(int(random() * 4)):
+                made.setdefault(entries[0](), entries[1]())
+        return made
+
+    return make
 
 
-def _array(schema: Json, by: Random, document: Json) -> list[Any]:
+def _array(schema: Json, by: Random, document: Json) -> Make:
     least = schema.get("minItems", 0)
-    count = by.randint(least, min(schema.get("maxItems", least + 3), least + 3))
-    items = schema.get("items", True)
-    # of what contains itself, less at each step
-    count = count if by.random() < 0.7 else least
-    return [value_of(items, by, document) for _ in range(count)]
+    most = min(schema.get("maxItems", least + 3), least + 3)
+    item, random = making(schema.get("items", True), by, document), by.random
+    # now and then none: an array may hold what it is part of
+    return lambda: [item() for _ in range(least + int(random() * (most - least + 1)) if random() < 0.7 else least)]
 
 
-def _integer(schema: Json, by: Random, document: Json) -> int:
-    least = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
-    most = schema.get("maximum", schema.get("exclusiveMaximum", least + 100_001) - 1)
-    return by.randint(int(least), int(most))
+def _integer(schema: Json, by: Random, document: Json) -> Make:
+    least = int(schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1))
+    most = int(schema.get("maximum", schema.get("exclusiveMaximum", least + 100_001) - 1))
+    random = by.random
+    return lambda: least + int(random() * (most - least + 1))
 
 
-def _string(schema: Json, by: Random, document: Json) -> str:
+def _string(schema: Json, by: Random, document: Json) -> Make:
     match schema.get("format"):
         case "uuid":
-            return str(UUID(int=by.getrandbits(128), version=4))
+            return lambda: _uuid(f"{by.getrandbits(128):032x}")
         case "date":
-            return (EPOCH + timedelta(days=by.randrange(DAYS))).date().isoformat()
+            return _of(DAYS, by)
         case "date-time":
-            return (EPOCH + timedelta(seconds=by.randrange(DAYS * 86_400))).isoformat().replace("+00:00", "Z")
-    text = "".join(_written(_parsed(schema.get("pattern", "^[a-z][a-z_]{1,11}$")), by))
-    return text[: schema.get("maxLength", len(text))]
+            return _of(TIMES, by)
+    if codes := known_codes(schema.get("description", "")):
+        return _of(codes, by)
+    steps = _parsed(schema.get("pattern", PLAIN))
+    longest = schema.get("maxLength")
+    return _of(["".join(_written(steps, by))[:longest] for _ in range(POOL)], by)
 
 
-def _null(schema: Json, by: Random, document: Json) -> None:
-    return None
+def _written(steps: list[tuple[str, int, int]], by: Random) -> list[str]:
+    return [char for taken, least, most in steps for char in by.choices(taken, k=by.randint(least, most))]
 
 
-def _boolean(schema: Json, by: Random, document: Json) -> bool:
-    return by.random() < 0.5
+def _uuid(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
-MAKERS = {
+def _constant(*values: Any) -> Callable[[Json, Random, Json], Make]:
+    return lambda _schema, by, _document: _of(list(values), by)
+
+
+_MAKING: dict[str, Callable[[Json, Random, Json], Make]] = {
     "object": _object,
     "array": _array,
     "integer": _integer,
     "number": _integer,
     "string": _string,
-    "null": _null,
-    "boolean": _boolean,
+    "null": _constant(None),
+    "boolean": _constant(False, True),
 }
 
 
-@cache
-def _parsed(pattern: str) -> tuple[tuple[str, int, int], ...]:
+def _parsed(pattern: str) -> list[tuple[str, int, int]]:
     """Of a plain pattern, the characters of each step, and how often it may come."""
     body = pattern.removeprefix("^").removesuffix("$")
-    steps = re.findall(r"(\[[^\]]+\]|\\?.)(\?|\+|\*|\{\d+(?:,\d+)?\})?", body)
     made: list[tuple[str, int, int]] = []
-    for shape, often in steps:
+    for shape, often in re.findall(r"(\[[^\]]+\]|\\?.)(\?|\+|\*|\{\d+(?:,\d+)?\})?", body):
         taken = "".join(char for char in map(chr, range(32, 127)) if re.fullmatch(shape, char))
         least, most = {"": (1, 1), "?": (0, 1), "+": (1, 6), "*": (0, 6)}.get(often) or _range(often)
         made.append((taken, least, most))
-    return tuple(made)
+    return made
 
 
 def _range(often: str) -> tuple[int, int]:
     least, _, most = often.strip("{}").partition(",")
     return int(least), min(int(most or least), max(int(least), 12))
-
-
-def _written(steps: tuple[tuple[str, int, int], ...], by: Random) -> list[str]:
-    return [char for taken, least, most in steps for char in by.choices(taken, k=by.randint(least, most))]
-
-
-def event_of(schema: Json, by: Random) -> Json:
-    """The value of an event: as the schema allows, and in itself in order, which no schema can say."""
-    return _in_order(value_of(schema, by))
-
-
-def _in_order(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_in_order(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    made = {name: _in_order(each) for name, each in value.items()}
-    for less, more in (("first", "last"), ("min_days", "max_days")):
-        if less in made and more in made:
-            made[less], made[more] = sorted((made[less], made[more]))
-    return made

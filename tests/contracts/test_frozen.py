@@ -19,7 +19,7 @@ from sojourn_contracts.envelope import Envelope, decode, encode
 
 from tests.conftest import REPOSITORY
 from tests.contracts.examples import example
-from tests.contracts.made_events import event_of
+from tests.contracts.made_events import making
 from tests.contracts.readers import PUBLISHED, reader
 
 Json = dict[str, Any]
@@ -191,7 +191,8 @@ def test_every_version_of_the_model_reads_the_golden_messages_of_every_other(ver
 def todays(event: str) -> list[Json]:
     """What today's code writes: the canonical example, and events made at random, through the models and the encoding."""
     kind, by = BY_NAME[event].event, Random(event)
-    made = [example(event).value, *(event_of(PUBLISHED[newest(event)], by) for _ in range(MADE))]
+    make = making(PUBLISHED[newest(event)], by)
+    made = [example(event).value, *(make() for _ in range(MADE))]
     now = datetime.now(UTC)
     written: list[Json] = []
     for value in made:

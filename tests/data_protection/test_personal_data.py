@@ -8,7 +8,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from random import Random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sojourn_contracts.catalogue import BY_NAME, TABLE
@@ -248,3 +248,37 @@ def test_what_the_services_make_of_people_with_names_and_much_to_say_says_nothin
     assert found == []
     # of matching, and of what answers a notice or an erasure, the whole system's run tells: tests/journeys/test_erasure.py
     assert seen.keys() == BY_NAME.keys() - {"MatchProposed", "NoticeSent", "ErasureRequested", "ErasureDone"}
+
+
+# what an erasure leaves
+
+WHOSE = {"company_id", "sender_id", "host_id", "traveller_id", "recipient_id"}
+"""Ids of people and companies."""
+THINGS = {"placement_id", "offer_id", "match_id", "exchange_id", "invitation_id", "notice_id", "record_id", "erasure_id"}
+ERASURES = {("ErasureRequested", "erased_id"), ("ErasureDone", "erased_id")}
+"""The erasure's own events say whom; they are internal and go after 21 days."""
+
+
+def ids(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
+    """Fields with ids, by name, at any depth."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from ids(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from ids(each, field)
+    elif field.endswith("_id"):
+        yield field, value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_left_of_an_event_after_an_erasure_names_nobody_who_was_erased(name: str):
+    event, by = BY_NAME[name].event, Random(name)
+    make = making(meant(event), by)
+    for value in [example(name).value, *(make() for _ in range(50))]:
+        said = event.model_validate(value)
+        for field, whose in ids(value):
+            assert field in WHOSE | THINGS or (name, field) in ERASURES, f"is {field} somebody's id?"
+            if field in WHOSE:
+                left = said.without({UUID(whose)})
+                assert left is None or whose not in left.model_dump_json()

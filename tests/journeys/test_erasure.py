@@ -23,8 +23,10 @@ from pilot.demo import SETTINGS, played
 from pilot.logs import Published, published
 from pilot.population import START, Company
 from sojourn_contracts.catalogue import SERVICES, TOPICS, Cleanup
+from sojourn_contracts.schemas import schema
 
 from tests.chassis.waiting import until
+from tests.data_protection.personal_data import in_headers, looking
 from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER, UNTIL
 
 TRAVELLER = {"name": "Zsuzsanna Quittenbaum", "email": "zsuzsanna@quittenbaum.example", "reads": "de"}
@@ -42,6 +44,7 @@ BARE = {
     "decision": {"company_id", "content"},
 }
 """By table, the columns in which a bare id stands for good: in tombstones, the erasure's own rows, the chain of decisions."""
+NOT_IN_THIS_STORY = {"CompanyWithdrawn", "ExchangeCancelled", "MatchDeclined"}
 COMPACTED = [topic.name for topic in TOPICS if topic.cleanup is Cleanup.COMPACT]
 
 
@@ -94,6 +97,11 @@ async def test_nothing_is_found_of_a_traveller_and_a_company_but_bare_ids(system
     assert found_on_topics(newest(records), [*NAMES, *map(str, ids)]) == []
     everything = [record for of_topic in records.values() for record in of_topic]
     assert found_on_topics(everything, NAMES) == [], "nor on those that the broker empties by age"
+    assert found_on_topics(newest(records), [exchange["placement_id"], exchange["offer_id"]]) == [], (
+        "nor what they offered"
+    )
+    assert {record.topic for record in everything} >= {topic.name for topic in TOPICS} - NOT_IN_THIS_STORY
+    assert said_of_anybody(everything) == []
     assert {record.topic for record in newest(records) if record.value is None} >= {
         "CompanyRegistered",
         "MatchProposed",
@@ -172,6 +180,19 @@ def _said(record: Published) -> str:
     said: dict[str, Any] = json.loads(record.value)
     said.pop("erased_id", None)
     return json.dumps([said, record.key, record.headers])
+
+
+def said_of_anybody(records: Iterable[Published]) -> list[str]:
+    """What looks like a name, an address, a number to call or a sentence, in events as the whole system emitted them."""
+    looks = {topic.name: looking(schema(topic.event)) for topic in TOPICS}
+    return [
+        f"{record.topic}/{record.partition}/{record.offset}: {found}"
+        for record in records
+        for found in (
+            *in_headers(record.headers),
+            *(looks[record.topic](json.loads(record.value)) if record.value else ()),
+        )
+    ]
 
 
 def found_in_logs(folder: Path, needles: Iterable[str]) -> list[str]:

@@ -43,7 +43,7 @@ bench-matching-full: sync ## the same with more and larger markets
 freeze: sync ## publish new versions of events: golden messages, and digests of what will never change again
 	@$(RUN) python -m sojourn_contracts.frozen
 
-contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, the README's table
+contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, its page and drawing, the README's table
 	@$(RUN) python -m sojourn_contracts.generated
 
 lint: sync ## style, types, layers

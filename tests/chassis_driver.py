@@ -1,7 +1,7 @@
 """Drives one service without Kafka: events through its inbox, work as it falls due, and HTTP, on a real database."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -119,9 +119,11 @@ class Driver:
         company_id: UUID | None = None,
         person_id: UUID | None = None,
         country: str | None = None,
+        scopes: Iterable[str] = (),
     ) -> dict[str, str]:
         """The header that says who is calling."""
-        caller = Caller(Role(role), str(person_id or company_id or role), company_id, person_id, country)
+        about = company_id, person_id, country
+        caller = Caller(Role(role), str(person_id or company_id or role), *about, scopes=frozenset(scopes))
         return {"Authorization": f"Bearer {identity.issue(self._key, caller, timedelta(hours=1))}"}
 
 

@@ -1,5 +1,7 @@
 """The connection pool: bounded, and with the time limits that keep a frozen process from holding rows for long."""
 
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -50,3 +52,18 @@ async def _nothing_to_reset(connection: Any) -> None:
 
     An open transaction is rolled back before this is called, by asyncpg itself.
     """
+
+
+@asynccontextmanager
+async def listening(connection: Connection, channel: str, heard: Callable[[], None]) -> AsyncGenerator[None]:
+    """Calls ``heard`` at each NOTIFY on a channel, until the end of the block."""
+
+    def notified(*_: object) -> None:
+        heard()
+
+    await connection.add_listener(channel, notified)
+    try:
+        yield
+    finally:
+        with suppress(Exception):
+            await connection.remove_listener(channel, notified)

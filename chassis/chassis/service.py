@@ -24,7 +24,7 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from sojourn_contracts import catalogue
 
-from chassis import due, health, http, migrations, retention, spans, telemetry
+from chassis import contract, due, feed, health, http, migrations, retention, spans, telemetry
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, Pool, pool
@@ -32,6 +32,7 @@ from chassis.doors import Door
 from chassis.due import DueWork
 from chassis.erasure import empty_log, search_log
 from chassis.failures import backoff
+from chassis.feed import Feed
 from chassis.identity import KeySource
 from chassis.inbox import Inbox
 from chassis.metrics import Metrics, Observed
@@ -98,18 +99,25 @@ class Process:
         self.consumer = Consumer(
             service.name,
             self.inbox,
-            settings.kafka_bootstrap_servers,
+            settings.brokers,
             self.metrics,
             settings.group_session_timeout_ms,
         )
         doors = (*service.doors, empty_log, search_log, retention.door(service.kept))
         self.due = DueWork(doors, self.pool, self.clock, self.open_transaction, self.metrics)
         self.relay = Relay(
-            service.name, self.pool, settings.kafka_bootstrap_servers, settings.lease_seconds, settings.relay_batch
+            service.name,
+            self.pool,
+            settings.brokers,
+            settings.lease_seconds,
+            settings.relay_batch,
+            self._log_has_grown,
         )
+        self.feed = Feed(service.name, self.pool, settings.feed_listeners, lambda: self.stopping)
         self.stopping = False
         self.prepared: Any = None
         self._nudge = asyncio.Event()
+        self._grown = asyncio.Event()
         self._requests = 0
         probes = health.Probes(
             missing_migrations=self.missing_migrations,
@@ -121,7 +129,7 @@ class Process:
         )
         self.app = http.application(
             service.name,
-            (health.routes(probes), service.routes),
+            (health.routes(probes), contract.routes, feed.routes, service.routes),
             self.metrics,
             lifespan=self._lifespan,
             unlinked=service.unlinked,
@@ -129,6 +137,7 @@ class Process:
         self.app.state.open_transaction = self.open_request
         self.app.state.keys = KeySource(settings.jwks)
         self.app.state.settings = settings
+        self.app.state.feed = self.feed
 
     @asynccontextmanager
     async def open_transaction(self, cause: Cause) -> AsyncGenerator[Transaction]:
@@ -191,6 +200,7 @@ class Process:
                 ("due", self._work(kept)),
                 ("relay", self.relay.run()),
                 ("nudges", self._pass_on_nudges()),
+                ("growth", self._pass_on_growth()),
                 ("retention", retention.begin_when_possible(self.pool)),
             )
         ]
@@ -267,6 +277,19 @@ class Process:
                 with suppress(Exception):
                     await self.pool.execute("select pg_notify($1, '')", channel(self.service.name))
                 await asyncio.sleep(0.005)
+
+    def _log_has_grown(self) -> None:
+        self.feed.wake()
+        self._grown.set()
+
+    async def _pass_on_growth(self) -> None:
+        """Tells the other processes' feeds what this one's relay moved to the log, at most 50 times a second."""
+        while True:
+            await self._grown.wait()
+            self._grown.clear()
+            with suppress(Exception):
+                await self.pool.execute("select pg_notify($1, '')", feed.channel(self.service.name))
+            await asyncio.sleep(feed.REST)
 
     async def missing_migrations(self) -> list[str]:
         """The migrations that this code needs and the database lacks."""

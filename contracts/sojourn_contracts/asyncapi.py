@@ -3,36 +3,113 @@
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
-from sojourn_contracts.catalogue import SERVICES, TABLE, Topic, Visibility
+from sojourn_contracts.catalogue import (
+    INTERNAL_RETENTION,
+    SERVICES,
+    STANDS_WHOLE,
+    TABLE,
+    TOMBSTONES_STAY,
+    Cleanup,
+    Topic,
+    Visibility,
+)
 from sojourn_contracts.envelope import JSON
+from sojourn_contracts.grants import SCOPE
 from sojourn_contracts.schemas import Json, published, said
 
 BINDING = {"bindingVersion": "0.5.0"}
 CONTENT_TYPE = JSON.decode()
 
-ABOUT = """\
-The events of Sojourn, an Erasmus for small and medium-sized companies. All services stand in this one document; an operation's
-tag says whose it is. Public topics are for everybody, internal ones for these services only, and those for analysts need a grant:
-their records are of single people and companies, and only tables released from them are public.
+_TOMBSTONES_STAY = (STANDS_WHOLE + TOMBSTONES_STAY).days
 
-Events are CloudEvents 1.0 in Kafka's binary mode: attributes in headers `ce_*`, JSON in the value, the subject's id as the key.
+ABOUT = f"""\
+The events of Sojourn, an Erasmus for small and medium-sized companies, for systems that subscribe. All services stand in
+this one document; an operation's tag says whose it is. Events are CloudEvents 1.0: on Kafka in binary mode, with attributes
+in headers `ce_*`, JSON in the value, and the subject's id as the key.
 
-- Read with `isolation.level=read_committed`: then an event stands on its topic exactly once. Remember `ce_id` in the transaction
-  of its effect, and it has that exactly once, too.
-- Topics keep no order among each other. An event is its subject's whole state; the higher `revision` of one producer wins.
-- `ce_sequence` has no holes within topic, `ce_source` and `ce_generation`: it proves that nothing is missing. It decides nothing.
-- A record without a value is a tombstone: forget its subject for good, even if an older event comes later.
-- Fields may come on top, and codes to lists that are strings: let pass what you do not know. Another change is another topic.
-- Personal data is pseudonymous: ids are opaque, and no event holds a name, an address or a text.
+## Who may read what
 
-What is marked `x-planned` is settled, but nobody emits it yet and its topic does not exist.
+A client reads what it was granted: as a user at the broker, or over HTTP by the scopes of its token.
+
+- **public** topics are for everybody who subscribes.
+- **analysts**: records of single people and companies. They are granted by name; only tables released from them are public.
+- **internal** topics are between these services. They are in this document since they are part of the system, and nobody
+  else is ever granted them.
+
+## What is promised
+
+- **Nothing is lost.** An event is committed together with what it tells, and is published afterwards, whatever is killed
+  in between.
+- **Nothing is doubled.** With `isolation.level=read_committed` an event stands on its topic exactly once. Your own crash may
+  show it to you again, with the same `ce_id`: remember that in the transaction of its effect, and it has the effect exactly
+  once, too.
+- **In order, by key.** The events of one key on one topic come in the order in which they happened. Topics keep no order
+  among each other: of two states of one subject by one producer, the higher `revision` is the later one, wherever they come
+  from.
+- **Whole.** An event is its subject's whole state, not a difference to what came before.
+- **Provably complete.** `ce_sequence` has no holes within topic, `ce_source` and `ce_generation`. It decides nothing else.
+  A restore from a backup begins a new generation, so that numbers which come again are not taken for repeats.
+- **There from the start.** Every topic but the internal ones keeps each record for {STANDS_WHOLE.days} days, and the newest
+  of each key for good: who comes late reads it from the beginning and has the present state. Numbers that are missing there
+  were compacted.
+- **Forgotten when erased.** A record without a value is a tombstone: forget its subject for good, even if an older event
+  comes later. On a topic it stays for {_TOMBSTONES_STAY} days at least, over HTTP for good. Who was away for longer
+  begins anew, with nothing in store.
+
+## What is not
+
+- How soon. Usually an event is on its topic within a second; while Kafka is away, it waits.
+- That `revision` has no holes, or that an event follows from one that you have seen.
+- That `ce_time` is the time of day: it is the programme's time. The record's own timestamp is when it was published.
+
+## What may change
+
+- Optional fields come on top, and codes come on top of lists that are strings: let pass what you do not know. The schema is
+  then a new minor version beside the older ones.
+- Anything else is another event, `<Event>.v2`, on a topic of its own. Both are written until every subscriber has moved.
+- What `ce_dataschema` names as `urn:sojourn:schema:<Event>:<version>`, every service has at
+  `/contracts/published/<Event>/<version>.json`.
+- What is marked `x-planned` is settled, but nobody emits it yet and its topic does not exist.
+
+## Personal data
+
+Ids are opaque, and no event holds a name, an address or a text. The data is pseudonymous, not anonymous: whoever keeps it
+answers for it, and for forgetting what a tombstone says.
 """
+
+KAFKA = """\
+TLS, and a user of your own. What `make up` starts on one machine, to try it out, listens on a loopback address without TLS.
+
+- The consumer group is named like the user.
+- Read with `isolation.level=read_committed`, and `auto.offset.reset=earliest`.
+"""
+
+FEED = """\
+The same events without Kafka, with the same ids and in the same order, from the service that emits them. A topic's `x-scope` is
+the scope that the token needs. Parameters and answers are in each service's own `/openapi.json`.
+
+- `GET /events?topics=A,B` is a page, as a CloudEvents JSON batch, with a `Link` to the next one.
+- `GET /events/stream` is the same as Server-Sent Events, resumed by `Last-Event-ID`.
+- `GET /events/snapshot?topics=A` is the newest event of each key, and the cursor to continue from.
+- A topic for analysts is read by itself. A cursor that the log does not hold, since it was restored, is a 410: begin anew.
+- A tombstone has no `data`, and neither has any earlier event of a subject that was erased since.
+"""
+
+SECURITY: Json = {
+    "user": {"type": "scramSha512", "description": "A user at the broker, with a password."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Its claim `scope` names the topics, as in `events:CompanyRegistered events:CompanyUpdated`.",
+    },
+}
 
 ATTRIBUTES: Json = {
     "title": "CloudEvents attributes",
     "type": "object",
     "properties": {
-        "ce_specversion": {"type": "string", "const": "1.0"},
+        "ce_specversion": {"type": "string", "const": "1.0", "description": "Of CloudEvents."},
         "ce_id": {"type": "string", "format": "uuid", "description": "The same on every repeat of the event."},
         "ce_source": {"type": "string", "description": "`sojourn/` and the service."},
         "ce_type": {"type": "string", "description": "The event and its major version."},
@@ -40,12 +117,12 @@ ATTRIBUTES: Json = {
         "ce_time": {"type": "string", "format": "date-time", "description": "Programme time."},
         "ce_dataschema": {
             "type": "string",
-            "description": "The schema, with its minor version, of who emitted the event.",
+            "description": "The schema of the value, with its minor version: `urn:sojourn:schema:<Event>:<version>`.",
         },
         "ce_sequence": {
             "type": "string",
             "pattern": "^[0-9]{1,18}$",
-            "description": "From 1 on without holes, within topic, source and generation.",
+            "description": "From 1 on without holes, within topic, source and generation; with zeros, so that text sorts alike.",
         },
         "ce_generation": {
             "type": "string",
@@ -54,8 +131,12 @@ ATTRIBUTES: Json = {
         },
         "ce_correlationid": {"type": "string", "description": "What it all began with."},
         "ce_causationid": {"type": "string", "description": "`ce_id` of the event that this one follows from."},
-        "traceparent": {"type": "string", "description": "W3C Trace Context."},
-        "content-type": {"type": "string", "const": CONTENT_TYPE},
+        "ce_traceparent": {
+            "type": "string",
+            "description": "Where it was emitted: W3C Trace Context, as CloudEvents has it.",
+        },
+        "traceparent": {"type": "string", "description": "The same, where tracing tools look for it."},
+        "content-type": {"type": "string", "const": CONTENT_TYPE, "description": "Of the value."},
     },
     "required": [
         "ce_specversion",
@@ -69,6 +150,17 @@ ATTRIBUTES: Json = {
         "ce_generation",
         "content-type",
     ],
+}
+
+TOMBSTONE = "Tombstone"
+ERASED: Json = {
+    "name": TOMBSTONE,
+    "title": TOMBSTONE,
+    "summary": "The subject is erased: forget what is kept under the key, for good.",
+    "description": "A record without a value, with the attributes of the topic's event. It stands in for every event of its key.",
+    "headers": {"$ref": "#/components/schemas/CloudEvent"},
+    "payload": {"type": "null"},
+    "correlationId": {"location": "$message.header#/ce_correlationid"},
 }
 
 TAGS: dict[str, str] = {
@@ -94,9 +186,22 @@ def document(examples: Mapping[str, Json]) -> Json:
         "servers": {
             "kafka": {
                 "host": "{bootstrap}",
-                "protocol": "kafka",
+                "protocol": "kafka-secure",
+                "title": "Kafka",
+                "description": KAFKA,
                 "variables": {"bootstrap": {"description": "An installation's `KAFKA_BOOTSTRAP_SERVERS`."}},
-            }
+                "security": [{"$ref": "#/components/securitySchemes/user"}],
+            },
+            "feed": {
+                "host": "{service}",
+                "protocol": "https",
+                "title": "HTTP",
+                "description": FEED,
+                "variables": {
+                    "service": {"description": "Where an installation has the service that emits the events."}
+                },
+                "security": [{"$ref": "#/components/securitySchemes/token"}],
+            },
         },
         "channels": {topic.name: _channel(topic) for topic in TABLE},
         "operations": {
@@ -109,8 +214,10 @@ def document(examples: Mapping[str, Json]) -> Json:
             for topic in topics
         },
         "components": {
-            "messages": {_id(topic): _message(topic, examples[topic.event.__name__]) for topic in TABLE},
+            "messages": {_id(topic): _message(topic, examples[topic.event.__name__]) for topic in TABLE}
+            | {TOMBSTONE: ERASED},
             "schemas": {"CloudEvent": ATTRIBUTES},
+            "securitySchemes": SECURITY,
         },
     }
 
@@ -120,13 +227,33 @@ def _channel(topic: Topic) -> Json:
         name: [value] if name == "cleanup.policy" else int(value) for name, value in topic.configuration.items()
     }
     kafka = {"topic": topic.name, "partitions": topic.partitions, "topicConfiguration": settings}
+    scope: Json = {} if scope_of(topic) is None else {"x-scope": scope_of(topic)}
     return {
         "address": topic.name,
-        "messages": {_id(topic): {"$ref": f"#/components/messages/{_id(topic)}"}},
+        "title": topic.name,
+        "description": kept(topic),
+        "servers": [{"$ref": f"#/servers/{server}"} for server in ("kafka", *(["feed"] if scope else []))],
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _messages(topic)},
         "tags": _tags([topic.visibility]),
         "bindings": {"kafka": kafka | BINDING},
+        **scope,
         **_planned(topic),
     }
+
+
+def kept(topic: Topic) -> str:
+    """How long a topic's records stay, in words."""
+    if topic.cleanup is Cleanup.DELETE:
+        return f"Every record is kept for {INTERNAL_RETENTION.days} days."
+    return (
+        f"Every record is kept for {STANDS_WHOLE.days} days, and the newest of each key for good; a tombstone for at least "
+        f"{_TOMBSTONES_STAY} days."
+    )
+
+
+def scope_of(topic: Topic) -> str | None:
+    """What a token has to name for the topic to be read over HTTP; nothing does for an internal one."""
+    return None if topic.visibility is Visibility.INTERNAL else SCOPE + topic.name
 
 
 def _message(topic: Topic, example: Json) -> Json:
@@ -161,18 +288,46 @@ def _message(topic: Topic, example: Json) -> Json:
 
 def _operation(service: str, action: str, topic: Topic) -> Json:
     group: Json = {"groupId": {"type": "string", "const": service}} if action == "receive" else {}
+    kafka = {**group, "clientId": {"type": "string", "const": _client(service, action)}} | BINDING
+    over_http = action == "send" and scope_of(topic) is not None
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{topic.name}"},
-        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{_id(topic)}"}],
+        "title": f"{service} {action}s {topic.name}",
+        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{name}"} for name in _messages(topic)],
         "tags": _tags([service]),
-        "bindings": {"kafka": {**group, "clientId": {"type": "string", "const": _client(service, action)}} | BINDING},
+        "bindings": {"kafka": kafka, **({"http": _asked(topic)} if over_http else {})},
         **_planned(topic),
     }
 
 
+def _asked(topic: Topic) -> Json:
+    """How the producer is asked for a page of this topic."""
+    query = {
+        "type": "object",
+        "required": ["topics"],
+        "properties": {
+            "topics": {
+                "type": "string",
+                "const": topic.name,
+                "description": "One, or several with commas between them.",
+            },
+            "after": {
+                "type": "string",
+                "description": "The cursor up to which events were read; none for the beginning.",
+            },
+        },
+    }
+    return {"method": "GET", "query": query, "bindingVersion": "0.3.0"}
+
+
 def _client(service: str, action: str) -> str:
     return f"{service}.relay" if action == "send" else service
+
+
+def _messages(topic: Topic) -> tuple[str, ...]:
+    """Names of the topic's messages; where the newest of each key stays for good, one may erase it."""
+    return (_id(topic), TOMBSTONE) if topic.cleanup is Cleanup.COMPACT else (_id(topic),)
 
 
 def _id(topic: Topic) -> str:

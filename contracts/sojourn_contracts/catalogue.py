@@ -41,6 +41,10 @@ class Cleanup(StrEnum):
     DELETE = "delete"
 
 
+STANDS_WHOLE = timedelta(days=7)
+"""How long a compacted topic keeps every record; within twice that, all but the newest of a key are gone."""
+TOMBSTONES_STAY = timedelta(days=1)
+"""After compaction: who was away for longer than this and ``STANDS_WHOLE`` may have missed that somebody was erased."""
 INTERNAL_RETENTION = timedelta(days=21)
 """Less than the inbox's 30 days, so that whatever a topic can repeat is still known."""
 
@@ -73,13 +77,20 @@ class Topic:
         """The topic's settings at the broker; ages in milliseconds."""
         size = {"max.message.bytes": str(MAX_RECORD_BYTES + 100_000)}
         if self.cleanup is Cleanup.COMPACT:
-            day = int(timedelta(days=1).total_seconds() * 1000)
-            ages = {"min.compaction.lag.ms": str(7 * day), "max.compaction.lag.ms": str(14 * day)}
+            ages = {
+                "min.compaction.lag.ms": _milliseconds(STANDS_WHOLE),
+                "max.compaction.lag.ms": _milliseconds(2 * STANDS_WHOLE),
+                "delete.retention.ms": _milliseconds(TOMBSTONES_STAY),
+            }
             return size | {"cleanup.policy": "compact", "retention.ms": "-1"} | ages
         return size | {
             "cleanup.policy": "delete",
-            "retention.ms": str(int(INTERNAL_RETENTION.total_seconds() * 1000)),
+            "retention.ms": _milliseconds(INTERNAL_RETENTION),
         }
+
+
+def _milliseconds(age: timedelta) -> str:
+    return str(age // timedelta(milliseconds=1))
 
 
 TABLE: tuple[Topic, ...] = (

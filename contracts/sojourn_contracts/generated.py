@@ -1,6 +1,6 @@
 """What this repository holds that the catalogue and the events' classes say already, and the command that writes it.
 
-``make contracts`` runs it: the schemas in ``published/``, ``asyncapi.yaml``, and the README's table.
+``make contracts`` runs it: the schemas in ``published/``, ``asyncapi.yaml``, its page and its drawing, and the README's table.
 """
 
 import json
@@ -12,6 +12,8 @@ import yaml
 
 from sojourn_contracts import asyncapi, frozen
 from sojourn_contracts.catalogue import INTERNAL_RETENTION, TABLE, Cleanup, Topic, Visibility
+from sojourn_contracts.flow import diagram
+from sojourn_contracts.page import page
 from sojourn_contracts.schemas import Json, published, said, schema
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,9 +30,13 @@ BEGIN, END = f"<!-- the catalogue, by `{COMMAND}` -->", "<!-- end of the catalog
 def files(repository: Path = REPOSITORY) -> dict[Path, str]:
     """What the files are to say; all else in the README stays as it is."""
     contracts, readme = repository / "contracts", repository / "README.md"
+    schemas = {published(topic.event): schema(topic.event) for topic in TABLE}
+    document = asyncapi.document(examples(contracts / "examples"))
     return {
-        **{contracts / published(topic.event): _as_json(schema(topic.event)) for topic in TABLE},
-        contracts / "asyncapi.yaml": _as_yaml(asyncapi.document(examples(contracts / "examples"))),
+        **{contracts / path: _as_json(content) for path, content in schemas.items()},
+        contracts / "asyncapi.yaml": _as_yaml(document),
+        contracts / "index.html": page(document, {f"./{path}": content for path, content in schemas.items()}),
+        repository / "docs" / "subscribers" / "flow.svg": diagram(document),
         readme: with_table(readme.read_text()),
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
-from sojourn_contracts.catalogue import SERVICES, TABLE
+from sojourn_contracts.catalogue import SERVICES, TABLE, Cleanup, Topic, Visibility
 from sojourn_contracts.schemas import published
 
 from tests.conftest import REPOSITORY
@@ -79,6 +79,72 @@ def test_a_channel_has_the_topics_kafka_settings_and_its_visibility(topic):
     assert settings == topic.configuration
     assert channel["tags"] == [{"name": topic.visibility.value}]
     assert channel.get("x-planned", False) is topic.planned
+
+
+def test_kafka_wants_a_scram_user_over_tls_and_the_feed_a_bearer_token():
+    kafka, feed = DOCUMENT["servers"]["kafka"], DOCUMENT["servers"]["feed"]
+    wanted = {
+        name: [at(each["$ref"]) for each in DOCUMENT["servers"][name]["security"]] for name in DOCUMENT["servers"]
+    }
+    assert (kafka["protocol"], [each["type"] for each in wanted["kafka"]]) == ("kafka-secure", ["scramSha512"])
+    assert (feed["protocol"], [(each["type"], each["scheme"]) for each in wanted["feed"]]) == (
+        "https",
+        [("http", "bearer")],
+    )
+
+
+@ALL
+def test_a_topic_is_on_the_feed_under_a_scope_of_its_own_unless_it_is_internal(topic):
+    channel = DOCUMENT["channels"][topic.name]
+    servers = [each["$ref"].removeprefix("#/servers/") for each in channel["servers"]]
+    asked = [
+        operation["bindings"].get("http", {}).get("query", {}).get("properties", {}).get("topics", {}).get("const")
+        for operation in DOCUMENT["operations"].values()
+        if operation["channel"]["$ref"] == f"#/channels/{topic.name}" and operation["action"] == "send"
+    ]
+    if topic.visibility is Visibility.INTERNAL:
+        assert (servers, "x-scope" in channel, set(asked)) == (["kafka"], False, {None})
+    else:
+        assert (servers, channel["x-scope"]) == (["kafka", "feed"], f"events:{topic.name}")
+        assert asked == [topic.name] * len(topic.producers)
+
+
+@ALL
+def test_a_tombstone_is_a_message_of_every_compacted_topic_and_of_no_other(topic):
+    channel = DOCUMENT["channels"][topic.name]
+    tombstone = {"Tombstone"} if topic.cleanup is Cleanup.COMPACT else set[str]()
+    assert set(channel["messages"]) == {topic.event.__name__} | tombstone
+    for operation in DOCUMENT["operations"].values():
+        if operation["channel"]["$ref"] == f"#/channels/{topic.name}":
+            assert [at(each["$ref"]) for each in operation["messages"]] == list(channel["messages"].values())
+    assert message("Tombstone")["payload"] == {"type": "null"}
+
+
+def test_a_record_without_a_value_is_a_tombstone_by_the_documents_own_schemas():
+    [shown] = message("CompanyUpdated")["examples"]
+    told = message("Tombstone")
+    Draft202012Validator(told["payload"]).validate(None)
+    Draft202012Validator({**told["headers"], "components": DOCUMENT["components"]}).validate(shown["headers"])
+    assert not Draft202012Validator(told["payload"]).is_valid(shown["payload"])
+
+
+def test_the_days_that_the_text_promises_are_those_of_the_topics_settings():
+    day = 86_400_000
+    for topic in TABLE:
+        settings, kept = DOCUMENT["channels"][topic.name]["bindings"]["kafka"]["topicConfiguration"], said_of(topic)
+        if topic.cleanup is Cleanup.DELETE:
+            assert f"kept for {settings['retention.ms'] // day} days." in kept
+        else:
+            whole, gone = settings["min.compaction.lag.ms"], settings["delete.retention.ms"]
+            assert f"kept for {whole // day} days, and the newest of each key for good" in kept
+            assert f"a tombstone for at least {(whole + gone) // day} days." in kept
+            about = " ".join(DOCUMENT["info"]["description"].split())
+            assert f"keeps each record for {whole // day} days" in about
+            assert f"On a topic it stays for {(whole + gone) // day} days at least" in about
+
+
+def said_of(topic: Topic) -> str:
+    return DOCUMENT["channels"][topic.name]["description"]
 
 
 def test_who_sends_and_who_receives_is_what_the_catalogue_says():

@@ -35,6 +35,7 @@ HEADERS = {
     "ce_generation": re.compile(r"\d+"),
     "ce_correlationid": FORMATS["uuid"],
     "ce_causationid": FORMATS["uuid"],
+    "ce_traceparent": re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
     "traceparent": re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
     "content-type": re.compile(r"application/json"),
 }

@@ -254,7 +254,16 @@ def test_what_the_services_make_of_people_with_names_and_much_to_say_says_nothin
 
 WHOSE = {"company_id", "sender_id", "host_id", "traveller_id", "recipient_id"}
 """Ids of people and companies."""
-THINGS = {"placement_id", "offer_id", "match_id", "exchange_id", "invitation_id", "notice_id", "record_id", "erasure_id"}
+THINGS = {
+    "placement_id",
+    "offer_id",
+    "match_id",
+    "exchange_id",
+    "invitation_id",
+    "notice_id",
+    "record_id",
+    "erasure_id",
+}
 ERASURES = {("ErasureRequested", "erased_id"), ("ErasureDone", "erased_id")}
 """The erasure's own events say whom; they are internal and go after 21 days."""
 

@@ -24,17 +24,30 @@ CONTACT_POINT = frozenset({Role.CONTACT_POINT})
 OPERATOR = frozenset({Role.OPERATOR})
 ANALYST = frozenset({Role.ANALYST})
 EVALUATOR = frozenset({Role.EVALUATOR})
+READER = frozenset({Role.SUBSCRIBER, Role.OPERATOR, Role.ANALYST})
+"""Of events; which topics is the feed's own test."""
 STAFF = frozenset({Role.CONTACT_POINT, Role.OPERATOR})
 PARTIES = COMPANY | TRAVELLER
 
 PERSON = PARTIES | OPERATOR
 ADMIN = frozenset({Role.COMPANY_ADMIN}) | OPERATOR
+FEED = {"GET /events": READER, "GET /events/snapshot": READER, "GET /events/stream": READER}
+"""Of every service."""
 EXPORT = {"GET /export/people/{person_id}": PERSON, "GET /export/companies/{company_id}": ADMIN}
 """Of every service: a person's for themself, a company's for its admin."""
+CONTRACT = {
+    "GET /contracts/": ANYBODY,
+    "GET /contracts/asyncapi.yaml": ANYBODY,
+    "GET /contracts/published/{event}/{version}.json": ANYBODY,
+    "GET /contracts/examples/{event}.json": ANYBODY,
+}
+"""Of every service, since the schemas' ids are paths."""
 
 MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     "registration": {
         **EXPORT,
+        **CONTRACT,
+        **FEED,
         "POST /people/{person_id}/erasure": PERSON,
         "POST /companies/{company_id}/erasure": ADMIN,
         "GET /erasures/{erasure_id}": ANYBODY,
@@ -63,6 +76,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "POST /sessions": ANYBODY,
         "POST /sessions/refresh": ANYBODY,
         "DELETE /sessions/current": SOMEBODY,
+        "POST /token": ANYBODY,
         "GET /sign-in/oidc": ANYBODY,
         "GET /sign-in/oidc/callback": ANYBODY,
         "GET /notices": OPERATOR,
@@ -76,6 +90,8 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "matching": {
         **EXPORT,
+        **CONTRACT,
+        **FEED,
         "GET /placements/{placement_id}/matches": COMPANY | OPERATOR,
         "GET /offers/{offer_id}/matches": COMPANY | OPERATOR,
         "GET /placements/{placement_id}/candidates": COMPANY | OPERATOR,
@@ -87,6 +103,8 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "exchange": {
         **EXPORT,
+        **CONTRACT,
+        **FEED,
         "GET /exchanges": PARTIES | CONTACT_POINT | OPERATOR,
         "GET /exchanges/{exchange_id}": PARTIES | CONTACT_POINT | OPERATOR,
         "POST /exchanges/{exchange_id}/acceptance": COMPANY,
@@ -117,6 +135,8 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "survey": {
         **EXPORT,
+        **CONTRACT,
+        **FEED,
         "GET /invitations": PARTIES,
         "GET /invitations/{invitation_id}": PARTIES,
         "PUT /invitations/{invitation_id}/draft": PARTIES,
@@ -132,7 +152,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "POST /evaluation/sign-in": ANYBODY,
         "GET /figures": ANYBODY,
         "GET /figures/page": ANYBODY,
-        "GET /submissions": ANALYST,
+        "GET /submissions": READER,
     },
 }
 """By service and route; whose company, stay or invitation it has to be is each route's own test."""

@@ -181,7 +181,7 @@ async def test_a_cursor_that_is_none_is_refused_with_what_is_allowed(survey, que
     assert error["allowed"]
 
 
-@pytest.mark.parametrize(("role", "code"), [("operator", 403), ("company", 403), ("traveller", 403), (None, 401)])
-async def test_records_are_for_analysts_only(survey, role, code):
+@pytest.mark.parametrize(("role", "code"), [("evaluator", 403), ("company", 403), ("traveller", 403), (None, 401)])
+async def test_records_are_for_those_only_who_may_read_their_topic(survey, role, code):
     headers = survey.token(role, company_id=uuid4(), person_id=uuid4()) if role else {}
     assert (await survey.http.get("/submissions", headers=headers)).status_code == code

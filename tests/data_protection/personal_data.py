@@ -43,6 +43,10 @@ SHORTEST_PHONE = 7
 """Digits."""
 LARGEST_NUMBER = 10**8
 """Sums in cents stay below; a phone number with its country does not."""
+COUNTED = {"generation", "first_sequence", "last_sequence", "count"}
+"""Fields with numbers that count events, and know no bound."""
+OPAQUE = re.compile(r"\^\[0-9a-f\]\{64\}\$|.*\\\.\\\..*")
+"""Patterns of digests and signatures."""
 _CODE = re.compile(r"[A-Za-z0-9._:+-]{1,64}")
 _PHONE = re.compile(r"[+(]?\d[\d ().:/+-]*")
 _DAY_OR_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?")
@@ -101,7 +105,9 @@ def _look(part: Json, document: Json, description: str) -> Look:
         return lambda value: () if value is None else look(value)
     match part["type"]:
         case "object" if "properties" in part:
-            looks = {name: _look(each, document, "") for name, each in part["properties"].items()}
+            looks = {
+                name: _look(each, document, "") for name, each in part["properties"].items() if name not in COUNTED
+            } | dict.fromkeys(COUNTED & part["properties"].keys(), _counted)
             return _fields(looks.get, _unknown)
         case "object":
             values = _look(part["additionalProperties"], document, "")
@@ -138,12 +144,16 @@ def _number(value: Any) -> Sequence[Found]:
     return _told(value)
 
 
+def _counted(value: Any) -> Sequence[Found]:
+    return () if isinstance(value, int) else _told(value)
+
+
 def _text(part: Json, description: str) -> Look:
     codes = frozenset(part.get("enum", ())) or frozenset(known_codes(description))
     if codes:
         return lambda value: () if value in codes else _told(value)
     shape = FORMATS[part["format"]] if "format" in part else re.compile(part.get("pattern", "(?!)"))
-    fits, fixed = shape.fullmatch, "format" in part
+    fits, fixed = shape.fullmatch, "format" in part or OPAQUE.fullmatch(shape.pattern) is not None
 
     def look(value: Any) -> Sequence[Found]:
         if isinstance(value, str) and fits(value) and (fixed or looks_like(value) is None):

@@ -8,7 +8,7 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/u
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo load test test-full up down bench bench-matching bench-matching-full contracts lint clean
+.PHONY: help sync demo load test test-full up down bench bench-matching bench-matching-full contracts freeze lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,9 @@ bench-matching: sync ## how fast matches are found, and how good those are that 
 
 bench-matching-full: sync ## the same with more and larger markets
 	@set -e; for benchmark in $(MATCHING_BENCHMARKS); do FULL=1 $(RUN) python $$benchmark; done
+
+freeze: sync ## publish new versions of events: golden messages, and digests of what will never change again
+	@$(RUN) python -m sojourn_contracts.frozen
 
 contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, its page and drawing, the README's table
 	@$(RUN) python -m sojourn_contracts.generated

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from sojourn_contracts.event import Event
 from sojourn_contracts.vocabulary import (
+    Code,
     Country,
     Days,
     Part,
@@ -100,5 +101,5 @@ class CompanyWithdrawn(Event):
 
     company_id: UUID
     revision: Revision
-    reason: str
+    reason: Code
     """Known codes: ``left``, ``excluded``."""

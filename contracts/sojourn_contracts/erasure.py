@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from sojourn_contracts.event import Event
+from sojourn_contracts.vocabulary import Code
 
 
 class ErasureRequested(Event):
@@ -21,7 +22,7 @@ class ErasureRequested(Event):
     erasure_id: UUID
     erased_id: UUID
     """Of the person or the company. A company's people are erased by requests of their own."""
-    kind: str
+    kind: Code
     """Of whom the id is. Known codes: ``person``, ``company``."""
     requested_at: AwareDatetime
 
@@ -38,8 +39,8 @@ class ErasureDone(Event):
     erasure_id: UUID
     """Of the request; each service answers it once."""
     erased_id: UUID
-    kind: str
+    kind: Code
     """As requested."""
-    done_by: str
+    done_by: Code
     """The service. Known codes: ``matching``, ``exchange``, ``survey``."""
     done_at: AwareDatetime

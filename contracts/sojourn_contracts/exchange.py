@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from sojourn_contracts.event import Event
 from sojourn_contracts.vocabulary import (
+    Code,
     Country,
     Days,
     Part,
@@ -66,7 +67,7 @@ class TrainingItem(Part):
     learner: TrainingDirection
     skills: tuple[Skill, ...]
     hours: Annotated[int, Field(ge=1)]
-    given_by: str
+    given_by: Code
     """Known codes: ``host``, ``traveller``, ``outside``."""
 
 
@@ -134,7 +135,7 @@ class ExchangeCancelled(_Dated):
     cancelled_by: Side | None
     """None when a company left the programme."""
     cancelled_at_stage: Stage
-    reason: str
+    reason: Code
     """Known codes: ``illness``, ``dates``, ``business``, ``company_gone``, ``other``, ``too_short`` (ended before
     14 days counted), ``unconfirmed`` (nobody confirmed that it took place)."""
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-from sojourn_contracts import asyncapi
+from sojourn_contracts import asyncapi, frozen
 from sojourn_contracts.catalogue import INTERNAL_RETENTION, TABLE, Cleanup, Topic, Visibility
 from sojourn_contracts.flow import diagram
 from sojourn_contracts.page import page
@@ -99,11 +99,29 @@ def _as_yaml(content: Json) -> str:
 
 
 def main() -> None:
-    for path, text in files().items():
-        if not path.exists() or path.read_text() != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            print(path.relative_to(REPOSITORY))
+    try:
+        for path in write():
+            print(path)
+    except frozen.Refused as refused:
+        raise SystemExit(str(refused)) from None
+
+
+def write(repository: Path = REPOSITORY) -> list[Path]:
+    """Writes what is not as it should be; the paths of that.
+
+    Raises:
+        frozen.Refused: a published schema would have to change; nothing is written.
+    """
+    changed = {path: text for path, text in files(repository).items() if not path.exists() or path.read_text() != text}
+    published = {repository / "contracts" / path for path in frozen.recorded(repository / "contracts")}
+    if kept := sorted(path.relative_to(repository) for path in changed.keys() & published):
+        raise frozen.Refused(
+            "\n".join(f"{path} is published and never changes: raise the event's `minor`" for path in kept)
+        )
+    for path, text in changed.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return [path.relative_to(repository) for path in changed]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from sojourn_contracts.event import Event
 from sojourn_contracts.vocabulary import (
+    Code,
     Country,
     Days,
     Language,
@@ -66,7 +67,7 @@ class MatchProposed(Event):
     training: Training
     expires_at: AwareDatetime
     """Programme time from which nobody can accept any more."""
-    initiator: str
+    initiator: Code
     """Known codes: ``matching``, ``sender``, ``host``."""
 
 
@@ -94,6 +95,6 @@ class MatchDeclined(Event):
     reason: DeclineReason
     by: Side | None = None
     """Who declined; nobody did when the match expired or an end of it went."""
-    detail: str | None = None
+    detail: Code | None = None
     """Code given by who declined; known codes: ``dates``, ``skills``, ``capacity``, ``other``."""
     declined_at: AwareDatetime

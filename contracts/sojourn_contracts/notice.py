@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from sojourn_contracts.event import Event
-from sojourn_contracts.vocabulary import Country, Revision
+from sojourn_contracts.vocabulary import Code, Country, Revision
 
 _CONTACT_POINTS = UUID("360a556e-feef-4b66-913f-72e36a01c5bb")
 
@@ -35,13 +35,13 @@ class NoticeDue(Event):
     """A person's, a company's for whoever speaks for it, or that of a country's contact point: the UUID of version 5 of its ISO
     3166-1 code in the namespace ``360a556e-feef-4b66-913f-72e36a01c5bb``. Address, name and language, only registration knows.
     """
-    template: str
+    template: Code
     """Known codes: ``match_proposed``, ``accepted_by_other``, ``agreement_to_sign``, ``agreement_signed``, ``reminder``,
     ``checklist_reminder``, ``stay_ahead``, ``does_it_fit``, ``does_not_fit``, ``validation_waits``, ``agreement_approved``,
     ``agreement_sent_back``, ``stay_called_off``, ``survey_open``,
     ``survey_open_later``, ``survey_reminder``.
     """
-    parameters: dict[str, Parameter]
+    parameters: dict[Code, Parameter]
     """What fills the template in; never a name, an address or a text. A list is numbered: ``learns_1``, ``learns_2``."""
 
 
@@ -57,12 +57,12 @@ class NoticeSent(Event):
     notice_id: UUID
     revision: Revision
     """Rises when an operator has a refused notice sent again."""
-    asked_by: str
+    asked_by: Code
     """The service whose NoticeDue this answers. Known codes: ``exchange``, ``survey``."""
     recipient_id: UUID
-    template: str
-    outcome: str
+    template: Code
+    outcome: Code
     """Known codes: ``accepted``, ``refused``."""
-    reason: str | None = None
+    reason: Code | None = None
     """Why it was refused. Known codes: ``address_refused``, ``message_refused``, ``recipient_unknown``, ``gave_up``."""
     answered_at: AwareDatetime

@@ -16,11 +16,18 @@ NAMED = ("properties", "$defs")
 """Keywords whose value has names of its own, not keywords."""
 
 
-class _Titles(GenerateJsonSchema):
-    """Only those that somebody wrote: pydantic's own repeat the fields' names."""
+class _Generated(GenerateJsonSchema):
+    """Titles are only those that somebody wrote: pydantic's own repeat the fields' names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
+
+    def dict_schema(self, schema: Any) -> Json:
+        """Names that do not fit are refused, as the models do; pydantic's own lets pass whatever stands under them."""
+        made = super().dict_schema(schema)
+        for pattern, values in made.pop("patternProperties", {}).items():
+            made |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
+        return made
 
 
 def schema(event: type[Event]) -> Json:
@@ -28,7 +35,7 @@ def schema(event: type[Event]) -> Json:
 
     Its ``$id`` is a path: whichever service it is fetched from, and under whatever name, it resolves to where it was found.
     """
-    made = event.model_json_schema(schema_generator=_Titles)
+    made = event.model_json_schema(schema_generator=_Generated)
     return _arranged({"$schema": GenerateJsonSchema.schema_dialect, "$id": f"/contracts/{published(event)}", **made})
 
 

@@ -27,6 +27,8 @@ Skill = Annotated[str, StringConstraints(pattern=SKILL_ID), Field(title="Id of a
 Days = Annotated[
     int, Field(ge=MIN_STAY_DAYS, le=MAX_STAY_DAYS, title="Calendar days of a stay, first and last day included")
 ]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+"""One of a list that may grow, which the field's docstring has; too narrow for a name, an address or a text."""
 Revision = Annotated[int, Field(ge=1, title="Orders one producer's states of one subject; may have holes")]
 
 

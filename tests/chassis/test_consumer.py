@@ -347,7 +347,7 @@ def malformed() -> list[tuple[Record, str, str]]:
         (bad(key=mismatch), "Malformed", "key: is not the subject's id"),
         (bad(b"[" + b"1," * 499_000 + b"1]"), "Malformed", "data: "),
         (
-            bad(b'{"company_id": "ID", "reason": "a\\u0000b", "revision": 1}'),
+            bad(b'{"company_id": "ID", "reason": "left", "comment": "a\\u0000b", "revision": 1}'),
             "CharacterNotInRepertoireError",
             "invalid",
         ),
@@ -361,7 +361,7 @@ async def note_the_comment(event: CompanyWithdrawn, tx: Transaction) -> None:
     if event.reason == "refused":
         raise Refused("not_here", "\0 \udcff")
     await note(event, tx)
-    await tx.connection.execute("select $1::text", event.reason)
+    await tx.connection.execute("select $1::text", (event.model_extra or {}).get("comment"))
 
 
 async def all_noted(receiver: Receiver, subjects: list[UUID]) -> bool:

@@ -50,17 +50,17 @@ async def test_an_event_that_no_topic_takes_is_refused_before_it_reaches_the_out
         for character in ("x", "\u20ac"):
             size = len(character.encode())
             with pytest.raises(TooLarge):
-                tx.emit(declined(detail=character * (catalogue.MAX_RECORD_BYTES // size)))
+                tx.emit(declined(padding=character * (catalogue.MAX_RECORD_BYTES // size)))
     assert await pool.fetchval("select count(*) from outbox") == 0
 
 
 async def test_the_largest_event_that_the_outbox_takes_leaves_room_for_key_and_headers(pool: Pool):
-    bare = len(declined(detail="").model_dump_json().encode())
+    bare = len(declined(padding="").model_dump_json().encode())
     room = catalogue.MAX_RECORD_BYTES - HEADERS_ROOM - bare
     async with transaction(pool) as tx:
-        tx.emit(declined(detail="x" * room))
+        tx.emit(declined(padding="x" * room))
         with pytest.raises(TooLarge):
-            tx.emit(declined(detail="x" * (room + 1)))
+            tx.emit(declined(padding="x" * (room + 1)))
     assert await pool.fetchval("select octet_length(data) from outbox") == catalogue.MAX_RECORD_BYTES - HEADERS_ROOM
 
 

@@ -54,8 +54,8 @@ async def test_an_event_stands_on_its_topic_as_it_was_emitted_and_so_does_its_to
 
 
 async def test_the_largest_event_that_the_outbox_takes_is_published(world: World):
-    room = catalogue.MAX_RECORD_BYTES - HEADERS_ROOM - len(declined(detail="").model_dump_json())
-    await world.emit_these(declined(detail="x" * room))
+    room = catalogue.MAX_RECORD_BYTES - HEADERS_ROOM - len(declined(padding="").model_dump_json())
+    await world.emit_these(declined(padding="x" * room))
     async with reading(world.kafka, *TOPICS) as reader, world.another_leads():
         await assert_published(world.pool, await reader.all(world.source), 1)
 
@@ -193,7 +193,7 @@ async def test_a_refused_record_stops_what_comes_after_it_and_all_is_published_o
         async with max_message_bytes(world.kafka, "MatchDeclined", 3_000):
             await world.emit(3)
             await world.published(relay)
-            await world.emit_these(declined(world.keys[0], detail="x" * 5_000))
+            await world.emit_these(declined(world.keys[0], padding="x" * 5_000))
             await world.emit(5)
             await until(lambda: caplog.text.count(MessageSizeTooLargeError.__name__) >= 2)
             assert "relay takes over anew" in caplog.text

@@ -14,6 +14,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from laptop.system import System
 from pilot.logs import Published, published
 from sojourn_contracts.catalogue import SERVICES, TOPICS, Cleanup
+from sojourn_contracts.schemas import schema
+
+from tests.data_protection.personal_data import in_headers, looking
 
 BARE = {
     "erased": {"subject"},
@@ -24,6 +27,19 @@ BARE = {
     "decision": {"company_id", "content"},
 }
 """By table, the columns in which a bare id stands for good: in tombstones, the erasure's own rows, the chain of decisions."""
+IN_THIS_STORY = {
+    "CompanyRegistered",
+    "CompanyUpdated",
+    "MatchProposed",
+    "ExchangeUpdated",
+    "ExchangeAgreed",
+    "ExchangeCompleted",
+    "SurveySubmitted",
+    "NoticeDue",
+    "NoticeSent",
+    "ErasureRequested",
+    "ErasureDone",
+}
 COMPACTED = [topic.name for topic in TOPICS if topic.cleanup is Cleanup.COMPACT]
 
 
@@ -86,6 +102,19 @@ def _said(record: Published) -> str:
     said: dict[str, Any] = json.loads(record.value)
     said.pop("erased_id", None)
     return json.dumps([said, record.key, record.headers])
+
+
+def said_of_anybody(records: Iterable[Published]) -> list[str]:
+    """What looks like a name, an address, a number to call or a sentence, in events as the whole system emitted them."""
+    looks = {topic.name: looking(schema(topic.event)) for topic in TOPICS}
+    return [
+        f"{record.topic}/{record.partition}/{record.offset}: {found}"
+        for record in records
+        for found in (
+            *in_headers(record.headers),
+            *(looks[record.topic](json.loads(record.value)) if record.value else ()),
+        )
+    ]
 
 
 def found_in_logs(folder: Path, needles: Iterable[str]) -> list[str]:

@@ -26,6 +26,7 @@ from sojourn_contracts.catalogue import SERVICES, TOPICS
 from tests.chassis.waiting import until
 from tests.journeys.pair import EVERYBODY_DOES, HOST, SENDER, UNTIL
 from tests.journeys.remains import (
+    IN_THIS_STORY,
     compact,
     compacted,
     done,
@@ -35,6 +36,7 @@ from tests.journeys.remains import (
     newest,
     outboxes_are_empty,
     rows,
+    said_of_anybody,
 )
 
 NUMBER, MISTYPED = "DE136695976", "DE527946657"
@@ -168,6 +170,11 @@ async def test_nothing_is_found_of_a_traveller_and_a_company_but_bare_ids(journe
     assert found_on_topics(newest(records), [*NAMES, *map(str, ids)]) == []
     everything = [record for of_topic in records.values() for record in of_topic]
     assert found_on_topics(everything, NAMES) == [], "nor on those that the broker empties by age"
+    assert found_on_topics(newest(records), [exchange["placement_id"], exchange["offer_id"]]) == [], (
+        "nor what they offered"
+    )
+    assert {record.topic for record in everything} >= IN_THIS_STORY
+    assert said_of_anybody(everything) == []
     assert {record.topic for record in newest(records) if record.value is None} >= {
         "CompanyRegistered",
         "MatchProposed",

@@ -54,7 +54,10 @@ ATTRIBUTES: Json = {
         },
         "ce_correlationid": {"type": "string", "description": "What it all began with."},
         "ce_causationid": {"type": "string", "description": "`ce_id` of the event that this one follows from."},
-        "ce_traceparent": {"type": "string", "description": "Where it was emitted: W3C Trace Context, as CloudEvents has it."},
+        "ce_traceparent": {
+            "type": "string",
+            "description": "Where it was emitted: W3C Trace Context, as CloudEvents has it.",
+        },
         "traceparent": {"type": "string", "description": "The same, where tracing tools look for it."},
         "content-type": {"type": "string", "const": CONTENT_TYPE},
     },

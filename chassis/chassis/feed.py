@@ -20,7 +20,7 @@ from chassis.database import Connection, Pool
 from chassis.following import Tail
 from chassis.http import link_to_next
 from chassis.identity import Caller, Role, requires
-from chassis.logged import PATTERN, START, Cursor, Entry, Log, cursor
+from chassis.logged import PATTERN, START, Cursor, Entry, Log, Page, cursor
 from chassis.openapi import failures
 from chassis.problems import FieldError, InvalidFields, Problem
 
@@ -82,34 +82,35 @@ class Feed:
         apart = ", ".join(name for name in names if self._shown[name].visibility is not Visibility.PUBLIC)
         raise InvalidFields([FieldError("query.topics", f"{apart}: each is read by itself")])
 
-    async def page(self, reading: Reading, after: Cursor, limit: int, wait: float = 0) -> list[Entry]:
-        """The events after a cursor, oldest first; if there are none, the first that come within ``wait`` seconds.
+    async def page(self, reading: Reading, after: Cursor, limit: int, wait: float = 0) -> Page:
+        """The events after a cursor; if there are none, the first that come within ``wait`` seconds.
 
         Raises:
             Problem: 410, the log does not hold the cursor; 503, too many are waiting.
         """
         async with self._pool.acquire() as connection:
             await self._require(connection, reading, after)
-            entries = await reading.log.after(connection, reading.topics, after.place, limit)
-        if entries or not wait:
-            return entries
+            page = await reading.log.after(connection, reading.topics, after, limit)
+        if page.entries or not wait:
+            return page
         self._require_room()
         with suppress(TimeoutError):
             async with asyncio.timeout(wait), aclosing(reading.tail.follow(after, reading.topics)) as followed:
                 async for entries in followed:
                     if entries:
-                        return entries[:limit]
-        return []
+                        come = entries[:limit]
+                        return Page(come, come[-1].cursor, len(entries) < limit)
+        return page
 
-    async def snapshot(self, reading: Reading, after: Cursor, limit: int) -> list[Entry]:
-        """The newest event per topic and subject, by their places, as far as these lie after a cursor.
+    async def snapshot(self, reading: Reading, after: Cursor, limit: int) -> Page:
+        """The newest events of each topic about each subject, as far as they are among the next ``limit`` of the log.
 
         Raises:
             Problem: 410, the log does not hold the cursor.
         """
         async with self._pool.acquire() as connection:
             await self._require(connection, reading, after)
-            return await reading.log.newest_after(connection, reading.topics, after.place, limit)
+            return await reading.log.newest_after(connection, reading.topics, after, limit)
 
     async def stream(self, reading: Reading, after: Cursor) -> AsyncGenerator[bytes]:
         """Server-sent events, as in the HTML Standard, section 9.2: ids are cursors, data are CloudEvents.
@@ -203,9 +204,9 @@ async def events(
 
     The ``Link`` header leads on. A page with fewer events than ``limit`` was the last for now; its link is where to ask later.
     """
-    entries = await feed.page(feed.reading(caller, topics), cursor(after), limit, wait)
-    response = _batch(entries)
-    link_to_next(request, response, after=entries[-1].cursor if entries else after)
+    page = await feed.page(feed.reading(caller, topics), cursor(after), limit, wait)
+    response = _batch(page.entries)
+    link_to_next(request, response, after=page.reached)
     return response
 
 
@@ -218,14 +219,14 @@ async def snapshot(
     after: After = START,
     limit: Limit = 1_000,
 ) -> Response:
-    """The newest event per topic and subject, as a batch of CloudEvents; of who was erased, the tombstone.
+    """The newest event of each topic about each subject, as a batch of CloudEvents; of who was erased, the tombstone.
 
-    The ``Link`` header leads on: from the last page, to ``/events`` with the cursor to continue from.
+    The ``Link`` header leads on: after the last page, to ``/events`` with the cursor to continue from. A page that is not
+    the last may have fewer events than ``limit``, or none: what was superseded is left out.
     """
-    entries = await feed.snapshot(feed.reading(caller, topics), cursor(after), limit)
-    response = _batch(entries)
-    reached = entries[-1].cursor if entries else after
-    link_to_next(request, response, request.url.path if len(entries) == limit else "/events", after=reached)
+    page = await feed.snapshot(feed.reading(caller, topics), cursor(after), limit)
+    response = _batch(page.entries)
+    link_to_next(request, response, "/events" if page.ended else None, after=page.reached)
     return response
 
 

@@ -70,9 +70,9 @@ class Tail:
                     at = max(at, end.place)
                 else:
                     async with self._pool.acquire() as connection:
-                        entries = await self._log.after(connection, topics, at, CHUNK)
-                    seen = end.place if end is not None and len(entries) < CHUNK else 0
-                    at = max(at, seen, *(entry.cursor.place for entry in entries[-1:]))
+                        page = await self._log.after(connection, topics, after._replace(place=at), CHUNK)
+                    entries, seen = page.entries, end.place if end is not None and page.ended else 0
+                    at = max(page.reached.place, seen)
                 if entries:
                     yield entries
                 elif end is None or at >= end.place:
@@ -129,13 +129,14 @@ class Tail:
         self._look.clear()
         if self._end is None or not await self._log.holds(connection, self._end):
             self._restores += self._end is not None
-            self._forget(await self._log.end(connection))
+            self._end = await self._log.end(connection)
+            self._forget(self._end)
             self._tell()
-        entries = await self._log.after(connection, self._log.topics, self._end.place if self._end else 0, CHUNK)
-        self._keep(entries)
-        if entries:
+        page = await self._log.after(connection, self._log.topics, self._end, CHUNK)
+        self._keep(page.entries)
+        if page.entries:
             self._tell()
-        if len(entries) < CHUNK:
+        if page.ended:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL):
                     await self._look.wait()

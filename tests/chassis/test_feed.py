@@ -513,14 +513,21 @@ async def test_a_snapshot_has_the_newest_event_of_each_topic_and_subject_once(wo
         ("MatchDeclined.v1", str(first)),
     ]
     assert link == "/events?after=1-4"
-    assert await world.page("/events/snapshot?topics=MatchDeclined&limit=2") == (
+    assert await world.page("/events/snapshot?topics=MatchDeclined") == (
         events[1:],
-        "/events/snapshot?topics=MatchDeclined&limit=2&after=1-4",
+        "/events?topics=MatchDeclined&after=1-4",
     )
-    assert await world.page("/events/snapshot?topics=MatchDeclined&limit=2&after=1-4") == (
-        [],
-        "/events?topics=MatchDeclined&limit=2&after=1-4",
-    )
+
+
+async def test_what_is_superseded_is_left_out_of_a_snapshots_pages_and_their_links_say_which_is_the_last(world: World):
+    first, second = uuid7(), uuid7()
+    await world.log(*(declined(first, revision=number) for number in range(1, 5)), declined(second), declined(first))
+    link, pages = "/events/snapshot?topics=MatchDeclined&limit=2", []
+    for _ in range(4):
+        events, link = await world.page(link)
+        pages.append([event["sequence"] for event in events])
+    assert pages == [[], [], ["5", "6"], []]
+    assert link == "/events?topics=MatchDeclined&limit=2&after=1-6"
 
 
 async def test_without_topics_a_reader_gets_what_was_granted(world: World):

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from sojourn_contracts import catalogue
 from sojourn_contracts.catalogue import Topic, Visibility
+from starlette.types import Receive, Scope, Send
 
 from chassis.database import Connection, Pool
 from chassis.following import Tail
@@ -25,7 +26,6 @@ from chassis.openapi import failures
 from chassis.problems import FieldError, InvalidFields, Problem
 
 BATCH = "application/cloudevents-batch+json"
-STREAM = "text/event-stream"
 LONGEST_WAIT = 30
 """Seconds that a page may wait for its first event."""
 
@@ -37,6 +37,30 @@ class Reading:
     log: Log
     tail: Tail
     topics: Sequence[str]
+
+
+class ServerSent(StreamingResponse):
+    """Tells what comes, until nothing does or the client hangs up; who followed has left when this ends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, told: AsyncGenerator[bytes]) -> None:
+        super().__init__(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._told = told
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._told):  # a hang-up while something is sent would leave it open
+            await super().__call__(scope, receive, send)
+
+
+async def _server_sent(followed: AsyncGenerator[list[Entry]]) -> AsyncGenerator[bytes]:
+    """As in the HTML Standard, section 9.2: ids are cursors, data are CloudEvents."""
+    # not all come back at the same moment when a process ends
+    yield b"retry: %d\n\n" % random.randint(1_000, 5_000)
+    async with aclosing(followed):
+        async for entries in followed:
+            told = "".join(f"id: {entry.cursor}\ndata: {entry.event}\n\n" for entry in entries)
+            yield told.encode() if told else b": nothing new\n\n"
 
 
 class Feed:
@@ -112,16 +136,16 @@ class Feed:
             await self._require(connection, reading, after)
             return await reading.log.newest_after(connection, reading.topics, after, limit)
 
-    async def stream(self, reading: Reading, after: Cursor) -> AsyncGenerator[bytes]:
-        """Server-sent events, as in the HTML Standard, section 9.2: ids are cursors, data are CloudEvents.
+    async def stream(self, reading: Reading, after: Cursor) -> ServerSent:
+        """What comes after a cursor, as it comes.
 
         Raises:
-            Problem: before the first of them: 410, the log does not hold the cursor; 503, too many follow.
+            Problem: 410, the log does not hold the cursor; 503, too many follow.
         """
         async with self._pool.acquire() as connection:
             await self._require(connection, reading, after)
         self._require_room()
-        return _server_sent(reading.tail.follow(after, reading.topics))
+        return ServerSent(_server_sent(reading.tail.follow(after, reading.topics)))
 
     def _require_room(self) -> None:
         if sum(reading.tail.followers for reading in self._readings) >= self._limit:
@@ -132,15 +156,6 @@ class Feed:
         if not await reading.log.holds(connection, after):
             detail = "The log was restored since, and lacks what this cursor stands for: begin anew, with a snapshot"
             raise Problem(410, "cursor_gone", detail)
-
-
-async def _server_sent(followed: AsyncGenerator[list[Entry]]) -> AsyncGenerator[bytes]:
-    # not all come back at the same moment when a process ends
-    yield b"retry: %d\n\n" % random.randint(1_000, 5_000)
-    async with aclosing(followed):
-        async for entries in followed:
-            told = "".join(f"id: {entry.cursor}\ndata: {entry.event}\n\n" for entry in entries)
-            yield told.encode() if told else b": nothing new\n\n"
 
 
 def channel(service: str) -> str:
@@ -232,11 +247,8 @@ async def snapshot(
 
 @routes.get(
     "/events/stream",
-    response_class=StreamingResponse,
-    responses={
-        200: {"content": {STREAM: {}}, "description": "Server-sent events: ids are cursors, data are CloudEvents"},
-        **failures(410),
-    },
+    response_class=ServerSent,
+    responses={200: {"description": "Server-sent events: ids are cursors, data are CloudEvents"}, **failures(410)},
 )
 async def stream(
     caller: Reader,
@@ -244,10 +256,9 @@ async def stream(
     topics: Topics = None,
     after: After = START,
     last_event_id: LastEvent = None,
-) -> StreamingResponse:
+) -> ServerSent:
     """The same as server-sent events, as they come; who comes back with ``Last-Event-ID`` goes on from there."""
-    told = await feed.stream(feed.reading(caller, topics), cursor(last_event_id or after))
-    return StreamingResponse(told, media_type=STREAM, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return await feed.stream(feed.reading(caller, topics), cursor(last_event_id or after))
 
 
 def _batch(entries: Sequence[Entry]) -> Response:

@@ -99,30 +99,28 @@ class Tail:
         try:
             yield
         finally:
+            # the reader ends by itself: who hangs up is cancelled, and could not wait for it
             self.followers -= 1
-            if not self.followers:
-                await self._close()
-
-    async def _close(self) -> None:
-        reading, self._reading = self._reading, None
-        self._forget(None)
-        if reading is not None:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            self.wake()
 
     async def _read(self) -> None:
         attempt = 0
-        while not self._stopping():
+        while self._wanted():
             try:
                 async with self._pool.acquire() as connection, listening(connection, self._channel, self.wake):
-                    while not self._stopping():
+                    while self._wanted():
                         await self._read_on(connection)
                         attempt = 0
             except Exception as error:
                 attempt += 1
                 logger.warning("the feed waits", error=repr(error)[:300])
                 await asyncio.sleep(backoff(attempt, longest=2.0))
+        self._reading = None
+        self._forget(None)
         self._tell()
+
+    def _wanted(self) -> bool:
+        return self.followers > 0 and not self._stopping()
 
     async def _read_on(self, connection: Connection) -> None:
         """Reads what is new, tells everybody, and waits until there may be more."""

@@ -82,7 +82,8 @@ class Log:
         attributes = f"""
             '{{"specversion":"1.0","id":"' || event_id || '","source":"sojourn/{service}","type":"' || type
             || '","subject":"' || subject || '","time":' || to_json(time) || ',"dataschema":"' || dataschema
-            || '","datacontenttype":"{JSON.decode()}","sequence":"' || sequence || '","generation":"' || generation || '"'
+            || '","datacontenttype":"{JSON.decode()}","sequence":"' || lpad(sequence::text, 18, '0')
+            || '","generation":"' || generation || '"'
             || coalesce(',"correlationid":' || to_json(correlation_id), '')
             || coalesce(',"causationid":' || to_json(causation_id), '')
             || coalesce(',"traceparent":' || to_json(traceparent), '') || '}}'

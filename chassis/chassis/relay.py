@@ -25,12 +25,14 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupLoadInProgressError
+from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
+from sojourn_contracts.access import POSITION_TOPIC, relay_of
 
 from chassis import spans
+from chassis.brokers import Brokers
 from chassis.database import Connection, Pool, listening
 from chassis.failures import backoff
 from chassis.lease import Lease, LeaseLost
@@ -38,8 +40,6 @@ from chassis.tails import Newest, newest
 
 logger = structlog.get_logger(__name__)
 
-POSITION_TOPIC = "relay-position"
-"""Carries no records: its offsets in each relay's group are the published positions."""
 POSITION = TopicPartition(POSITION_TOPIC, 0)
 BATCH = 2_000
 POLL = 0.2
@@ -111,7 +111,7 @@ class Relay:
         self,
         service: str,
         pool: Pool,
-        bootstrap_servers: str,
+        brokers: Brokers,
         lease_seconds: float,
         batch: int = BATCH,
         grown: Callable[[], None] = lambda: None,
@@ -119,13 +119,13 @@ class Relay:
         """``grown`` is called after events were moved to the log."""
         self._service = service
         self._pool = pool
-        self._bootstrap = bootstrap_servers
+        self._brokers = brokers
         self._lease_seconds = lease_seconds
         self._batch = batch
         self._grown = grown
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._group = f"{service}.relay"
+        self._group = relay_of(service)
         self.leading = False
         self.halted = False
         self.published: int | None = None
@@ -171,6 +171,13 @@ class Relay:
                 except LeaseLost:
                     logger.info("relay deposed")
                 except Exception as error:
+                    if refusal := self._brokers.refusal(error):
+                        self.halted = True
+                        logger.critical(
+                            "relay stopped: nothing is published until that is granted and the process starts again",
+                            reason=refusal,
+                        )
+                        return
                     attempt += 1
                     logger.warning("relay takes over anew", error=repr(error)[:300])
                     await self._pause(backoff(attempt, longest=2.0))
@@ -202,10 +209,13 @@ class Relay:
         try:
             async with asyncio.timeout(LONGEST * 2):
                 await producer.start()
+                await self._brokers.admit(
+                    [POSITION_TOPIC, *(topic.name for topic in catalogue.emitted_by(self._service))]
+                )
             async with self._pool.acquire() as connection:
                 published = await self._position()
                 async with asyncio.timeout(LONGEST):
-                    on_topics = await newest(self._bootstrap, self._service)
+                    on_topics = await newest(self._brokers, self._service)
                 async with connection.transaction():
                     await lease.check(connection)
                     await _compare(connection, published, on_topics)
@@ -224,7 +234,7 @@ class Relay:
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **self._brokers.client(),
             client_id=self._group,
             transactional_id=self._group,
             transaction_timeout_ms=int(LONGEST * 1000),
@@ -241,11 +251,13 @@ class Relay:
         A coordinator that is about to load its groups answers with an error that aiokafka passes over: the partition is not in
         the answer then, while one without an offset is, with -1.
         """
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=int(LONGEST * 1000))
+        admin = AIOKafkaAdminClient(**self._brokers.client(), request_timeout_ms=int(LONGEST * 1000))
         async with asyncio.timeout(LONGEST):
             await admin.start()
             try:
                 offsets = await admin.list_consumer_group_offsets(self._group, partitions=[POSITION])
+            except GroupAuthorizationFailedError:
+                raise GroupAuthorizationFailedError(self._group) from None  # aiokafka's own has a sentence for the name
             finally:
                 await admin.close()
         found = offsets.get(POSITION)

@@ -99,7 +99,7 @@ class Process:
         self.consumer = Consumer(
             service.name,
             self.inbox,
-            settings.kafka_bootstrap_servers,
+            settings.brokers,
             self.metrics,
             settings.group_session_timeout_ms,
         )
@@ -108,7 +108,7 @@ class Process:
         self.relay = Relay(
             service.name,
             self.pool,
-            settings.kafka_bootstrap_servers,
+            settings.brokers,
             settings.lease_seconds,
             settings.relay_batch,
             self._log_has_grown,

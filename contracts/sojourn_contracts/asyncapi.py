@@ -45,7 +45,7 @@ ATTRIBUTES: Json = {
         "ce_sequence": {
             "type": "string",
             "pattern": "^[0-9]{1,18}$",
-            "description": "From 1 on without holes, within topic, source and generation.",
+            "description": "From 1 on without holes, within topic, source and generation; with zeros, so that text sorts alike.",
         },
         "ce_generation": {
             "type": "string",
@@ -54,7 +54,8 @@ ATTRIBUTES: Json = {
         },
         "ce_correlationid": {"type": "string", "description": "What it all began with."},
         "ce_causationid": {"type": "string", "description": "`ce_id` of the event that this one follows from."},
-        "traceparent": {"type": "string", "description": "W3C Trace Context."},
+        "ce_traceparent": {"type": "string", "description": "Where it was emitted: W3C Trace Context, as CloudEvents has it."},
+        "traceparent": {"type": "string", "description": "The same, where tracing tools look for it."},
         "content-type": {"type": "string", "const": CONTENT_TYPE},
     },
     "required": [

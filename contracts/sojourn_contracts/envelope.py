@@ -1,7 +1,8 @@
 """CloudEvents 1.0 in Kafka's binary content mode, in both directions.
 
 The attributes stand in headers ``ce_*``, the data is JSON, the key is the subject's id. A record without data but with these
-headers is a tombstone: it erases its subject. See the CloudEvents Kafka protocol binding, version 1.0.2.
+headers is a tombstone: it erases its subject. See the CloudEvents Kafka protocol binding, version 1.0.2, and the extensions
+``sequence`` (ordered as text, too, hence its zeros) and ``traceparent`` (which tracing tools look for in a header of that name).
 """
 
 import re
@@ -18,6 +19,7 @@ from sojourn_contracts.event import Event
 Headers = Sequence[tuple[str, bytes]]
 
 JSON = b"application/json"
+_BESIDE = frozenset({"traceparent", "tracestate", "content-type"})
 MAX_PATH = 200
 """Characters of a path: a record may use names of any length."""
 _TYPE = re.compile(r"(?P<name>[A-Za-z]+)\.v(?P<major>[1-9][0-9]*)")
@@ -63,6 +65,8 @@ class Envelope:
     correlation_id: str | None = None
     causation_id: str | None = None
     traceparent: str | None = None
+    tracestate: str | None = None
+    """Goes with ``traceparent``, see W3C Trace Context. Our services write none: anybody could say anything in it."""
 
 
 def encode(envelope: Envelope) -> tuple[bytes, bytes | None, list[tuple[str, bytes]]]:
@@ -80,6 +84,7 @@ def encode(envelope: Envelope) -> tuple[bytes, bytes | None, list[tuple[str, byt
         correlation_id=envelope.correlation_id,
         causation_id=envelope.causation_id,
         traceparent=envelope.traceparent,
+        tracestate=envelope.tracestate,
     )
     return str(envelope.subject).encode(), value, attributes
 
@@ -97,8 +102,9 @@ def headers(
     correlation_id: str | None,
     causation_id: str | None,
     traceparent: str | None,
+    tracestate: str | None = None,
 ) -> list[tuple[str, bytes]]:
-    """The record's headers, attributes that are not set left out."""
+    """The record's headers, attributes that are not set left out. The trace stands there as an attribute and by itself."""
     made = [
         ("ce_specversion", b"1.0"),
         ("ce_id", str(id_).encode()),
@@ -107,7 +113,7 @@ def headers(
         ("ce_subject", str(subject).encode()),
         ("ce_time", time.isoformat().encode()),
         ("ce_dataschema", dataschema.encode()),
-        ("ce_sequence", b"%d" % sequence),
+        ("ce_sequence", b"%018d" % sequence),
         ("ce_generation", b"%d" % generation),
         ("content-type", JSON),
     ]
@@ -116,7 +122,9 @@ def headers(
     if causation_id is not None:
         made.append(("ce_causationid", causation_id.encode()))
     if traceparent is not None:
-        made.append(("traceparent", traceparent.encode()))
+        made += (("ce_traceparent", traceparent.encode()), ("traceparent", traceparent.encode()))
+    if traceparent is not None and tracestate is not None:
+        made += (("ce_tracestate", tracestate.encode()), ("tracestate", tracestate.encode()))
     return made
 
 
@@ -136,6 +144,8 @@ def decode(value: bytes | None, record_headers: Headers) -> Envelope:
     data = None if value is None else _data(event, value)
     if data is not None and data.subject != subject:
         raise Malformed(f"data.{event.key}", f"is {data.subject}, but ce_subject is {subject}")
+    # The attribute is of who emitted the event; whoever passed it on may have left a header of their own.
+    trace = "ce_" if "ce_traceparent" in attributes else ""
     return Envelope(
         id=_uuid(attributes, "ce_id"),
         source=_required(attributes, "ce_source"),
@@ -147,14 +157,15 @@ def decode(value: bytes | None, record_headers: Headers) -> Envelope:
         generation=_number(attributes, "ce_generation") if "ce_generation" in attributes else 1,
         correlation_id=attributes.get("ce_correlationid"),
         causation_id=attributes.get("ce_causationid"),
-        traceparent=attributes.get("traceparent"),
+        traceparent=attributes.get(f"{trace}traceparent"),
+        tracestate=attributes.get(f"{trace}tracestate"),
     )
 
 
 def _texts(record_headers: Headers) -> Mapping[str, str]:
     texts: dict[str, str] = {}
     for name, value in record_headers:
-        if not (name.startswith("ce_") or name in ("traceparent", "content-type")):
+        if not (name.startswith("ce_") or name in _BESIDE):
             continue
         try:
             texts[name] = value.decode()
@@ -188,7 +199,7 @@ def _number(attributes: Mapping[str, str], name: str) -> int:
 def _time(attributes: Mapping[str, str]) -> datetime:
     text = _required(attributes, "ce_time")
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text.upper())  # t and z may be small
     except ValueError:
         raise Malformed("ce_time", "is not an RFC 3339 time") from None
     if time.tzinfo is None:

@@ -362,7 +362,7 @@ def _differs(event: Logged, record: Published, erased: set[UUID]) -> str | None:
         "key": (str(event.subject), record.key),
         "type": (event.type, record.headers.get("ce_type")),
         "subject": (str(event.subject), record.headers.get("ce_subject")),
-        "sequence": (str(event.sequence), record.headers.get("ce_sequence")),
+        "sequence": (f"{event.sequence:018}", record.headers.get("ce_sequence")),
         "generation": (str(event.generation), record.headers.get("ce_generation")),
         "data": (event.data, _without(erased, event, record.value) if event.data is not None else None),
     }

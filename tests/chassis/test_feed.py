@@ -425,7 +425,10 @@ async def test_a_cursor_from_before_the_restored_state_leads_on_into_the_new_gen
     await world.restore(2)
     await world.log(declined())
     events, link = await world.page("/events?after=1-1")
-    assert [(event["sequence"], event["generation"]) for event in events] == [("2", "1"), ("3", "2")]
+    assert [(event["sequence"], event["generation"]) for event in events] == [
+        (f"{2:018}", "1"),
+        (f"{3:018}", "2"),
+    ]
     assert "after=2-3" in link
 
 

@@ -50,7 +50,7 @@ async def test_an_event_stands_on_its_topic_as_it_was_emitted_and_so_does_its_to
     assert [pair for pair in there.headers if pair[0] not in own] == [
         pair for pair in tombstone.headers if pair[0] not in own
     ]
-    assert [header(record, "ce_sequence") for record in (there, tombstone)] == ["1", "2"]
+    assert [header(record, "ce_sequence") for record in (there, tombstone)] == [f"{1:018}", f"{2:018}"]
 
 
 async def test_the_largest_event_that_the_outbox_takes_is_published(world: World):

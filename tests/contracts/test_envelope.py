@@ -1,6 +1,7 @@
 """What decoding lets pass, and what it says about the rest."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -148,7 +149,9 @@ def test_a_wrong_header_is_named(name, text):
     assert (type(refused), refused.path) == (Malformed, name)
 
 
-@pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_correlationid", "traceparent", "content-type"])
+@pytest.mark.parametrize(
+    "name", ["ce_id", "ce_source", "ce_correlationid", "traceparent", "tracestate", "content-type"]
+)
 def test_a_header_that_is_not_utf_8_is_named(name):
     value, headers = COMPANY.record
     with pytest.raises(Malformed) as refused:
@@ -164,14 +167,55 @@ def test_a_header_without_a_value_is_named():
 
 
 def test_optional_headers_may_be_missing():
-    bare = COMPANY.headed(ce_generation=None, ce_correlationid=None, ce_causationid=None, traceparent=None)
-    envelope = decode(*bare.record)
+    traced = dict.fromkeys(("ce_traceparent", "traceparent"))
+    envelope = decode(*COMPANY.headed(ce_generation=None, ce_correlationid=None, ce_causationid=None, **traced).record)
     assert (envelope.generation, envelope.correlation_id, envelope.causation_id, envelope.traceparent) == (
         1,
         None,
         None,
         None,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "fraction"),
+    [
+        ("2026-07-20T14:03:05Z", 0),
+        ("2026-07-20t14:03:05z", 0),
+        ("2026-07-20T14:03:05.5Z", 500_000),
+        ("2026-07-20T14:03:05.123456789Z", 123_456),
+        ("2026-07-20T16:03:05.000001+02:00", 1),
+    ],
+)
+def test_a_time_may_have_any_form_of_rfc_3339(text, fraction):
+    assert decode(*COMPANY.headed(ce_time=text).record).time == datetime(2026, 7, 20, 14, 3, 5, fraction, tzinfo=UTC)
+
+
+def test_a_sequence_orders_as_text_as_it_does_as_a_number():
+    written = [headers_of(replace(decode(*COMPANY.record), sequence=number))["ce_sequence"] for number in (9, 10, 100)]
+    assert written == sorted(written)
+    assert [decode(*COMPANY.headed(ce_sequence=text).record).sequence for text in (*written, "7")] == [9, 10, 100, 7]
+
+
+def test_a_trace_stands_in_the_attribute_and_where_tracing_tools_look():
+    traced = replace(decode(*COMPANY.record), traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01", tracestate="a=1,b=2")
+    written = headers_of(traced)
+    for name, text in (("traceparent", traced.traceparent), ("tracestate", traced.tracestate)):
+        assert written[name] == written[f"ce_{name}"] == text
+    value, headers = COMPANY.headed(**written).record
+    assert decode(value, headers) == traced
+
+
+def test_who_emitted_an_event_is_believed_before_who_passed_it_on():
+    passed_on = COMPANY.headed(traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01", tracestate="of=another")
+    assert decode(*passed_on.record).traceparent == COMPANY.headers["ce_traceparent"]
+    assert decode(*passed_on.record).tracestate is None
+    by_header_alone = decode(*passed_on.headed(ce_traceparent=None).record)
+    assert (by_header_alone.traceparent, by_header_alone.tracestate) == (passed_on.headers["traceparent"], "of=another")
+
+
+def headers_of(envelope: Envelope) -> dict[str, str]:
+    return {name: text.decode() for name, text in encode(envelope)[2]}
 
 
 def test_a_time_is_told_in_utc():

@@ -1,4 +1,7 @@
-"""One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone."""
+"""One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone.
+
+At the broker, each of them may do what follows from the catalogue and nothing else.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,7 +24,10 @@ THE_HOST = replace(HOST, first=HOST.first | {"vat": MISTYPED}, form=HOST.form | 
 @pytest.fixture
 async def system(backing_folder: Path) -> AsyncIterator[System]:
     register = Register(frozenset({MISTYPED}), away=(START, START + timedelta(days=30)))
-    async with System(backing_folder / "journey", stopped_at=START, environment=SETTINGS, vies=register) as started:
+    grants = backing_folder / "nobody-else.yaml"
+    grants.write_text("clients: {}")
+    folder = backing_folder / "journey"
+    async with System(folder, stopped_at=START, environment=SETTINGS, vies=register, grants=grants) as started:
         yield started
 
 

@@ -147,7 +147,7 @@ def a_record(event: Logged, offset: int) -> Published:
         "ce_id": str(event.event_id),
         "ce_type": event.type,
         "ce_subject": str(event.subject),
-        "ce_sequence": str(event.sequence),
+        "ce_sequence": f"{event.sequence:018}",
         "ce_generation": str(event.generation),
     }
     return Published(event.topic, 0, offset, str(event.subject), event.data, headers)

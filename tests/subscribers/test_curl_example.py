@@ -1,0 +1,65 @@
+"""The example subscriber over HTTP, in a shell with curl: it reads the feeds of running services, is killed, and reads on."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chassis.identity import Role
+from chassis.service import Service
+from exchange.main import service as exchange
+from laptop.process import Process
+from sojourn_contracts.event import Event
+from sojourn_contracts.exchange import ExchangeCompleted
+from sojourn_contracts.survey import SurveySubmitted
+from survey.main import service as survey
+
+from tests.chassis.given import an
+from tests.chassis.waiting import until
+from tests.chassis_driver import Driver
+from tests.conftest import REPOSITORY, Driving
+from tests.http.serving import served
+from tests.subscribers.logged import log
+
+SCRIPT = REPOSITORY / "docs" / "subscribers" / "curl" / "subscriber.sh"
+
+
+def events_in(store: Path) -> list[dict[str, Any]]:
+    pages = sorted(store.glob("*/*.page"))
+    return [json.loads(line) for page in pages for line in page.read_text().splitlines()[1:]]
+
+
+async def in_the_log(driver: Driver) -> list[tuple[str, str, Any]]:
+    rows = await driver.rows("select event_id::text, subject::text, data from event_log order by position")
+    return [(row["event_id"], row["subject"], row["data"] and json.loads(row["data"])) for row in rows]
+
+
+@pytest.mark.parametrize(("service", "event"), [(exchange, ExchangeCompleted), (survey, SurveySubmitted)])
+async def test_a_subscriber_that_is_killed_keeps_what_the_feed_has_and_nothing_twice(
+    service: Service, event: type[Event], driving: Driving, tmp_path: Path
+):
+    driver = await driving(service)
+    first, second = ([an(event, later={"fields": [None]}) for _ in range(count)] for count in (1_200, 300))
+    await log(driver, *first)
+    token = driver.token(Role.SUBSCRIBER, scopes=[f"events:{event.topic()}"])["Authorization"].removeprefix("Bearer ")
+    store = tmp_path / "events"
+    async with served(driver) as address:
+        environment = {**os.environ, "FEED_URL": address, "TOKEN": token, "STORE": str(store)}
+        shell = shutil.which("dash") or "sh"
+        subscriber = Process("subscriber", [shell, str(SCRIPT)], log=tmp_path / "log", environment=environment)
+        subscriber.spawn()
+        try:
+            await until(lambda: len(events_in(store)) > 0, within=60)
+            await subscriber.kill()
+            assert 1_000 <= len(events_in(store)) <= len(first)
+            await log(driver, *second, erase=[first[3], second[0]])
+            subscriber.spawn()
+            await until(lambda: len(events_in(store)) == len(first) + len(second), within=60)
+        finally:
+            await subscriber.kill()
+    erased = {str(first[3].subject), str(second[0].subject)}
+    assert [(each["id"], each["subject"], each.get("data")) for each in events_in(store)] == [
+        (id_, subject, data) for id_, subject, data in await in_the_log(driver) if subject not in erased or data is None
+    ]

@@ -79,12 +79,15 @@ class Brokers:
         if refused := {each["topic"] for each in told if for_code(each["error_code"]) is TopicAuthorizationFailedError}:
             raise TopicAuthorizationFailedError(refused)
 
-    def refusal(self, error: BaseException) -> str | None:
+    def refusal(self, error: BaseException | None) -> str | None:
         """What Kafka refuses, and whom: only somebody who grants it can help. None if the error is another."""
-        kind = next((kind for refused, kind in _REFUSED.items() if isinstance(error, refused)), None)
-        if kind is None:
-            return None
-        return f"Kafka refuses {self.username or 'whoever does not sign in'} the {kind} {_named(error.args)}".rstrip()
+        while error is not None:  # aiokafka's tasks raise one of their own from it
+            for refused, kind in _REFUSED.items():
+                if isinstance(error, refused):
+                    who = self.username or "whoever does not sign in"
+                    return f"Kafka refuses {who} the {kind} {_named(error.args)}".rstrip()
+            error = error.__cause__
+        return None
 
 
 def _named(said: Iterable[Any]) -> str:

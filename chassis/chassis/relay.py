@@ -25,7 +25,12 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupAuthorizationFailedError, GroupLoadInProgressError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupLoadInProgressError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
@@ -332,7 +337,7 @@ class Relay:
             try:
                 for row in rows:
                     deliveries.append(await self._deliver(producer, row))  # noqa: PERF401 - kept when one fails
-                await producer.send_offsets_to_transaction({POSITION: reached.as_offset()}, self._group)
+                await self._commit_position(producer, reached)
                 for delivery in deliveries:
                     await delivery
             except BaseException:
@@ -342,6 +347,14 @@ class Relay:
                 raise
             await producer.commit_transaction()
         self.published = reached.position
+
+    async def _commit_position(self, producer: AIOKafkaProducer, reached: Published) -> None:
+        try:
+            await producer.send_offsets_to_transaction({POSITION: reached.as_offset()}, self._group)
+        except KafkaError as error:
+            if isinstance(error.__cause__, TopicAuthorizationFailedError):
+                raise TopicAuthorizationFailedError(POSITION_TOPIC) from None  # aiokafka's own names none
+            raise
 
     async def _deliver(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> "asyncio.Future[Any]":
         key, value, headers = record(self._service, row)

@@ -4,6 +4,7 @@ A value is never repeated in an error or in a representation: URLs carry passwor
 """
 
 import re
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -38,6 +39,14 @@ def keys_location(location: str) -> str:
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("there is no such file")
+    return path
+
+
+def _certificates(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=_existing(path))
+    except ssl.SSLError:
+        raise ValueError("should be a file with certificates, in PEM") from None
     return path
 
 
@@ -171,7 +180,7 @@ class KafkaSettings(LogSettings):
         default=None, description="who we are at Kafka, by SCRAM-SHA-512; unset, it does not ask"
     )
     kafka_password: SecretStr | None = Field(default=None, description="the password for it")
-    kafka_ca_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+    kafka_ca_file: Annotated[Path, AfterValidator(_certificates)] | None = Field(
         default=None,
         description="certificates (PEM) that Kafka's are signed with, for SASL_SSL; unset, those the machine trusts",
     )

@@ -7,6 +7,7 @@ else meant: it is told and left alone.
 
 import json
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -57,6 +58,10 @@ _OURS = {
     ResourceType.TRANSACTIONAL_ID: frozenset(map(relay_of, SERVICES)),
 }
 
+EVERY = AclBindingFilter(
+    ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+)
+
 
 class AccessError(RuntimeError):
     """The broker could not be asked, or refused what was asked of it."""
@@ -106,8 +111,8 @@ def difference(broker: AdminClient, grants: Grants, passwords: Path) -> Differen
         for user, found in _result(broker.describe_user_scram_credentials()).items()
         if any(info.mechanism is ScramMechanism.SCRAM_SHA_512 for info in found.scram_credential_infos)
     }
-    should = {_binding(acl) for acl in acls(grants)}
-    there = _result(broker.describe_acls(_filter()))
+    should = {binding(acl) for acl in acls(grants)}
+    there = _result(broker.describe_acls(EVERY))
     ours = [acl for acl in there if _is_ours(acl, {*users_now, *known})]
     exact = {acl for acl in ours if _is_exact(acl)}
     return Difference(
@@ -120,7 +125,9 @@ def difference(broker: AdminClient, grants: Grants, passwords: Path) -> Differen
 
 
 def apply(broker: AdminClient, grants: Grants, passwords: Path) -> Difference:
-    """Takes away first, then gives; returns what was changed. Made passwords are added to the file, former users' removed.
+    """Takes away first, then gives; returns what was changed, once it is in force.
+
+    Passwords that are made are added to the file, and those of former users removed.
 
     Raises:
         AccessError: the rest is as it was; the same again goes on from there.
@@ -128,7 +135,7 @@ def apply(broker: AdminClient, grants: Grants, passwords: Path) -> Difference:
     found = difference(broker, grants, passwords)
     known = kept_passwords(passwords)
     _alter(broker, [UserScramCredentialDeletion(user, ScramMechanism.SCRAM_SHA_512) for user in found.former_users])
-    _done(broker.delete_acls([_filter(acl) for acl in found.surplus]) if found.surplus else {})
+    _done(broker.delete_acls([exactly(acl) for acl in found.surplus]) if found.surplus else {})
     kept = {user: password for user, password in known.items() if user not in found.former_users}
     kept |= {user: secrets.token_urlsafe(32) for user in found.new_users if user not in kept}
     if kept != known:  # before the broker has them: a password that nobody knows helps nobody
@@ -137,6 +144,11 @@ def apply(broker: AdminClient, grants: Grants, passwords: Path) -> Difference:
     how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
     _alter(broker, [UserScramCredentialUpsertion(user, how, kept[user].encode()) for user in found.new_users])
     _done(broker.create_acls(list(found.missing)) if found.missing else {})
+    deadline = time.monotonic() + WITHIN
+    while not difference(broker, grants, passwords).nothing:  # a broker hears of it a moment later
+        if time.monotonic() > deadline:
+            raise AccessError(f"the broker does not tell what was changed, after {WITHIN:.0f} s")
+        time.sleep(0.05)
     return found
 
 
@@ -166,7 +178,7 @@ def _is_exact(acl: AclBinding) -> bool:
     return literal and acl.permission_type is AclPermissionType.ALLOW
 
 
-def _binding(acl: Acl) -> AclBinding:
+def binding(acl: Acl) -> AclBinding:
     return AclBinding(
         _KINDS[acl.kind],
         acl.name,
@@ -178,11 +190,8 @@ def _binding(acl: Acl) -> AclBinding:
     )
 
 
-def _filter(acl: AclBinding | None = None) -> AclBindingFilter:
-    """For this one; without one, for all."""
-    if acl is None:
-        any_ = (ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY)
-        return AclBindingFilter(*any_)
+def exactly(acl: AclBinding) -> AclBindingFilter:
+    """What finds this one."""
     return AclBindingFilter(
         acl.restype,
         acl.name,

@@ -34,7 +34,8 @@ def command_line(service: "Service") -> typer.Typer:
         """Prints a secret, once; the client's former one is good for nothing from now on."""
 
         async def make(process: "Process", tx: Transaction) -> str:
-            file = process.settings.grants
+            settings: Any = process.settings
+            file = settings.grants
             if file is None or granted(file).caller(client) is None:
                 raise _failed(f"{client} has no grant over HTTP: there is none in GRANTS")
             return await secret.made(tx, client)

@@ -15,17 +15,17 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from sojourn_contracts import catalogue
 from sojourn_contracts.catalogue import Topic, Visibility
+from starlette.types import Receive, Scope, Send
 
 from chassis.database import Connection, Pool
 from chassis.following import Tail
 from chassis.http import link_to_next
 from chassis.identity import Caller, Role, requires
-from chassis.logged import PATTERN, START, Cursor, Entry, Log, cursor
+from chassis.logged import PATTERN, START, Cursor, Entry, Log, Page, cursor
 from chassis.openapi import failures
 from chassis.problems import FieldError, InvalidFields, Problem
 
 BATCH = "application/cloudevents-batch+json"
-STREAM = "text/event-stream"
 LONGEST_WAIT = 30
 """Seconds that a page may wait for its first event."""
 
@@ -37,6 +37,30 @@ class Reading:
     log: Log
     tail: Tail
     topics: Sequence[str]
+
+
+class ServerSent(StreamingResponse):
+    """Tells what comes, until nothing does or the client hangs up; who followed has left when this ends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, told: AsyncGenerator[bytes]) -> None:
+        super().__init__(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._told = told
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._told):  # a hang-up while something is sent would leave it open
+            await super().__call__(scope, receive, send)
+
+
+async def _server_sent(followed: AsyncGenerator[list[Entry]]) -> AsyncGenerator[bytes]:
+    """As in the HTML Standard, section 9.2: ids are cursors, data are CloudEvents."""
+    # not all come back at the same moment when a process ends
+    yield b"retry: %d\n\n" % random.randint(1_000, 5_000)
+    async with aclosing(followed):
+        async for entries in followed:
+            told = "".join(f"id: {entry.cursor}\ndata: {entry.event}\n\n" for entry in entries)
+            yield told.encode() if told else b": nothing new\n\n"
 
 
 class Feed:
@@ -82,45 +106,46 @@ class Feed:
         apart = ", ".join(name for name in names if self._shown[name].visibility is not Visibility.PUBLIC)
         raise InvalidFields([FieldError("query.topics", f"{apart}: each is read by itself")])
 
-    async def page(self, reading: Reading, after: Cursor, limit: int, wait: float = 0) -> list[Entry]:
-        """The events after a cursor, oldest first; if there are none, the first that come within ``wait`` seconds.
+    async def page(self, reading: Reading, after: Cursor, limit: int, wait: float = 0) -> Page:
+        """The events after a cursor; if there are none, the first that come within ``wait`` seconds.
 
         Raises:
             Problem: 410, the log does not hold the cursor; 503, too many are waiting.
         """
         async with self._pool.acquire() as connection:
             await self._require(connection, reading, after)
-            entries = await reading.log.after(connection, reading.topics, after.place, limit)
-        if entries or not wait:
-            return entries
+            page = await reading.log.after(connection, reading.topics, after, limit)
+        if page.entries or not wait:
+            return page
         self._require_room()
         with suppress(TimeoutError):
             async with asyncio.timeout(wait), aclosing(reading.tail.follow(after, reading.topics)) as followed:
                 async for entries in followed:
                     if entries:
-                        return entries[:limit]
-        return []
+                        come = entries[:limit]
+                        return Page(come, come[-1].cursor, len(entries) < limit)
+        return page
 
-    async def snapshot(self, reading: Reading, after: Cursor, limit: int) -> list[Entry]:
-        """The newest event per topic and subject, by their places, as far as these lie after a cursor.
+    async def snapshot(self, reading: Reading, after: Cursor, limit: int) -> Page:
+        """The newest events of each topic about each subject, as far as they are among the next ``limit`` of the log.
 
         Raises:
             Problem: 410, the log does not hold the cursor.
         """
         async with self._pool.acquire() as connection:
             await self._require(connection, reading, after)
-            return await reading.log.newest_after(connection, reading.topics, after.place, limit)
+            return await reading.log.newest_after(connection, reading.topics, after, limit)
 
-    async def stream(self, reading: Reading, after: Cursor) -> AsyncGenerator[bytes]:
-        """Server-sent events, as in the HTML Standard, section 9.2: ids are cursors, data are CloudEvents.
+    async def stream(self, reading: Reading, after: Cursor) -> ServerSent:
+        """What comes after a cursor, as it comes.
 
         Raises:
-            Problem: before the first of them: 410, the log does not hold the cursor; 503, too many follow.
+            Problem: 410, the log does not hold the cursor; 503, too many follow.
         """
         async with self._pool.acquire() as connection:
             await self._require(connection, reading, after)
         self._require_room()
-        return _server_sent(reading.tail.follow(after, reading.topics))
+        return ServerSent(_server_sent(reading.tail.follow(after, reading.topics)))
 
     def _require_room(self) -> None:
         if sum(reading.tail.followers for reading in self._readings) >= self._limit:
@@ -131,15 +156,6 @@ class Feed:
         if not await reading.log.holds(connection, after):
             detail = "The log was restored since, and lacks what this cursor stands for: begin anew, with a snapshot"
             raise Problem(410, "cursor_gone", detail)
-
-
-async def _server_sent(followed: AsyncGenerator[list[Entry]]) -> AsyncGenerator[bytes]:
-    # not all come back at the same moment when a process ends
-    yield b"retry: %d\n\n" % random.randint(1_000, 5_000)
-    async with aclosing(followed):
-        async for entries in followed:
-            told = "".join(f"id: {entry.cursor}\ndata: {entry.event}\n\n" for entry in entries)
-            yield told.encode() if told else b": nothing new\n\n"
 
 
 def channel(service: str) -> str:
@@ -203,9 +219,9 @@ async def events(
 
     The ``Link`` header leads on. A page with fewer events than ``limit`` was the last for now; its link is where to ask later.
     """
-    entries = await feed.page(feed.reading(caller, topics), cursor(after), limit, wait)
-    response = _batch(entries)
-    link_to_next(request, response, after=entries[-1].cursor if entries else after)
+    page = await feed.page(feed.reading(caller, topics), cursor(after), limit, wait)
+    response = _batch(page.entries)
+    link_to_next(request, response, after=page.reached)
     return response
 
 
@@ -218,24 +234,21 @@ async def snapshot(
     after: After = START,
     limit: Limit = 1_000,
 ) -> Response:
-    """The newest event per topic and subject, as a batch of CloudEvents; of who was erased, the tombstone.
+    """The newest event of each topic about each subject, as a batch of CloudEvents; of who was erased, the tombstone.
 
-    The ``Link`` header leads on: from the last page, to ``/events`` with the cursor to continue from.
+    The ``Link`` header leads on: after the last page, to ``/events`` with the cursor to continue from. A page that is not
+    the last may have fewer events than ``limit``, or none: what was superseded is left out.
     """
-    entries = await feed.snapshot(feed.reading(caller, topics), cursor(after), limit)
-    response = _batch(entries)
-    reached = entries[-1].cursor if entries else after
-    link_to_next(request, response, request.url.path if len(entries) == limit else "/events", after=reached)
+    page = await feed.snapshot(feed.reading(caller, topics), cursor(after), limit)
+    response = _batch(page.entries)
+    link_to_next(request, response, "/events" if page.ended else None, after=page.reached)
     return response
 
 
 @routes.get(
     "/events/stream",
-    response_class=StreamingResponse,
-    responses={
-        200: {"content": {STREAM: {}}, "description": "Server-sent events: ids are cursors, data are CloudEvents"},
-        **failures(410),
-    },
+    response_class=ServerSent,
+    responses={200: {"description": "Server-sent events: ids are cursors, data are CloudEvents"}, **failures(410)},
 )
 async def stream(
     caller: Reader,
@@ -243,10 +256,9 @@ async def stream(
     topics: Topics = None,
     after: After = START,
     last_event_id: LastEvent = None,
-) -> StreamingResponse:
+) -> ServerSent:
     """The same as server-sent events, as they come; who comes back with ``Last-Event-ID`` goes on from there."""
-    told = await feed.stream(feed.reading(caller, topics), cursor(last_event_id or after))
-    return StreamingResponse(told, media_type=STREAM, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return await feed.stream(feed.reading(caller, topics), cursor(last_event_id or after))
 
 
 def _batch(entries: Sequence[Entry]) -> Response:

@@ -70,9 +70,9 @@ class Tail:
                     at = max(at, end.place)
                 else:
                     async with self._pool.acquire() as connection:
-                        entries = await self._log.after(connection, topics, at, CHUNK)
-                    seen = end.place if end is not None and len(entries) < CHUNK else 0
-                    at = max(at, seen, *(entry.cursor.place for entry in entries[-1:]))
+                        page = await self._log.after(connection, topics, after._replace(place=at), CHUNK)
+                    entries, seen = page.entries, end.place if end is not None and page.ended else 0
+                    at = max(page.reached.place, seen)
                 if entries:
                     yield entries
                 elif end is None or at >= end.place:
@@ -99,43 +99,42 @@ class Tail:
         try:
             yield
         finally:
+            # the reader ends by itself: who hangs up is cancelled, and could not wait for it
             self.followers -= 1
-            if not self.followers:
-                await self._close()
-
-    async def _close(self) -> None:
-        reading, self._reading = self._reading, None
-        self._forget(None)
-        if reading is not None:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            self.wake()
 
     async def _read(self) -> None:
         attempt = 0
-        while not self._stopping():
+        while self._wanted():
             try:
                 async with self._pool.acquire() as connection, listening(connection, self._channel, self.wake):
-                    while not self._stopping():
+                    while self._wanted():
                         await self._read_on(connection)
                         attempt = 0
             except Exception as error:
                 attempt += 1
                 logger.warning("the feed waits", error=repr(error)[:300])
                 await asyncio.sleep(backoff(attempt, longest=2.0))
+        self._reading = None
+        self._forget(None)
         self._tell()
+
+    def _wanted(self) -> bool:
+        return self.followers > 0 and not self._stopping()
 
     async def _read_on(self, connection: Connection) -> None:
         """Reads what is new, tells everybody, and waits until there may be more."""
         self._look.clear()
         if self._end is None or not await self._log.holds(connection, self._end):
             self._restores += self._end is not None
-            self._forget(await self._log.end(connection))
+            self._end = await self._log.end(connection)
+            self._forget(self._end)
             self._tell()
-        entries = await self._log.after(connection, self._log.topics, self._end.place if self._end else 0, CHUNK)
-        self._keep(entries)
-        if entries:
+        page = await self._log.after(connection, self._log.topics, self._end, CHUNK)
+        self._keep(page.entries)
+        if page.entries:
             self._tell()
-        if len(entries) < CHUNK:
+        if page.ended:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL):
                     await self._look.wait()

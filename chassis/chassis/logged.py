@@ -53,13 +53,32 @@ class Entry:
         return self.attributes if self.data is None else f'{self.attributes[:-1]},"data":{self.data}}}'
 
 
+class Page(NamedTuple):
+    """Events, oldest first, as far as a place that may lie beyond the last of them."""
+
+    entries: list[Entry]
+    reached: Cursor
+    ended: bool
+    """Nothing comes after it, for now."""
+
+
 class Log:
-    """Topics of a service's log that are read in one order."""
+    """Topics of a service's log that are read in one order.
+
+    A page looks at as many events as it may have, whatever PostgreSQL knows of the table: sequences have no holes (guarantee 13),
+    so the next ones of a topic are named by number.
+    """
 
     def __init__(self, service: str, topics: Sequence[str], place: str) -> None:
         """``place`` is the column that numbers the events: ``position``, or ``sequence`` of a single topic."""
         self.topics = topics
         self._place = place
+        # by the order of an index: whatever PostgreSQL knows of the table, it walks along no other one
+        self._last = f"""
+            select topic, generation, sequence, {place} as place from event_log as before
+            where (before.topic, before.{place}) <= (wanted.topic, $1::bigint)
+            order by before.topic desc, before.{place} desc limit 1
+        """  # noqa: S608
         attributes = f"""
             '{{"specversion":"1.0","id":"' || event_id || '","source":"sojourn/{service}","type":"' || type
             || '","subject":"' || subject || '","time":' || to_json(time) || ',"dataschema":"' || dataschema
@@ -70,49 +89,53 @@ class Log:
             || coalesce(',"traceparent":' || to_json(traceparent), '') || '}}'
         """
         self._read = f"""
-            select place, generation, topic, attributes, data
-            from (
-                select position, place
-                from unnest($2::text[]) as wanted(topic) cross join lateral (
-                    select position, {place} as place from event_log
-                    where event_log.topic = wanted.topic and {place} > $1 %s
-                    order by {place} limit $3
+            with found as (
+                select position, generation, place
+                from (
+                    select wanted.topic, coalesce(last.sequence, 0) as last from unnest($2::text[]) as wanted(topic)
+                    left join lateral ({self._last}) as last on last.topic = wanted.topic offset 0
+                ) as seen cross join lateral (
+                    select position, generation, {place} as place from event_log
+                    where event_log.topic = seen.topic and sequence > last and sequence <= last + $3::bigint offset 0
                 ) as of_topic
                 order by place limit $3
-            ) as found cross join lateral (
-                select generation, topic, {attributes} as attributes, data
-                from event_log where event_log.position = found.position offset 0
-            ) as logged
+            )
+            select place, generation, topic, attributes, data
+            from found left join lateral (
+                select topic, {attributes} as attributes, data
+                from event_log where event_log.position = found.position %s offset 0
+            ) as logged on true
             order by place
         """  # noqa: S608
 
-    async def after(self, connection: Connection, topics: Sequence[str], place: int, limit: int) -> list[Entry]:
-        """The next events of these topics, oldest first."""
-        return await self._entries(connection, "", topics, place, limit)
+    async def after(self, connection: Connection, topics: Sequence[str], after: Cursor, limit: int) -> Page:
+        """The next events of these topics."""
+        return await self._page(connection, "", topics, after, limit)
 
-    async def newest_after(self, connection: Connection, topics: Sequence[str], place: int, limit: int) -> list[Entry]:
-        """The same without what a later event on the same topic about the same subject has superseded.
+    async def newest_after(self, connection: Connection, topics: Sequence[str], after: Cursor, limit: int) -> Page:
+        """The same without those that a later event on the same topic about the same subject has superseded.
 
         Read page by page to its end, while others write, it is the state that the log comes to at the last place.
         """
         newest = """
             and not exists (
-                select from event_log as later
-                where later.subject = event_log.subject and later.topic = event_log.topic
-                    and later.position > event_log.position
-                offset 0
+                select from (select topic, position from event_log as own where own.subject = event_log.subject offset 0) as later
+                where later.topic = event_log.topic and later.position > event_log.position
             )
         """
-        return await self._entries(connection, newest, topics, place, limit)
+        return await self._page(connection, newest, topics, after, limit)
 
-    async def _entries(
-        self, connection: Connection, condition: str, topics: Sequence[str], place: int, limit: int
-    ) -> list[Entry]:
-        rows = await connection.fetch(self._read % condition, place, topics, limit)
-        return [
+    async def _page(
+        self, connection: Connection, condition: str, topics: Sequence[str], after: Cursor, limit: int
+    ) -> Page:
+        rows = await connection.fetch(self._read % condition, after.place, topics, limit)
+        entries = [
             Entry(Cursor(generation, place), topic, attributes, data)
             for place, generation, topic, attributes, data in rows
+            if topic is not None
         ]
+        reached = Cursor(rows[-1]["generation"], rows[-1]["place"]) if rows else after
+        return Page(entries, reached, len(rows) < limit)
 
     async def holds(self, connection: Connection, at: Cursor) -> bool:
         """Whether an event of that generation stands there; every log holds its start."""
@@ -127,8 +150,11 @@ class Log:
     async def end(self, connection: Connection) -> Cursor:
         """Of the newest event."""
         row = await connection.fetchrow(
-            f"select generation, {self._place} from event_log where topic = any($1::text[])"  # noqa: S608
-            f" order by {self._place} desc limit 1",
+            f"""
+            select generation, place from unnest($2::text[]) as wanted(topic)
+            cross join lateral ({self._last}) as last where last.topic = wanted.topic order by place desc limit 1
+            """,  # noqa: S608
+            2**63 - 1,
             self.topics,
         )
         return Cursor(*row) if row else cursor(START)

@@ -4,6 +4,7 @@ At the broker, each of them may do what follows from the catalogue and nothing e
 host are forgotten, by the commands: nothing of them is found in any table, on any topic, in any line.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -11,7 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import TopicAuthorizationFailedError
 from laptop.process import together
 from laptop.system import System
 from laptop.vies import Register, answered
@@ -51,6 +55,14 @@ SENDING = SENDER.form | {"placements": [PLACEMENT | {"traveller": TRAVELLER}]}
 THE_SENDER = replace(SENDER, first=SENDING, form=SENDING)
 THE_HOST = replace(HOST, first=HOST.first | COMPANY | {"vat": MISTYPED}, form=HOST.form | COMPANY | {"vat": NUMBER})
 
+CLIENT = "labour-ministry"
+GRANTS = """
+clients:
+  labour-ministry:
+    topics: [ExchangeCompleted]
+    scopes: [events:ExchangeCompleted]
+"""
+
 
 @dataclass(frozen=True)
 class Journey:
@@ -64,8 +76,8 @@ class Journey:
 @pytest.fixture(scope="module")
 async def journey(backing_folder: Path) -> AsyncIterator[Journey]:
     register = Register(frozenset({MISTYPED}), away=(START, START + timedelta(days=30)))
-    grants = backing_folder / "nobody-else.yaml"
-    grants.write_text("clients: {}")
+    grants = backing_folder / "grants.yaml"
+    grants.write_text(GRANTS)
     settings = SETTINGS | {"LOG_LEVEL": "info"}
     async with System(
         backing_folder / "journey", stopped_at=START, environment=settings, vies=register, grants=grants
@@ -139,10 +151,40 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(journey
     assert len(world.said("SurveySubmitted")) == 6
 
 
+async def awake(journey: Journey) -> System:
+    """Its system with all services running: who judged the journey stopped them."""
+    ended = [name for name, process in journey.system.processes.items() if not process.alive]
+    await together(*map(journey.system.start_service, ended))
+    return journey.system
+
+
+async def test_another_system_gets_at_what_it_was_granted_and_at_nothing_else(journey: Journey):
+    system = await awake(journey)
+    secret = (await system.run("registration", "clients", "new-secret", CLIENT)).strip()
+    async with httpx.AsyncClient(base_url=system.urls["registration"]) as http:
+        answer = await http.post("/token", data={"grant_type": "client_credentials"}, auth=(CLIENT, secret))
+    assert answer.json()["scope"] == "events:ExchangeCompleted"
+
+    given = system.kafka_of(CLIENT)
+    client = {
+        "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"],
+        "security_protocol": given["KAFKA_SECURITY_PROTOCOL"],
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": given["KAFKA_USERNAME"],
+        "sasl_plain_password": given["KAFKA_PASSWORD"],
+    }
+    reader = AIOKafkaConsumer("ExchangeCompleted", group_id=CLIENT, auto_offset_reset="earliest", **client)
+    async with reader:
+        completed = await asyncio.wait_for(reader.getone(), 30)
+    assert completed.key == journey.evaluated.exchanges[0]["exchange_id"].encode()
+    refused = AIOKafkaConsumer("ErasureDone", group_id=CLIENT, **client)
+    with pytest.raises(TopicAuthorizationFailedError, match="ErasureDone"):
+        await refused.start()
+    await refused.stop()
+
+
 async def test_nothing_is_found_of_a_traveller_and_a_company_but_bare_ids(journey: Journey):
-    system = journey.system
-    # who judged the journey stopped the services
-    await together(*(system.start_service(name) for name, process in system.processes.items() if not process.alive))
+    system = await awake(journey)
     (exchange,) = journey.evaluated.exchanges
     ids = {UUID(exchange["traveller_id"]), UUID(exchange["host_id"])}
     people = await rows(system, "select person_id from registration.person where company_id = $1", exchange["host_id"])

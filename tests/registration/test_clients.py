@@ -1,9 +1,11 @@
 """How other systems get tokens: by their own secret, with the scopes of the grants and no others, for ten minutes."""
 
+import asyncio
 import json
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -159,6 +161,30 @@ async def test_who_tries_too_often_is_told_to_wait_whether_or_not_the_secret_is_
 async def test_without_grants_nobody_gets_a_token(driving: Driving):
     driver = await driving(service)
     assert (await asked(driver, MINISTRY, await a_secret(driver, MINISTRY))).status_code == 401
+
+
+async def test_an_operator_makes_a_secret_that_is_shown_once_and_takes_it_away(
+    driver: Driver, grants: Path, logging_as_before: None
+):
+    async def run(*arguments: str) -> tuple[int, str]:
+        settings: Any = driver.process.settings
+        environment = {
+            "DATABASE_URL": settings.database_url.get_secret_value(),
+            "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+            "JWKS": settings.jwks,
+            "SIGNING_KEY": str(settings.signing_key),
+            "GRANTS": str(grants),
+        }
+        outcome = await asyncio.to_thread(CliRunner().invoke, command, ["clients", *arguments], env=environment)
+        return outcome.exit_code, outcome.output.strip()
+
+    code, made = await run("new-secret", MINISTRY)
+    assert (code, (await asked(driver, MINISTRY, made)).status_code) == (0, 200)
+    assert await run("remove-secret", MINISTRY) == (0, f"{MINISTRY} has no secret any more")
+    assert (await asked(driver, MINISTRY, made)).status_code == 401
+    assert await run("remove-secret", MINISTRY) == (1, f"{MINISTRY} has no secret")
+    for nobody in ("only-kafka", "nobody"):
+        assert await run("new-secret", nobody) == (1, f"{nobody} has no grant over HTTP: there is none in GRANTS")
 
 
 @pytest.fixture

@@ -38,6 +38,10 @@ const kafka = new Kafka({ brokers: env.KAFKA_BOOTSTRAP_SERVERS!.split(','), ...a
 const groupId = env.KAFKA_USERNAME ?? 'subscriber' // kafkajs needs one; a user's is called as the user
 const consumer = kafka.consumer({ groupId, sessionTimeout: 6000 })
 consumer.on('consumer.crash', ({ payload }) => payload.restart || process.exit(1))
+consumer.on('consumer.group_join', () => {
+  for (const { topic, partition, next } of store.prepare('select * from position').all())
+    consumer.seek({ topic: String(topic), partition: Number(partition), offset: String(next) })
+})
 await consumer.subscribe({ topics: ['SurveySubmitted', 'ExchangeCompleted'], fromBeginning: true })
 await consumer.run({
   autoCommit: false, // the position is kept with what was done; kafkajs reads what is committed, and nothing else
@@ -47,5 +51,3 @@ await consumer.run({
     store.exec('commit')
   },
 })
-for (const { topic, partition, next } of store.prepare('select * from position').all())
-  consumer.seek({ topic: String(topic), partition: Number(partition), offset: String(next) })

@@ -32,9 +32,9 @@ async def submissions(
     A line with ``"erased": true`` says that this record is to be forgotten. The ``Link`` header leads on; a page with fewer
     lines than ``limit`` was the last for now, and its link is where to ask again later.
     """
-    records = await feed.page(feed.reading(caller, SurveySubmitted.topic()), cursor(after), limit)
-    response = Response("".join(map(line, records)), media_type=JSON_LINES)
-    link_to_next(request, response, after=records[-1].cursor if records else after, limit=limit)
+    page = await feed.page(feed.reading(caller, SurveySubmitted.topic()), cursor(after), limit)
+    response = Response("".join(map(line, page.entries)), media_type=JSON_LINES)
+    link_to_next(request, response, after=page.reached, limit=limit)
     return response
 
 

@@ -1,8 +1,8 @@
 """The feed over HTTP: events per second in pages of 1,000, and how long one event takes to the last of 1,000 followers.
 
-One process of the exchange serves both. A quarter of its log are notices, which are internal and passed over. Beside the pages, in
-the same run and in turn: the same events read from PostgreSQL by asyncpg, as rows of which nobody makes JSON or an answer. Clients
-are bare sockets, so that little but the service is measured on two cores.
+One process of the exchange serves both. A quarter of its log are notices, which are internal and passed over. Beside the pages,
+in the same run and in turn: the same events read from PostgreSQL by asyncpg, as rows of which nobody makes JSON or an answer.
+Clients are bare sockets, so that little but the service is measured on two cores.
 """
 
 import asyncio

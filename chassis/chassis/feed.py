@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from sojourn_contracts import catalogue
 from sojourn_contracts.catalogue import Topic, Visibility
+from sojourn_contracts.grants import SCOPE
 from starlette.types import Receive, Scope, Send
 
 from chassis.database import Connection, Pool
@@ -168,7 +169,7 @@ def _is_shown(topic: Topic) -> bool:
 
 
 def _scope(topic: str) -> str:
-    return f"events:{topic}"
+    return SCOPE + topic
 
 
 def _may_read(caller: Caller, topic: str) -> bool:

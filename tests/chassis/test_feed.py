@@ -525,8 +525,8 @@ async def test_what_is_superseded_is_left_out_of_a_snapshots_pages_and_their_lin
     link, pages = "/events/snapshot?topics=MatchDeclined&limit=2", []
     for _ in range(4):
         events, link = await world.page(link)
-        pages.append([event["sequence"] for event in events])
-    assert pages == [[], [], ["5", "6"], []]
+        pages.append([int(event["sequence"]) for event in events])
+    assert pages == [[], [], [5, 6], []]
     assert link == "/events?topics=MatchDeclined&limit=2&after=1-6"
 
 

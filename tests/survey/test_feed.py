@@ -185,3 +185,19 @@ async def test_a_cursor_that_is_none_is_refused_with_what_is_allowed(survey, que
 async def test_records_are_for_those_only_who_may_read_their_topic(survey, role, code):
     headers = survey.token(role, company_id=uuid4(), person_id=uuid4()) if role else {}
     assert (await survey.http.get("/submissions", headers=headers)).status_code == code
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/snapshot"])
+async def test_cursors_of_records_do_not_tell_how_much_else_went_out_between_them(survey, lease, path):
+    """Positions of the log would: they are shared with notices, reminders and erasures."""
+    await emit(survey, record())
+    await survey.handle(COMPLETED)
+    await move(survey, lease)
+    await emit(survey, record())
+    await move(survey, lease)
+    [notices] = await survey.rows("select count(*) from event_log where topic <> 'SurveySubmitted'")
+    assert notices["count"]
+    for role, scopes in ((Role.ANALYST, []), (Role.OPERATOR, []), (Role.SUBSCRIBER, ["events:SurveySubmitted"])):
+        answer = await survey.http.get(f"{path}?after=1-1", headers=survey.token(role, scopes=scopes))
+        assert [int(event["sequence"]) for event in answer.json()] == [2]
+        assert answer.links["next"]["url"] == "/events?after=1-2"

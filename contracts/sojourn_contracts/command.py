@@ -2,7 +2,10 @@
 
 import typer
 
+from sojourn_contracts.kit.over_kafka import conformance
+
 command = typer.Typer(no_args_is_help=True, add_completion=False)
+command.command()(conformance)
 
 
 @command.callback()

@@ -46,7 +46,9 @@ def test_a_raising_handler_is_reported_with_what_it_was_fed():
 def test_a_difference_is_reported_by_subject():
     last = violations(BROKEN["permutations"]())["permutations"]
     assert "subjects are not as after the plain history" in last
-    assert f"{id_of('cancelled exchange')}: [0, 1], not [1, 6]" in last or f"{id_of('host')}: [1, 1], not [1, 3]" in last
+    assert (
+        f"{id_of('cancelled exchange')}: [0, 1], not [1, 6]" in last or f"{id_of('host')}: [1, 1], not [1, 3]" in last
+    )
 
 
 class WithoutEffects(Right):

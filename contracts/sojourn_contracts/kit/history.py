@@ -269,7 +269,11 @@ def _asked_to_tell(service: str, name: str) -> tuple[str, Event]:
         notice_id=id_of(name),
         recipient_id=id_of("sender's traveller"),
         template="stay_ahead",
-        parameters={"first_day": "2026-06-01"},
+        parameters={
+            "exchange_id": str(id_of("completed exchange")),
+            "first_day": "2026-06-01",
+            "last_day": "2026-06-28",
+        },
     )
 
 

@@ -31,6 +31,9 @@ def _tests() -> Any:
         except NotApplicable as reason:
             pytest.skip(str(reason))
         except Violated as violated:
-            pytest.fail(f"{check.promise}\nWhat happened: {violated}", pytrace=False)
+            found = f"{check.promise}\nWhat happened: {violated}"
+        else:
+            return
+        pytest.fail(found, pytrace=False)
 
     return test_conformance

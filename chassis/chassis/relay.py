@@ -29,7 +29,6 @@ from aiokafka.errors import GroupLoadInProgressError
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
-from sojourn_contracts.catalogue import POSITION_TOPIC
 
 from chassis import spans
 from chassis.database import Connection, Pool
@@ -39,6 +38,8 @@ from chassis.tails import Newest, newest
 
 logger = structlog.get_logger(__name__)
 
+POSITION_TOPIC = "relay-position"
+"""Carries no records: its offsets in each relay's group are the published positions."""
 POSITION = TopicPartition(POSITION_TOPIC, 0)
 BATCH = 2_000
 POLL = 0.2

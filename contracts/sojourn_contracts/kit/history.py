@@ -241,8 +241,8 @@ def _answered(name: str) -> tuple[str, Event]:
         party="traveller",  # pyright: ignore[reportArgumentType] - pydantic makes the member of it
         wave=1,
         released_on=NOON.date(),
-        exchange_cluster="c" * 32,
-        company_cluster="d" * 32,
+        exchange_cluster="c" * 64,
+        company_cluster="d" * 64,
         country="DE",
         sector_section="J",
         size_class="small",  # pyright: ignore[reportArgumentType]

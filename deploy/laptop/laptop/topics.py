@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
-from sojourn_contracts.catalogue import POSITION_TOPIC, TOPICS
+from sojourn_contracts.catalogue import TOPICS
+
+POSITION_TOPIC = "relay-position"
+"""Where relays commit how far they have published; it carries no records."""
 
 
 class TopicsError(RuntimeError):

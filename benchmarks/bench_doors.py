@@ -18,6 +18,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from backing import NO_MIGRATIONS, Backing, backing, company, report
 from bench_relay import producer
+from chassis.brokers import Brokers
 from chassis.clock import SystemClock
 from chassis.consumer import Consumer
 from chassis.database import pool as database_pool
@@ -103,7 +104,7 @@ async def consumed(at: Backing, url: str, door: OnEvent | OnEvents) -> float:
     async with database_pool(url, SERVICE, 5) as pool:
         metrics = Metrics(SERVICE)
         inbox = Inbox(SERVICE, [door], transactions(pool), metrics)
-        consumer = Consumer(SERVICE, inbox, at.bootstrap, metrics, 10_000)
+        consumer = Consumer(SERVICE, inbox, Brokers(at.bootstrap), metrics, 10_000)
         consumer.start()
         try:
             return await _rate(consumer)

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from backing import NO_MIGRATIONS, Backing, backing, company, percentile, postgres_cpu_seconds, report
+from chassis.brokers import Brokers
 from chassis.database import pool as database_pool
 from chassis.outbox import entry, write
 from chassis.relay import Relay
@@ -80,7 +81,7 @@ async def relay_drain(at: Backing, url: str) -> tuple[float, float, float]:
     async with database_pool(url, "registration", 10) as pool:
         filled = await pool.fetchval("select coalesce(max(position), 0) from event_log")
         await pool.execute(FILL, EVENTS, timeout=300)
-        one = Relay("registration", pool, at.bootstrap, lease_seconds=5)
+        one = Relay("registration", pool, Brokers(at.bootstrap), lease_seconds=5)
         began, cpu, database_cpu = time.perf_counter(), time.process_time(), postgres_cpu_seconds()
         running = asyncio.create_task(one.run())
         while one.published is None and not running.done():
@@ -210,7 +211,7 @@ async def main() -> None:
         )
 
         async def with_relay(pool: asyncpg.Pool, woken: asyncio.Event) -> None:
-            one = Relay("registration", pool, at.bootstrap, lease_seconds=5)
+            one = Relay("registration", pool, Brokers(at.bootstrap), lease_seconds=5)
             woken.set = one.wake  # type: ignore[method-assign]
             await one.run()
 

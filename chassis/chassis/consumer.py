@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -22,6 +22,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from sojourn_contracts import catalogue
 
 from chassis.batch import Batches, Halted
+from chassis.brokers import Brokers
 from chassis.failures import backoff
 from chassis.inbox import Arrival, Inbox, arrival
 from chassis.metrics import Metrics
@@ -54,7 +55,7 @@ class Consumer(ConsumerRebalanceListener):
         self,
         service: str,
         inbox: Inbox,
-        bootstrap_servers: str,
+        brokers: Brokers,
         metrics: Metrics,
         session_timeout_ms: int,
     ) -> None:
@@ -68,13 +69,15 @@ class Consumer(ConsumerRebalanceListener):
         self._uncommitted = asyncio.Event()
         self._committing: asyncio.Task[None] | None = None
         self.topics = [topic.name for topic in catalogue.consumed_by(service)]
-        self._bootstrap = bootstrap_servers
+        self._brokers = brokers
+        self._refused = False
         self._ends: AIOKafkaConsumer | None = None
         self.in_hand = 0
         self.done = 0
         self._oldest = 0.0
         self.broker = KafkaBroker(
-            bootstrap_servers.split(","),  # aiokafka splits them, but FastStream takes a string for one address
+            brokers.servers.split(","),  # aiokafka splits them, but FastStream takes a string for one address
+            security=brokers.security(),
             client_id=service,
             allow_auto_create_topics=False,
             graceful_timeout=10,
@@ -102,11 +105,13 @@ class Consumer(ConsumerRebalanceListener):
                 listener=self,
             )
             self._subscriber(self._receive)
+            self._fetch = self._subscriber.get_msg
+            self._subscriber.get_msg = self._fetch_or_halt
 
     @property
     def halted(self) -> bool:
-        """Ten records in a row became dead letters; see guarantee 5."""
-        return self._batches.halted
+        """Ten records in a row became dead letters, see guarantee 5; or Kafka refuses a topic or the group."""
+        return self._batches.halted or self._refused
 
     def start(self) -> None:
         """Connects in the background, for as long as it takes; does not wait for it."""
@@ -120,11 +125,14 @@ class Consumer(ConsumerRebalanceListener):
             try:
                 await self.broker.start()
                 ends = AIOKafkaConsumer(
-                    bootstrap_servers=self._bootstrap, isolation_level="read_committed", enable_auto_commit=False
+                    **self._brokers.client(), isolation_level="read_committed", enable_auto_commit=False
                 )
                 await ends.start()
                 self._ends = ends
             except Exception as error:
+                if self._is_refused(error):
+                    await self.broker.stop()
+                    return
                 logger.warning("waiting for Kafka", error=repr(error)[:300])
                 with suppress(Exception):
                     async with asyncio.timeout(10):
@@ -197,6 +205,21 @@ class Consumer(ConsumerRebalanceListener):
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Nothing to do: the positions are the group's."""
+
+    async def _fetch_or_halt(self, consumer: AIOKafkaConsumer) -> Any:
+        """FastStream passes over what it is refused, and asks again for ever."""
+        try:
+            return await self._fetch(consumer)
+        except KafkaError as error:
+            if not self._refused and self._is_refused(error):
+                self._halting = asyncio.create_task(self._halt())
+            raise
+
+    def _is_refused(self, error: Exception) -> bool:
+        if refusal := self._brokers.refusal(error):
+            self._refused = True
+            logger.critical("consuming stopped until that is granted and the process starts again", reason=refusal)
+        return self._refused
 
     async def _halt(self) -> None:
         await self._commit()

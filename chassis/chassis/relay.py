@@ -25,12 +25,19 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupLoadInProgressError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupLoadInProgressError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
+from sojourn_contracts.access import POSITION_TOPIC, relay_of
 
 from chassis import spans
+from chassis.brokers import Brokers
 from chassis.database import Connection, Pool
 from chassis.failures import backoff
 from chassis.lease import Lease, LeaseLost
@@ -38,8 +45,6 @@ from chassis.tails import Newest, newest
 
 logger = structlog.get_logger(__name__)
 
-POSITION_TOPIC = "relay-position"
-"""Carries no records: its offsets in each relay's group are the published positions."""
 POSITION = TopicPartition(POSITION_TOPIC, 0)
 BATCH = 2_000
 POLL = 0.2
@@ -107,17 +112,15 @@ returning {_ROW}
 class Relay:
     """Publishes one service's events. Every process of the service runs one; the lease lets one at a time lead."""
 
-    def __init__(
-        self, service: str, pool: Pool, bootstrap_servers: str, lease_seconds: float, batch: int = BATCH
-    ) -> None:
+    def __init__(self, service: str, pool: Pool, brokers: Brokers, lease_seconds: float, batch: int = BATCH) -> None:
         self._service = service
         self._pool = pool
-        self._bootstrap = bootstrap_servers
+        self._brokers = brokers
         self._lease_seconds = lease_seconds
         self._batch = batch
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._group = f"{service}.relay"
+        self._group = relay_of(service)
         self.leading = False
         self.halted = False
         self.published: int | None = None
@@ -163,6 +166,13 @@ class Relay:
                 except LeaseLost:
                     logger.info("relay deposed")
                 except Exception as error:
+                    if refusal := self._brokers.refusal(error):
+                        self.halted = True
+                        logger.critical(
+                            "relay stopped: nothing is published until that is granted and the process starts again",
+                            reason=refusal,
+                        )
+                        return
                     attempt += 1
                     logger.warning("relay takes over anew", error=repr(error)[:300])
                     await self._pause(backoff(attempt, longest=2.0))
@@ -194,10 +204,13 @@ class Relay:
         try:
             async with asyncio.timeout(LONGEST * 2):
                 await producer.start()
+                await self._brokers.admit(
+                    [POSITION_TOPIC, *(topic.name for topic in catalogue.emitted_by(self._service))]
+                )
             async with self._pool.acquire() as connection:
                 published = await self._position()
                 async with asyncio.timeout(LONGEST):
-                    on_topics = await newest(self._bootstrap, self._service)
+                    on_topics = await newest(self._brokers, self._service)
                 async with connection.transaction():
                     await lease.check(connection)
                     await _compare(connection, published, on_topics)
@@ -216,7 +229,7 @@ class Relay:
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **self._brokers.client(),
             client_id=self._group,
             transactional_id=self._group,
             transaction_timeout_ms=int(LONGEST * 1000),
@@ -233,11 +246,13 @@ class Relay:
         A coordinator that is about to load its groups answers with an error that aiokafka passes over: the partition is not in
         the answer then, while one without an offset is, with -1.
         """
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=int(LONGEST * 1000))
+        admin = AIOKafkaAdminClient(**self._brokers.client(), request_timeout_ms=int(LONGEST * 1000))
         async with asyncio.timeout(LONGEST):
             await admin.start()
             try:
                 offsets = await admin.list_consumer_group_offsets(self._group, partitions=[POSITION])
+            except GroupAuthorizationFailedError:
+                raise GroupAuthorizationFailedError(self._group) from None  # aiokafka's own has a sentence for the name
             finally:
                 await admin.close()
         found = offsets.get(POSITION)
@@ -310,7 +325,7 @@ class Relay:
             try:
                 for row in rows:
                     deliveries.append(await self._deliver(producer, row))  # noqa: PERF401 - kept when one fails
-                await producer.send_offsets_to_transaction({POSITION: reached.as_offset()}, self._group)
+                await self._commit_position(producer, reached)
                 for delivery in deliveries:
                     await delivery
             except BaseException:
@@ -320,6 +335,14 @@ class Relay:
                 raise
             await producer.commit_transaction()
         self.published = reached.position
+
+    async def _commit_position(self, producer: AIOKafkaProducer, reached: Published) -> None:
+        try:
+            await producer.send_offsets_to_transaction({POSITION: reached.as_offset()}, self._group)
+        except KafkaError as error:
+            if isinstance(error.__cause__, TopicAuthorizationFailedError):
+                raise TopicAuthorizationFailedError(POSITION_TOPIC) from None  # aiokafka's own names none
+            raise
 
     async def _deliver(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> "asyncio.Future[Any]":
         key, value, headers = record(self._service, row)

@@ -98,15 +98,13 @@ class Process:
         self.consumer = Consumer(
             service.name,
             self.inbox,
-            settings.kafka_bootstrap_servers,
+            settings.brokers,
             self.metrics,
             settings.group_session_timeout_ms,
         )
         doors = (*service.doors, empty_log, search_log, retention.door(service.kept))
         self.due = DueWork(doors, self.pool, self.clock, self.open_transaction, self.metrics)
-        self.relay = Relay(
-            service.name, self.pool, settings.kafka_bootstrap_servers, settings.lease_seconds, settings.relay_batch
-        )
+        self.relay = Relay(service.name, self.pool, settings.brokers, settings.lease_seconds, settings.relay_batch)
         self.stopping = False
         self.prepared: Any = None
         self._nudge = asyncio.Event()

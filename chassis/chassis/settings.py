@@ -4,6 +4,7 @@ A value is never repeated in an error or in a representation: URLs carry passwor
 """
 
 import re
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -11,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.brokers import Brokers, Protocol
 
 _BROKER = re.compile(r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")
 
@@ -21,7 +24,7 @@ def _postgres_url(url: SecretStr) -> SecretStr:
     return url
 
 
-def kafka_servers(servers: str) -> str:
+def _kafka_servers(servers: str) -> str:
     if not all(_BROKER.match(server.strip()) for server in servers.split(",")):
         raise ValueError("should be host:port, several separated by commas")
     return servers
@@ -36,6 +39,14 @@ def keys_location(location: str) -> str:
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("there is no such file")
+    return path
+
+
+def _certificates(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=_existing(path))
+    except ssl.SSLError:
+        raise ValueError("should be a file with certificates, in PEM") from None
     return path
 
 
@@ -159,7 +170,51 @@ class MigrateSettings(LogSettings):
     migrator_database_url: PostgresUrl = Field(description="PostgreSQL as the role that owns the schemas; for migrate")
 
 
-class Settings(TraceSettings):
+class KafkaSettings(LogSettings):
+    """What reaching Kafka takes."""
+
+    kafka_bootstrap_servers: Annotated[str, AfterValidator(_kafka_servers)] = Field(
+        description="Kafka brokers to begin with: host:port, several separated by commas"
+    )
+    kafka_username: str | None = Field(
+        default=None, description="who we are at Kafka, by SCRAM-SHA-512; unset, it does not ask"
+    )
+    kafka_password: SecretStr | None = Field(default=None, description="the password for it")
+    kafka_ca_file: Annotated[Path, AfterValidator(_certificates)] | None = Field(
+        default=None,
+        description="certificates (PEM) that Kafka's are signed with, for SASL_SSL; unset, those the machine trusts",
+    )
+    # After all that goes with it.
+    kafka_security_protocol: Protocol = Field(
+        default="PLAINTEXT", validate_default=True, description="PLAINTEXT, SASL_PLAINTEXT or SASL_SSL (encrypted)"
+    )
+
+    @field_validator("kafka_security_protocol")
+    @classmethod
+    def _complete(cls, protocol: Protocol, info: ValidationInfo) -> Protocol:
+        signs_in = ("kafka_username", "kafka_password")
+        needed = () if protocol == "PLAINTEXT" else signs_in
+        allowed = (*needed, "kafka_ca_file") if protocol == "SASL_SSL" else needed
+        given = {name for name in (*signs_in, "kafka_ca_file") if info.data.get(name) is not None}
+        if missing := [name.upper() for name in needed if name in info.data and name not in given]:
+            raise ValueError(f"should have with it {', '.join(missing)}")
+        if idle := [name.upper() for name in (*signs_in, "kafka_ca_file") if name in given and name not in allowed]:
+            raise ValueError(f"is {protocol}, which makes no use of {', '.join(idle)}")
+        return protocol
+
+    @property
+    def brokers(self) -> Brokers:
+        """Where Kafka is and as whom it is asked."""
+        return Brokers(
+            self.kafka_bootstrap_servers,
+            self.kafka_security_protocol,
+            self.kafka_username,
+            self.kafka_password,
+            self.kafka_ca_file,
+        )
+
+
+class Settings(TraceSettings, KafkaSettings):
     """What every serving process takes from the environment; a service adds its own fields in a subclass."""
 
     database_url: PostgresUrl = Field(
@@ -167,9 +222,6 @@ class Settings(TraceSettings):
     )
     pool_size: int = Field(default=10, ge=2, le=200, description="connections to PostgreSQL at most, per process")
 
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(kafka_servers)] = Field(
-        description="Kafka brokers to begin with: host:port, several separated by commas"
-    )
     group_session_timeout_ms: int = Field(
         default=10_000,
         ge=500,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from sojourn_contracts import catalogue
 
+from chassis.brokers import Brokers
+
 LOOK_BACK = 200
 """Offsets before a partition's end that are read first; more, if they hold only what was aborted, and markers."""
 FETCH_MS = 50
@@ -32,7 +34,7 @@ class Newest:
         return self.generation, self.sequence
 
 
-async def newest(bootstrap_servers: str, service: str) -> list[Newest]:
+async def newest(brokers: Brokers, service: str) -> list[Newest]:
     """The newest event of each topic that the service writes and that holds one."""
     places = [
         TopicPartition(topic.name, number)
@@ -42,7 +44,7 @@ async def newest(bootstrap_servers: str, service: str) -> list[Newest]:
     if not places:
         return []
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **brokers.client(),
         client_id=f"{service}.relay",
         isolation_level="read_committed",
         enable_auto_commit=False,

@@ -17,6 +17,7 @@
 
 # %%
 import os
+import ssl
 
 import duckdb
 import pyarrow as pa
@@ -31,7 +32,14 @@ from sojourn_contracts.survey import SurveySubmitted
 # %%
 topic = catalogue.BY_NAME[SurveySubmitted.__name__]
 consumer = AIOKafkaConsumer(
-    bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"], isolation_level="read_committed", enable_auto_commit=False
+    bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+    security_protocol=os.environ.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT"),
+    sasl_mechanism="SCRAM-SHA-512",
+    sasl_plain_username=os.environ.get("KAFKA_USERNAME"),
+    sasl_plain_password=os.environ.get("KAFKA_PASSWORD"),
+    ssl_context=ssl.create_default_context(cafile=os.environ.get("KAFKA_CA_FILE")),
+    isolation_level="read_committed",
+    enable_auto_commit=False,
 )
 await consumer.start()
 try:

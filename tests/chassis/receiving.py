@@ -12,6 +12,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from chassis.batch import Batches
+from chassis.brokers import Brokers
 from chassis.consumer import Consumer
 from chassis.database import Pool
 from chassis.doors import Door
@@ -112,7 +113,7 @@ class Group:
         topics = catalogue.consumed_by(SERVICE)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(catalogue, "consumed_by", lambda _: topics)
-            return Consumer(self.name, receiver.inbox, self.kafka, receiver.metrics, session_timeout_ms=1_000)
+            return Consumer(self.name, receiver.inbox, Brokers(self.kafka), receiver.metrics, session_timeout_ms=1_000)
 
     @asynccontextmanager
     async def consuming(self, receiver: Receiver) -> AsyncGenerator[Consumer]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import chassis.relay
+from chassis.brokers import Brokers
 from chassis.database import Pool
 from chassis.lease import Lease
 from chassis.relay import MOVE, POSITION, Relay
@@ -75,7 +76,7 @@ class World:
         await lease.release()
 
     def relay(self, pool: Pool | None = None) -> Relay:
-        return Relay(self.name, pool or self.pool, self.kafka, self.lease_seconds, batch=3)
+        return Relay(self.name, pool or self.pool, Brokers(self.kafka), self.lease_seconds, batch=3)
 
     async def expire_the_lease(self) -> None:
         await self.pool.execute("update lease set until = clock_timestamp() where until > clock_timestamp()")

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError
+from chassis.brokers import Brokers
 from chassis.consumer import Consumer
 from chassis.database import Pool
 from chassis.inbox import Inbox
@@ -60,7 +61,7 @@ def receiver(pool: Pool) -> Receiver:
 @pytest.mark.parametrize("service", catalogue.SERVICES)
 def test_the_topics_that_faststream_consumes_are_the_catalogues(service: str):
     inbox = Inbox(service, (), Receiver.open, Metrics(service))  # type: ignore[arg-type]
-    consumer = Consumer(service, inbox, "127.0.0.1:1", Metrics(service), session_timeout_ms=6_000)
+    consumer = Consumer(service, inbox, Brokers("127.0.0.1:1"), Metrics(service), session_timeout_ms=6_000)
     consumed = [topic for subscriber in consumer.broker.subscribers for topic in subscriber.topic_names_for_subscribe]  # type: ignore[attr-defined]
     assert sorted(consumed) == sorted(topic.name for topic in catalogue.consumed_by(service))
     assert all(subscriber.group_id == service for subscriber in consumer.broker.subscribers)  # type: ignore[attr-defined]
@@ -308,7 +309,7 @@ async def test_a_second_member_that_joins_in_the_middle_of_a_batch_neither_loses
 
 
 async def test_kafka_away_at_the_start_does_not_keep_it_from_stopping(receiver: Receiver):
-    consumer = Consumer(SERVICE, receiver.inbox, "127.0.0.1:1", receiver.metrics, session_timeout_ms=6_000)
+    consumer = Consumer(SERVICE, receiver.inbox, Brokers("127.0.0.1:1"), receiver.metrics, session_timeout_ms=6_000)
     consumer.start()
     await until(lambda: consumer._starting is not None)  # pyright: ignore[reportPrivateUsage]
     began = time.monotonic()

@@ -1,7 +1,9 @@
 """Settings: a wrong environment is told whole, and no secret is."""
 
+import ssl
 from pathlib import Path
 
+import certifi
 import pytest
 from chassis.settings import MigrateSettings, Settings, SettingsError, describe, load
 from pydantic import Field
@@ -132,3 +134,59 @@ def test_a_clock_file_that_exists_is_taken(environment, tmp_path: Path):
     clock.write_text("2027-01-01T00:00:00Z")
     environment(**GOOD, CLOCK_FILE=str(clock))
     assert load(Settings).clock_file == clock
+
+
+SIGNS_IN = {"KAFKA_USERNAME": "survey", "KAFKA_PASSWORD": "hunter2"}
+
+
+def test_a_client_of_kafka_signs_in_by_scram_and_encrypts_with_the_certificates_given(environment, tmp_path: Path):
+    file = tmp_path / "ca.pem"
+    file.write_text(Path(certifi.where()).read_text())
+    encrypted = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_CA_FILE": str(file)}
+    environment(**GOOD, **SIGNS_IN, **encrypted)
+    brokers = load(Settings).brokers
+    client, security = brokers.client(), brokers.security()
+    assert {name: client[name] for name in client.keys() - {"ssl_context"}} == {
+        "bootstrap_servers": GOOD["KAFKA_BOOTSTRAP_SERVERS"],
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "survey",
+        "sasl_plain_password": "hunter2",
+    }
+    assert client["ssl_context"].verify_mode is ssl.CERT_REQUIRED
+    assert client["ssl_context"].check_hostname
+    assert client["ssl_context"].cert_store_stats()["x509_ca"] > 0
+    assert security is not None
+    assert (security.username, security.password, security.use_ssl) == ("survey", "hunter2", True)
+    assert "hunter2" not in repr(brokers)
+
+
+def test_a_client_of_kafka_does_not_sign_in_unless_it_is_told_to(environment):
+    environment(**GOOD)
+    brokers = load(Settings).brokers
+    assert brokers.client() == {"bootstrap_servers": GOOD["KAFKA_BOOTSTRAP_SERVERS"]}
+    assert brokers.security() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}, "should have with it KAFKA_USERNAME, KAFKA_PASSWORD"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_USERNAME": "x"}, "should have with it KAFKA_PASSWORD"),
+        (SIGNS_IN, "is PLAINTEXT, which makes no use of KAFKA_USERNAME, KAFKA_PASSWORD"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL"}, "should be 'PLAINTEXT', 'SASL_PLAINTEXT' or 'SASL_SSL'"),
+    ],
+)
+def test_half_a_sign_in_at_kafka_is_found_at_the_start(environment, given: dict[str, str], said: str):
+    environment(**GOOD, **given)
+    with pytest.raises(SettingsError) as failed:
+        load(Settings)
+    assert str(failed.value).splitlines()[1:] == [f"  KAFKA_SECURITY_PROTOCOL: {said}"]
+
+
+def test_what_is_no_certificate_is_found_at_the_start(environment, tmp_path: Path):
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    environment(**GOOD, **SIGNS_IN, KAFKA_SECURITY_PROTOCOL="SASL_SSL", KAFKA_CA_FILE=str(file))
+    with pytest.raises(SettingsError, match="KAFKA_CA_FILE: should be a file with certificates, in PEM"):
+        load(Settings)

@@ -7,6 +7,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupLoadInProgressError
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
+from chassis.brokers import Brokers
 from chassis.failures import is_trouble
 from chassis.relay import POSITION_TOPIC, Published, Relay
 
@@ -21,7 +22,7 @@ def relay(monkeypatch: pytest.MonkeyPatch, answer: Any) -> Relay:
         monkeypatch.setattr(AIOKafkaAdminClient, name, AsyncMock())
     monkeypatch.setattr(AIOKafkaAdminClient, "find_coordinator", AsyncMock(return_value=1))
     monkeypatch.setattr(AIOKafkaAdminClient, "_send_request", AsyncMock(return_value=answer))
-    return Relay("exchange", AsyncMock(), "127.0.0.1:1", lease_seconds=1)
+    return Relay("exchange", AsyncMock(), Brokers("127.0.0.1:1"), lease_seconds=1)
 
 
 async def test_groups_that_are_not_loaded_yet_are_trouble_and_no_missing_position(monkeypatch: pytest.MonkeyPatch):

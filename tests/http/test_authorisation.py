@@ -63,6 +63,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         "POST /sessions": ANYBODY,
         "POST /sessions/refresh": ANYBODY,
         "DELETE /sessions/current": SOMEBODY,
+        "POST /token": ANYBODY,
         "GET /sign-in/oidc": ANYBODY,
         "GET /sign-in/oidc/callback": ANYBODY,
         "GET /notices": OPERATOR,

@@ -1,11 +1,17 @@
-"""One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone."""
+"""One journey through the four services as processes, over real Kafka and PostgreSQL, by the public HTTP API alone.
+
+At the broker, each of them may do what follows from the catalogue and nothing else.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import TopicAuthorizationFailedError
 from laptop.system import System
 from laptop.vies import Register, answered
 from pilot.choices import Choices
@@ -18,11 +24,45 @@ NUMBER, MISTYPED = "DE136695976", "DE527946657"
 THE_HOST = replace(HOST, first=HOST.first | {"vat": MISTYPED}, form=HOST.form | {"vat": NUMBER})
 
 
-@pytest.fixture
+CLIENT = "labour-ministry"
+GRANTS = """
+clients:
+  labour-ministry:
+    topics: [ExchangeCompleted]
+    scopes: [events:ExchangeCompleted]
+"""
+
+
+@pytest.fixture(scope="module")
 async def system(backing_folder: Path) -> AsyncIterator[System]:
     register = Register(frozenset({MISTYPED}), away=(START, START + timedelta(days=30)))
-    async with System(backing_folder / "journey", stopped_at=START, environment=SETTINGS, vies=register) as started:
+    grants = backing_folder / "grants.yaml"
+    grants.write_text(GRANTS)
+    folder = backing_folder / "journey"
+    async with System(folder, stopped_at=START, environment=SETTINGS, vies=register, grants=grants) as started:
         yield started
+
+
+async def test_another_system_gets_at_what_it_was_granted_and_at_nothing_else(system: System):
+    secret = (await system.run("registration", "clients", "new-secret", CLIENT)).strip()
+    async with httpx.AsyncClient(base_url=system.urls["registration"]) as http:
+        answer = await http.post("/token", data={"grant_type": "client_credentials"}, auth=(CLIENT, secret))
+    assert answer.json()["scope"] == "events:ExchangeCompleted"
+
+    given = system.kafka_of(CLIENT)
+    client = {
+        "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"],
+        "security_protocol": given["KAFKA_SECURITY_PROTOCOL"],
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": given["KAFKA_USERNAME"],
+        "sasl_plain_password": given["KAFKA_PASSWORD"],
+    }
+    async with AIOKafkaConsumer("ExchangeCompleted", group_id=CLIENT, **client) as consumer:
+        assert await consumer.getmany(timeout_ms=200) == {}
+    refused = AIOKafkaConsumer("ErasureDone", group_id=CLIENT, **client)
+    with pytest.raises(TopicAuthorizationFailedError, match="ErasureDone"):
+        await refused.start()
+    await refused.stop()
 
 
 async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(system: System):

@@ -10,6 +10,9 @@ from laptop.kafka import CLUSTER, Kafka, KafkaCluster
 from laptop.postgres import Postgres
 from laptop.process import Running, StartError
 
+ADMINISTRATOR = "administrator"
+"""Who may do everything at a broker of ours where users sign in, once somebody gives it a password."""
+
 
 class Part(Protocol):
     """A process or a container of a server's: it can outlive us, and be found again from another command."""
@@ -45,6 +48,13 @@ class DatabaseServer(Backing, Protocol):
 
     @property
     def admin_url(self) -> str: ...
+
+
+def authorised_broker(folder: Path, logs: Path, brokers: int | None) -> Kafka:
+    """An embedded one at which users sign in, and may do what ACLs allow."""
+    if _in_containers() or str(brokers or os.environ.get("BROKERS") or 1) != "1":
+        raise StartError("grants are for one embedded broker: set neither BACKING=containers nor BROKERS with them")
+    return Kafka(folder / "kafka", log=logs / "kafka.log", administrator=ADMINISTRATOR)
 
 
 def broker(folder: Path, logs: Path, brokers: int | None) -> Broker:

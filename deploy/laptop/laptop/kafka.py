@@ -52,6 +52,21 @@ def settings_of(node: int, brokers: int) -> dict[str, str]:
     }
 
 
+def authorised_for(administrator: str) -> dict[str, str]:
+    """Of a broker that asks at one port who everybody is; at the others, which only this machine reaches, it does not."""
+    return {
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:ANONYMOUS;User:{administrator}",
+    }
+
+
 class Kafka:
     """An embedded broker whose data stays in ``folder``: a restart finds data and port again."""
 
@@ -64,13 +79,20 @@ class Kafka:
         settings: Mapping[str, str] | None = None,
         java_options: Sequence[str] = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         cluster: Sequence[Path] = (),
+        administrator: str | None = None,
     ) -> None:
-        """``cluster`` names the folders of all its brokers, this one's among them, in the order of their ids."""
+        """``cluster`` names the folders of all its brokers, this one's among them, in the order of their ids.
+
+        With an ``administrator``, there is beside the port of this machine's own use, where everybody may do everything, another
+        one for users, where each signs in and may do what ACLs allow; the administrator may do everything there, too.
+        """
         self._folder = folder.absolute()
         self._cluster = [each.absolute() for each in cluster] or [self._folder]
         self._node = self._cluster.index(self._folder) + 1
         self.name = "Kafka" if self._node == 1 else f"Kafka-{self._node}"
         self._port = port
+        self._user_port: int | None = None
+        self._administrator = administrator
         self._settings = dict(settings or {})
         self._java_options = java_options
         self._log = (log or folder / "kafka.log").absolute()
@@ -85,6 +107,13 @@ class Kafka:
     @property
     def bootstrap(self) -> str:
         return f"{HOST}:{self.port}"
+
+    @property
+    def for_users(self) -> str:
+        """Address of the port at which users sign in."""
+        if self._user_port is None:
+            self._user_port = free_port()
+        return f"{HOST}:{self._user_port}"
 
     @property
     def parts(self) -> list[Process]:
@@ -147,12 +176,20 @@ class Kafka:
         self._folder.mkdir(parents=True, exist_ok=True)
         controllers = [f"{HOST}:{_kept_port(folder)}" for folder in self._cluster]
         listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controllers[self._node - 1]}"
-        settings = settings_of(self._node, len(self._cluster)) | {
-            "listeners": listeners,
-            "advertised.listeners": listeners,
-            "controller.quorum.voters": ",".join(f"{node}@{each}" for node, each in enumerate(controllers, 1)),
-            "log.dirs": str(self._folder / "data"),
-        }
+        authorisation: dict[str, str] = {}
+        if self._administrator is not None:
+            listeners += f",SASL_PLAINTEXT://{self.for_users}"
+            authorisation = authorised_for(self._administrator)
+        settings = (
+            settings_of(self._node, len(self._cluster))
+            | authorisation
+            | {
+                "listeners": listeners,
+                "advertised.listeners": listeners,
+                "controller.quorum.voters": ",".join(f"{node}@{each}" for node, each in enumerate(controllers, 1)),
+                "log.dirs": str(self._folder / "data"),
+            }
+        )
         properties = self._folder / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in (settings | self._settings).items()))
         return properties

@@ -14,13 +14,15 @@ import typer
 from aiokafka.errors import KafkaError
 from asyncpg import PostgresError
 from rich.console import Console
+from sojourn_contracts.access import SINK
 
+from laptop import access
 from laptop.backing import Backing
 from laptop.containers import Contained, remove_volumes
 from laptop.mails import catch as catch_mails
 from laptop.mails import kept
 from laptop.process import Running, StartError, together
-from laptop.system import SINK, STOP_WITHIN, System, terminated_like_ctrl_c
+from laptop.system import STOP_WITHIN, System, terminated_like_ctrl_c
 from laptop.topics import TopicsError
 from laptop.vies import stand_in
 
@@ -30,6 +32,7 @@ Folder = Annotated[Path, typer.Option(help="where data, logs, keys and passwords
 command = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 caught = typer.Typer(add_completion=False)
 command.add_typer(caught, name="mails")
+command.add_typer(access.command, name="access")
 out = Console(highlight=False, soft_wrap=True)
 
 
@@ -165,7 +168,7 @@ def _where(system: System) -> str:
     rows: list[tuple[str, str, str]] = [
         *((name, f"{url}/docs", str(system.logs / f"{name}.log")) for name, url in system.urls.items()),
         (SINK, str(system.warehouse), str(system.logs / f"{SINK}.log")),
-        ("Kafka", system.kafka, _logs(system.broker)),
+        ("Kafka", _servers(system), _logs(system.broker)),
         ("PostgreSQL", address, _logs(system.server)),
         ("passwords", str(system.folder / "passwords.json"), ""),
         ("e-mails", f"uv run laptop mails{_folder(system)}", str(system.logs / "mails.log")),
@@ -173,6 +176,11 @@ def _where(system: System) -> str:
         ("stop", "make down", ""),
     ]
     return "\n".join(f"{name:<13} {where:<48} {log}".rstrip() for name, where, log in rows)
+
+
+def _servers(system: System) -> str:
+    """Where users sign in, if they do."""
+    return system.kafka_of(SINK)["KAFKA_BOOTSTRAP_SERVERS"]
 
 
 def _folder(system: System) -> str:

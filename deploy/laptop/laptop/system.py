@@ -1,7 +1,8 @@
 """The whole system on one machine: broker, database and the services as processes, started in order and ended in order.
 
 Kafka and PostgreSQL are those of ``KAFKA_BOOTSTRAP_SERVERS`` and ``DATABASE_URL`` where these are set; else they run in
-containers if ``BACKING=containers``, else embedded, with three brokers if ``BROKERS=3``.
+containers if ``BACKING=containers``, else embedded, with three brokers if ``BROKERS=3``. With ``GRANTS``, a file of grants, the
+embedded broker asks everybody who they are, and lets them do what follows from the file.
 Whatever goes wrong at a start, and however one leaves the block, nothing that was started is left behind.
 """
 
@@ -17,9 +18,15 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx
+from sojourn_contracts.access import SINK
 from sojourn_contracts.catalogue import SERVICES
+from sojourn_contracts.grants import Grants, GrantsError
+from sojourn_contracts.grants import read as read_grants
 
 from laptop import backing
+from laptop.access import client
+from laptop.acls import AccessError, apply
+from laptop.acls import kept_passwords as kept_users
 from laptop.clock import StoppedClock
 from laptop.containers import Contained
 from laptop.ports import HOST, free_port
@@ -31,7 +38,6 @@ from laptop.vies import Register
 
 READY_WITHIN = 120.0
 STOP_WITHIN = 20.0
-SINK = "survey-sink"
 
 
 class UncleanStopError(RuntimeError):
@@ -54,6 +60,7 @@ class System:
         replicas: Mapping[str, int] | None = None,
         brokers: int | None = None,
         kafka: str | None = None,
+        grants: Path | None = None,
         database_url: str | None = None,
         database_name: str = DATABASE,
         vies: Register | None = None,
@@ -83,7 +90,9 @@ class System:
         self._database: Database | None = None
         self._external_kafka = kafka
         self._unclean: list[str] = []
-        self.broker = None if kafka else backing.broker(self.folder, self.logs, brokers)
+        self._grants: Grants | None = None
+        self._grants_file = grants or (Path(os.environ["GRANTS"]) if os.environ.get("GRANTS") else None)
+        self.broker = None if kafka else self._broker(brokers)
         self.server = None if self._admin_url else backing.database_server(self.folder, self.logs)
         self.catcher: Process | None = None
         """Takes the e-mails that registration sends: ``laptop.mails`` finds them in ``folder``."""
@@ -99,13 +108,23 @@ class System:
         self.urls: dict[str, str] = {}
         self._interruptible = terminated_like_ctrl_c()
 
+    def _broker(self, brokers: int | None) -> backing.Broker:
+        if self._grants_file is None:
+            return backing.broker(self.folder, self.logs, brokers)
+        try:
+            self._grants = read_grants(self._grants_file)
+        except GrantsError as error:
+            raise StartError(str(error)) from None
+        self._authorised = backing.authorised_broker(self.folder, self.logs, brokers)
+        return self._authorised
+
     @property
     def warehouse(self) -> Path:
         return self.folder / "warehouse"
 
     @property
     def kafka(self) -> str:
-        """Bootstrap servers."""
+        """Bootstrap servers; with grants, those of whoever looks after this system: they need no password."""
         return self._external_kafka or (self.broker.bootstrap if self.broker else "")
 
     @property
@@ -164,7 +183,7 @@ class System:
         self._say("making topics, roles and schemas")
         brokers = len(self.broker.parts) if self.broker else None
         await together(self._provision(), create_topics(self.kafka, brokers))
-        await together(*(self.run(service, "migrate") for service in self._services))
+        await together(self._authorise(), *(self.run(service, "migrate") for service in self._services))
         self._say("starting the services")
         for service in self._services:
             for number in range(1, self._replicas.get(service, 1) + 1):
@@ -176,6 +195,29 @@ class System:
         admin_url = self._admin_url or (self.server.admin_url if self.server else "")
         passwords = kept_passwords(self.folder / "passwords.json")
         self._database = await provision(admin_url, passwords, self._database_name)
+
+    async def _authorise(self) -> None:
+        if self._grants is None:
+            return
+        try:
+            await asyncio.to_thread(apply, client(self.kafka), self._grants, self._kafka_passwords)
+        except AccessError as error:
+            raise StartError(str(error)) from None
+
+    @property
+    def _kafka_passwords(self) -> Path:
+        return self.folder / "kafka-passwords.json"
+
+    def kafka_of(self, user: str) -> dict[str, str]:
+        """What a user of the broker needs in its environment: one of our own, or a client of the grants."""
+        if self._grants is None:
+            return {"KAFKA_BOOTSTRAP_SERVERS": self.kafka}
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self._authorised.for_users,
+            "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "KAFKA_USERNAME": user,
+            "KAFKA_PASSWORD": kept_users(self._kafka_passwords).get(user, ""),
+        }
 
     async def _catch_mails(self) -> None:
         """Only one is needed, and none where nobody sends any."""
@@ -219,7 +261,7 @@ class System:
             SINK,
             [_command("survey"), "sink"],
             log=self.logs / f"{SINK}.log",
-            environment=self.environment("survey") | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
+            environment=self.environment("survey") | self.kafka_of(SINK) | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
         )
 
     async def _start_sink(self) -> None:
@@ -232,13 +274,14 @@ class System:
         keys = kept_keys(self.folder)
         ours = {
             "DATABASE_URL": self.database.url(service),
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
+            **self.kafka_of(service),
             "JWKS": str(keys.public),
             "LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
         if service == "registration":
             ours["SIGNING_KEY"] = str(keys.private)
+            ours |= {"GRANTS": str(self._grants_file.absolute())} if self._grants_file else {}
             ours |= {"SMTP_HOST": HOST, "SMTP_PORT": str(self._smtp_port)}
             ours["SIGN_INS_PER_CLIENT"] = "1000000"  # whoever signs in here is the same client
         if service == "survey":
@@ -374,6 +417,11 @@ def _inherited() -> dict[str, str]:
         "DATABASE_URL",
         "MIGRATOR_DATABASE_URL",
         "KAFKA_BOOTSTRAP_SERVERS",
+        "KAFKA_SECURITY_PROTOCOL",
+        "KAFKA_USERNAME",
+        "KAFKA_PASSWORD",
+        "KAFKA_CA_FILE",
+        "GRANTS",
         "JWKS",
         "SIGNING_KEY",
         "CLOCK_FILE",

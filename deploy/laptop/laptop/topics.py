@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
+from sojourn_contracts.access import POSITION_TOPIC
 from sojourn_contracts.catalogue import TOPICS
-
-POSITION_TOPIC = "relay-position"
-"""Where relays commit how far they have published; it carries no records."""
 
 
 class TopicsError(RuntimeError):

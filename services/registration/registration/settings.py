@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 from sojourn_contracts.taxonomy import InFolder, Taxonomy, starter
 
 from registration import programme, signing
+from registration.clients.granted import granted
 from registration.people.domain import Reads
 from registration.skill_search import search_in
 
@@ -41,6 +42,12 @@ class ContactPoint(BaseModel):
     language: Reads
 
 
+def _grants(file: Path) -> Path:
+    """What is wrong with it is found at the start, not when the first client asks for a token."""
+    granted(file)
+    return file
+
+
 class SigningSettings(LogSettings):
     """What signing a token takes; ``registration token`` needs no more."""
 
@@ -49,6 +56,9 @@ class SigningSettings(LogSettings):
     )
     token_lifetime_hours: int = Field(
         720, ge=1, le=8_760, description="hours after which a token of `registration token` is no longer valid"
+    )
+    grants: Annotated[Path, AfterValidator(_grants)] | None = Field(
+        default=None, description="file (YAML) with what other systems may read; unset, they get no tokens"
     )
 
 
@@ -135,6 +145,12 @@ class RegistrationSettings(Settings, SigningSettings, MailSettings):
     )
     sign_ins_per_client: int = Field(
         default=30, ge=1, le=1_000_000, description="the same for one IPv4 address, or IPv6 network of 64 bits"
+    )
+    tokens_per_address: int = Field(
+        default=120,
+        ge=1,
+        le=1_000_000,
+        description="tokens that clients at one IPv4 address, or IPv6 network of 64 bits, can ask for in 15 minutes",
     )
     session_days: int = Field(
         default=30, ge=1, le=365, description="days after which who signed in by a link has to sign in again"

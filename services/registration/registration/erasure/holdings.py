@@ -58,5 +58,6 @@ NOBODY = {
     "decision": "the chain of decisions, in codes and opaque ids: it cannot be altered, and outlives who it was about",
     "vat_check": "what the register said about a number, for a week; a company's goes with it",
     "rate_limit": "keyed hashes",
+    "client_secret": "digests, of other systems' secrets",
     "oidc_sign_in": "who is at the provider's door just now, unnamed",
 }

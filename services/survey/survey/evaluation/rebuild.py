@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from chassis.brokers import Brokers
 from chassis.inbox import arrival
 from chassis.service import Process
 from chassis.transaction import Cause, Transaction
@@ -116,7 +117,7 @@ async def rebuild(process: Process) -> Rebuilt:
         KafkaError, OSError: the topics cannot be read; nothing is changed.
     """
     told = Told()
-    async with _topics(process.settings.kafka_bootstrap_servers) as topics:
+    async with _topics(process.settings.brokers) as topics:
         await _listen(topics, told)
         async with process.open_transaction(Cause()) as tx:
             await store.hold_read_model(tx)
@@ -132,10 +133,11 @@ async def rebuild(process: Process) -> Rebuilt:
 
 
 @asynccontextmanager
-async def _topics(bootstrap_servers: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def _topics(brokers: Brokers) -> AsyncIterator[AIOKafkaConsumer]:
     """All partitions of the topics, from their beginning, in nobody's group."""
+    await brokers.admit([catalogue.BY_NAME[name].name for name in FOLLOWED])
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **brokers.client(),
         client_id="survey-rebuild",
         group_id=None,
         enable_auto_commit=False,

@@ -111,7 +111,7 @@ class Sink:
                 self.metrics.count("sink_conflicts", 1)
                 logger.warning("another sink has written meanwhile: looking again where to go on from")
             except Exception as error:
-                self.waiting_for = _in_words(error)
+                self.waiting_for = self.settings.brokers.refusal(error) or _in_words(error)
                 logger.warning("the sink waits", error=self.waiting_for)
                 if not isinstance(error, KafkaError | OperationalError):
                     self._sound.clear()  # it may be the warehouse
@@ -124,7 +124,7 @@ class Sink:
     async def _open(self) -> None:
         await self._in_thread(self._open_table)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.kafka_bootstrap_servers,
+            **self.settings.brokers.client(),
             client_id=GROUP,
             group_id=GROUP,
             isolation_level="read_committed",
@@ -142,6 +142,7 @@ class Sink:
 
     async def _assign(self) -> None:
         async with asyncio.timeout(ANSWERS_WITHIN):
+            await self.settings.brokers.admit([TOPIC])
             await self.consumer.beginning_offsets([TopicPartition(TOPIC, 0)])  # asks how many there are
         numbers = self.consumer.partitions_for_topic(TOPIC) or {0}
         places = [TopicPartition(TOPIC, number) for number in sorted(numbers)]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from chassis.settings import LogSettings, PostgresUrl, kafka_servers
+from chassis.settings import KafkaSettings, LogSettings, PostgresUrl
 from pydantic import AfterValidator, Field
 
 
@@ -24,10 +24,7 @@ class TableSettings(LogSettings):
     )
 
 
-class SinkSettings(TableSettings):
-    kafka_bootstrap_servers: Annotated[str, AfterValidator(kafka_servers)] = Field(
-        description="Kafka brokers to begin with: host:port, several separated by commas"
-    )
+class SinkSettings(TableSettings, KafkaSettings):
     batch_events: int = Field(default=5_000, ge=1, le=200_000, description="events in one append at most")
     batch_seconds: float = Field(
         default=5, ge=0.05, le=3_600, description="an append waits so long at most for more events"

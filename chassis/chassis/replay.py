@@ -18,8 +18,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from sojourn_contracts import catalogue
+from sojourn_contracts.access import reserved
 from sojourn_contracts.catalogue import Visibility
 
+from chassis.brokers import Brokers
 from chassis.database import Pool
 from chassis.relay import record
 
@@ -67,9 +69,7 @@ def topics_of(service: str, names: Collection[str]) -> list[str]:
     return list(names) or public
 
 
-async def replay(
-    service: str, pool: Pool, bootstrap_servers: str, to: str, wanted: Wanted, rate: float, say: Say
-) -> int:
+async def replay(service: str, pool: Pool, brokers: Brokers, to: str, wanted: Wanted, rate: float, say: Say) -> int:
     """Sends what is wanted, in the log's order and at most ``rate`` events a second; returns how many.
 
     Stopped or killed, it is gone on with by ``after``, the position that was told last: what was sent after it comes again, under
@@ -78,11 +78,11 @@ async def replay(
     Raises:
         NotReplayed: ``to`` is a topic of the services, or does not exist.
     """
-    if reason := catalogue.reserved(to):
+    if reason := reserved(to):
         raise NotReplayed(f"not replayed to {to}: {reason}; name a topic of the subscriber's own")
-    await _must_exist(service, bootstrap_servers, to)
+    await _must_exist(service, brokers, to)
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers,
+        **brokers.client(),
         client_id=f"{service}.replay",
         enable_idempotence=True,
         max_request_size=catalogue.MAX_RECORD_BYTES + 50_000,
@@ -95,8 +95,8 @@ async def replay(
         await producer.stop()
 
 
-async def _must_exist(service: str, bootstrap_servers: str, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, client_id=f"{service}.replay")
+async def _must_exist(service: str, brokers: Brokers, topic: str) -> None:
+    admin = AIOKafkaAdminClient(**brokers.client(), client_id=f"{service}.replay")
     try:
         await admin.start()
         if topic not in await admin.list_topics():
@@ -165,8 +165,8 @@ def command(service: "Service") -> Callable[..., None]:
 
         async def run(process: "Process") -> int:
             wanted = Wanted(topics_of(service.name, _names(topics)), after, until, _utc(since), _utc(before))
-            bootstrap = process.settings.kafka_bootstrap_servers
-            return await replay(service.name, process.pool, bootstrap, to, wanted, rate, _tell)
+            brokers = process.settings.brokers
+            return await replay(service.name, process.pool, brokers, to, wanted, rate, _tell)
 
         try:
             sent = on_process(service, run)

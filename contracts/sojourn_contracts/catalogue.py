@@ -41,9 +41,6 @@ class Cleanup(StrEnum):
     DELETE = "delete"
 
 
-POSITION_TOPIC = "relay-position"
-"""Where the relays of the services commit how far they have published; it carries no records."""
-
 INTERNAL_RETENTION = timedelta(days=21)
 """Less than the inbox's 30 days, so that whatever a topic can repeat is still known."""
 
@@ -130,14 +127,3 @@ def emitted_by(service: str) -> tuple[Topic, ...]:
 def consumed_by(service: str) -> tuple[Topic, ...]:
     """The existing topics that a service reads, in the table's order."""
     return tuple(topic for topic in TOPICS if service in topic.consumers)
-
-
-def reserved(topic: str) -> str | None:
-    """Why nobody but the catalogue's services may write to a topic of this name; None if it may be a subscriber's own."""
-    if topic.partition(".v")[0] in BY_NAME:
-        return f"{topic} is a topic of the catalogue: on it, only its producers are believed"
-    if topic == POSITION_TOPIC:
-        return f"{topic} is where the services keep how far they have published"
-    if topic.startswith("__"):
-        return f"{topic} is a topic that Kafka keeps for itself"
-    return None

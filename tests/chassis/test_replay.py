@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from chassis.brokers import Brokers
 from chassis.database import Pool
 from chassis.lease import Lease
 from chassis.migrations import migrate
@@ -65,7 +66,7 @@ def quiet(position: int, sent: int) -> None:
 
 async def test_every_record_is_what_the_relay_sends(kafka: str, pool: Pool, own: str, log: Sequence[Row]):
     async with reading(kafka, own, partitions=1) as reader:
-        sent = await replay(SERVICE, pool, kafka, own, Wanted(TOLD), FAST, quiet)
+        sent = await replay(SERVICE, pool, Brokers(kafka), own, Wanted(TOLD), FAST, quiet)
         records = await reader.all()
     assert sent == len(log) == 12
     assert told(records) == [record(SERVICE, row) for row in log]
@@ -82,7 +83,7 @@ async def test_only_what_is_wanted_is_sent(kafka: str, pool: Pool, own: str, log
             Wanted(TOLD, before=between, after=1),
             Wanted(TOLD, since=between + timedelta(days=1)),
         ):
-            await replay(SERVICE, pool, kafka, own, wanted, FAST, quiet)
+            await replay(SERVICE, pool, Brokers(kafka), own, wanted, FAST, quiet)
         ids = [dict(each.headers)["ce_id"].decode() for each in await reader.all()]
     expected = [
         *(row for row in log if row["topic"] == "ExchangeCancelled"),
@@ -104,8 +105,8 @@ async def test_one_that_was_killed_goes_on_after_what_it_told_last(
 
     async with reading(kafka, own, partitions=1) as reader:
         with pytest.raises(KeyboardInterrupt):
-            await replay(SERVICE, pool, kafka, own, Wanted(TOLD), 5, killed_at_once)
-        await replay(SERVICE, pool, kafka, own, Wanted(TOLD, after=positions[0]), FAST, quiet)
+            await replay(SERVICE, pool, Brokers(kafka), own, Wanted(TOLD), 5, killed_at_once)
+        await replay(SERVICE, pool, Brokers(kafka), own, Wanted(TOLD, after=positions[0]), FAST, quiet)
         records = await reader.all()
     assert positions == [5]
     assert told(records) == [record(SERVICE, row) for row in log]
@@ -113,7 +114,7 @@ async def test_one_that_was_killed_goes_on_after_what_it_told_last(
 
 async def test_it_sends_no_faster_than_it_may(kafka: str, pool: Pool, own: str, log: Sequence[Row]):
     began, at = time.monotonic(), list[float]()
-    await replay(SERVICE, pool, kafka, own, Wanted(TOLD), 10, lambda *_: at.append(time.monotonic() - began))
+    await replay(SERVICE, pool, Brokers(kafka), own, Wanted(TOLD), 10, lambda *_: at.append(time.monotonic() - began))
     assert [seconds >= least for seconds, least in zip(at, (0, 1), strict=True)] == [True, True]
     assert time.monotonic() - began >= 1.2
 
@@ -121,12 +122,12 @@ async def test_it_sends_no_faster_than_it_may(kafka: str, pool: Pool, own: str, 
 @pytest.mark.parametrize("topic", [*(topic.name for topic in TOPICS), "MatchDeclined.v2", "relay-position"])
 async def test_nothing_is_replayed_to_a_topic_of_the_services(kafka: str, pool: Pool, topic: str):
     with pytest.raises(NotReplayed, match=f"not replayed to {topic}: {topic} is .*; name a topic of the subscriber's"):
-        await replay(SERVICE, pool, kafka, topic, Wanted(TOLD), FAST, quiet)
+        await replay(SERVICE, pool, Brokers(kafka), topic, Wanted(TOLD), FAST, quiet)
 
 
 async def test_a_topic_is_not_made(kafka: str, pool: Pool):
     with pytest.raises(NotReplayed, match="there is no topic nobodys: whoever owns it makes it"):
-        await replay(SERVICE, pool, kafka, "nobodys", Wanted(TOLD), FAST, quiet)
+        await replay(SERVICE, pool, Brokers(kafka), "nobodys", Wanted(TOLD), FAST, quiet)
 
 
 def test_without_names_what_is_public_is_replayed_and_never_what_is_internal():

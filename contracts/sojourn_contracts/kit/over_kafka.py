@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from sojourn_contracts import catalogue
+from sojourn_contracts.access import reserved
 from sojourn_contracts.kit.conformance import CHECKS, NotApplicable, Records, Violated
 from sojourn_contracts.kit.history import Record, history
 
@@ -218,7 +218,7 @@ def conformance(
     Its state is a JSON object: {"subjects": {"<id>": {"revision": 3}}, "effects": {"<event id>": 1}}. Each subject that it was
     told of is there, with whatever it knows of it, but for those that a tombstone erased. `effects` may be left out.
     """
-    if reason := catalogue.reserved(topic):
+    if reason := reserved(topic):
         raise typer.BadParameter(reason, param_hint="--topic")
     topics = [name.strip() for name in events.split(",")]
     try:

@@ -13,6 +13,7 @@ import pytest
 from sojourn_contracts.access import reserved
 from sojourn_contracts.command import command
 from sojourn_contracts.kit.conformance import CHECKS
+from sojourn_contracts.kit.history import FORGOTTEN
 from typer.testing import CliRunner
 
 from tests.conftest import REPOSITORY
@@ -63,14 +64,15 @@ async def test_a_subscriber_that_is_right_keeps_every_promise(kafka: str, tmp_pa
 
 async def test_promises_that_are_broken_are_named_and_the_others_are_asked_all_the_same(kafka: str, tmp_path: Path):
     names = ("duplicates", "unknown_fields", "gaps")
-    strict, waiting = await asyncio.gather(
+    strict, forgetful = await asyncio.gather(
         conformance(*of(kafka, "unknown_fields", tmp_path), *asked(*names)),
-        conformance(*of(kafka, "gaps", tmp_path), *asked("gaps"), "--within", "6"),
+        conformance(*of(kafka, "tombstone_first", tmp_path), *asked("tombstones", "tombstone_first")),
     )
     assert strict.outcomes == {"duplicates": "kept", "unknown_fields": "VIOLATED", "gaps": "kept"}, strict
     assert "its command ended with 1" in strict.out
-    assert waiting.outcomes == {"gaps": "VIOLATED"}
-    assert (strict.code, waiting.code) == (1, 1)
+    assert forgetful.outcomes == {"tombstones": "kept", "tombstone_first": "VIOLATED"}, forgetful
+    assert f"erased subjects are in the state: {min(FORGOTTEN)}" in forgetful.out
+    assert (strict.code, forgetful.code) == (1, 1)
 
 
 def in_process(*arguments: str) -> Ended:

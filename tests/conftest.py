@@ -58,8 +58,8 @@ async def postgres(backing_folder: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 async def kafka(backing_folder: Path) -> AsyncIterator[str]:
-    """Bootstrap address of a broker with the catalogue's topics."""
-    broker = Kafka(backing_folder / "kafka")
+    """Bootstrap address of a broker with the catalogue's topics; what is to be compacted is so soon, where a test asks for it."""
+    broker = Kafka(backing_folder / "kafka", settings={"log.cleaner.backoff.ms": "200"})
     await broker.start()
     try:
         await create_topics(broker.bootstrap)

@@ -1,4 +1,4 @@
-"""The command line that every service has: serve, migrate, and what an operator does about dead letters and parked work."""
+"""The command line that every service has: serve, migrate, replay, and what is done about dead letters and parked work."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import asyncpg
 import typer
 import uvloop
 
-from chassis import dead_letters, due, log, migrations, telemetry
+from chassis import dead_letters, due, log, migrations, replay, telemetry
 from chassis.settings import LogSettings, MigrateSettings, SettingsError, describe, load
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def command_line(service: "Service") -> typer.Typer:
         try:
             applied = asyncio.run(migrations.migrate(url, service.name, service.migrations))
         except (migrations.MigrationError, OSError) as error:
-            raise _failed(f"not migrated: {error}") from None
+            raise failed(f"not migrated: {error}") from None
         typer.echo(f"{service.name}: applied {', '.join(applied) or 'nothing, it is up to date'}")
 
+    app.command("replay", epilog=settings_help)(replay.command(service))
     app.add_typer(_dead_letters(service), name="dead-letters")
     app.add_typer(_due(service), name="due")
     return app
@@ -75,7 +76,8 @@ def read(settings: type[S], service: str) -> S:
     return found
 
 
-def _failed(text: str) -> typer.Exit:
+def failed(text: str) -> typer.Exit:
+    """Ends the command with exit code 1, and says why."""
     typer.echo(text, err=True)
     return typer.Exit(1)
 
@@ -100,7 +102,7 @@ def on_process(service: "Service", ask: "Callable[[Process], Coroutine[Any, Any,
     try:
         return asyncio.run(run())
     except (OSError, asyncpg.PostgresError) as error:
-        raise _failed(f"the database cannot be asked: {error}") from None
+        raise failed(f"the database cannot be asked: {error}") from None
 
 
 def _on_connection(service: "Service", ask: "Callable[[Connection], Coroutine[Any, Any, R]]") -> R:
@@ -129,11 +131,11 @@ def _dead_letters(service: "Service") -> typer.Typer:
         """One of them, whole."""
         row = _on_connection(service, lambda connection: dead_letters.show(connection, letter))
         if row is None:
-            raise _failed(f"no dead letter {letter}")
+            raise failed(f"no dead letter {letter}")
         _print(row)
 
-    @app.command()
-    def replay(letter: LetterId) -> None:  # pyright: ignore[reportUnusedFunction]
+    @app.command("replay")
+    def replay_(letter: LetterId) -> None:  # pyright: ignore[reportUnusedFunction]
         """Runs it through its handler again; if that fails, it waits on."""
 
         async def run() -> bool:
@@ -147,16 +149,16 @@ def _dead_letters(service: "Service") -> typer.Typer:
         try:
             replayed = asyncio.run(run())
         except Exception as error:
-            raise _failed(f"still dead: {type(error).__name__}: {error}") from None
+            raise failed(f"still dead: {type(error).__name__}: {error}") from None
         if not replayed:
-            raise _failed(f"no dead letter {letter} waits")
+            raise failed(f"no dead letter {letter} waits")
         typer.echo(f"replayed {letter}")
 
     @app.command()
     def discard(letter: LetterId) -> None:  # pyright: ignore[reportUnusedFunction]
         """Gives it up for good; the record is kept, marked as discarded."""
         if not _on_connection(service, lambda connection: dead_letters.settle(connection, letter, "discarded")):
-            raise _failed(f"no dead letter {letter} waits")
+            raise failed(f"no dead letter {letter} waits")
         typer.echo(f"discarded {letter}")
 
     return app
@@ -175,14 +177,14 @@ def _due(service: "Service") -> typer.Typer:
     def retry(work: LetterId) -> None:  # pyright: ignore[reportUnusedFunction]
         """Makes parked work due again."""
         if not _on_connection(service, lambda connection: due.retry(connection, work)):
-            raise _failed(f"no parked work {work}")
+            raise failed(f"no parked work {work}")
         typer.echo(f"due again: {work}")
 
     @app.command()
     def discard(work: LetterId) -> None:  # pyright: ignore[reportUnusedFunction]
         """Drops parked work for good."""
         if not _on_connection(service, lambda connection: due.discard(connection, work)):
-            raise _failed(f"no parked work {work}")
+            raise failed(f"no parked work {work}")
         typer.echo(f"discarded {work}")
 
     return app

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sojourn_contracts.catalogue import SERVICES, Topic, consumed_by, emitted_by
+from sojourn_contracts.catalogue import BY_NAME, SERVICES, Topic, consumed_by, emitted_by
 from sojourn_contracts.grants import OWN, Grants
 from sojourn_contracts.survey import SurveySubmitted
 
@@ -51,6 +51,17 @@ class Acl:
 def relay_of(service: str) -> str:
     """A relay's transactional id, and the group in which its position is kept."""
     return f"{service}.relay"
+
+
+def reserved(topic: str) -> str | None:
+    """Why nobody but the services may write to a topic of this name; None if it may be a subscriber's own."""
+    if topic.partition(".v")[0] in BY_NAME:
+        return f"{topic} is a topic of the catalogue: on it, only its producers are believed"
+    if topic == POSITION_TOPIC:
+        return f"{topic} is where the services keep how far they have published"
+    if topic.startswith("__"):
+        return f"{topic} is a topic that Kafka keeps for itself"
+    return None
 
 
 def users(grants: Grants) -> tuple[str, ...]:

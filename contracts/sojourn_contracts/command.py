@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from sojourn_contracts import compatibility
+from sojourn_contracts.kit.over_kafka import conformance
 
 command = typer.Typer(no_args_is_help=True, add_completion=False)
+command.command()(conformance)
 
 
 @command.callback()

@@ -57,7 +57,7 @@ OpenTx = Annotated[Callable[[], AbstractAsyncContextManager[Transaction]], Depen
 """Opens the request's transaction for a block, ``async with open_tx() as tx``: where something slow comes before or after it."""
 
 
-def link_to_next(request: Request, response: Response, path: str | None = None, **place: object) -> None:
+def link_to_next(request: Request, response: Response, path: str | None = None, /, **place: object) -> None:
     """Says in a ``Link`` header (RFC 8288) where the next page is: at this request's address, with these parameters.
 
     ``path``: of the next page, if it is another one's.

@@ -365,7 +365,8 @@ def verify(
     """Compares what was received with the manifests. These must not be newer than it: who reads both reads them first.
 
     ``keys`` are the services' public keys (``manifest.trusted_keys``). ``compaction_lag`` is ``min.compaction.lag.ms`` of the
-    topics, for who came late and read what was left; ``log`` then tells of the sequences that ``compacted`` names. ``read_at`` is when reading ended.
+    topics, for who came late and read what was left; ``log`` then tells of the sequences that ``compacted`` names.
+    ``read_at`` is when reading ended.
     """
     by_id = {manifest.manifest_id: manifest for manifest in manifests}
     trusted: dict[Stream, list[ManifestIssued]] = {stream: [] for stream in received.streams}

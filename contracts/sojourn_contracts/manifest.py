@@ -65,8 +65,8 @@ class ManifestIssued(Event):
     """Of the events: sequences have no holes, so it is last less first and one more."""
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     previous: UUID | None = None
-    """`manifest_id` of the manifest before it, of this topic and source; none before the first. A generation's first one names the
-    last one of the generation before."""
+    """`manifest_id` of the manifest before it, of this topic and source; none before the first. A generation's first one names
+    the last one of the generation before."""
     signature: Annotated[str, StringConstraints(max_length=1_000)]
 
     @property

@@ -7,6 +7,7 @@ that are read.
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -96,10 +97,12 @@ async def read(kafka: Mapping[str, Any], topics: Sequence[str], manifests: Seque
 async def _to_the_ends(
     reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], manifests: set[str], found: Topics
 ) -> None:
-    left = set(ends)
+    left, last = set(ends), time.monotonic()
     while left := {place for place in left if await reader.position(place) < ends[place]}:
-        batches = await reader.getmany(*left, timeout_ms=int(PATIENCE * 1_000))
-        if not batches and not any([await reader.position(place) >= ends[place] for place in left]):
+        batches = await reader.getmany(*left, timeout_ms=200)
+        if batches:
+            last = time.monotonic()
+        elif time.monotonic() - last > PATIENCE:
             raise CannotTell(f"no record came for {PATIENCE:.0f} s: is a transaction still open?")
         for place, records in batches.items():
             if place.topic in manifests:

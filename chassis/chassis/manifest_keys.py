@@ -38,7 +38,7 @@ def read(path: Path) -> ManifestKeys:
         keys = tuple(OKPKey.import_key(each) for each in listed)
     except OSError:
         raise ValueError("there is no such file, or it cannot be read") from None
-    except (JoseError, ValueError, TypeError, AttributeError):
+    except (JoseError, ValueError, TypeError, AttributeError, LookupError):
         raise ValueError("should be a JSON Web Key, or a set of them") from None
     if not keys or not keys[0].is_private or any(key.curve_name != ALGORITHM for key in keys):
         raise ValueError("should be keys for Ed25519, the first one private")

@@ -136,7 +136,7 @@ def test_long_gaps_and_high_sequences_are_no_trouble():
     assert only(judged(received(few), [])).missing == (Span(3, 4_095), Span(4_098, 10**12 - 1))
     for sequence in (0, -1, 10**18):
         with pytest.raises(ValueError, match="no sequence"):
-            received([Said(sequence, TODAY[0][0], UUID(int=1))])
+            Received().add(STREAM, sequence, UUID(int=1), UUID(int=1), NOW)
 
 
 def test_a_manifest_that_was_not_received_is_named_and_nothing_is_proven_beyond_it():

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 from chassis.doors import OnEvent
-from chassis.lease import Lease
 from chassis.manifest_keys import read
-from chassis.relay import MOVE
 from chassis.service import Process, Service
 from chassis.settings import Settings
 from chassis.transaction import MANIFESTS, Cause
@@ -30,61 +28,21 @@ from sojourn_contracts.survey import SurveySubmitted
 
 from chassis import due, manifests, outbox
 from tests.chassis.given import MIGRATIONS, a_service, an, cancelled, declined, note
+from tests.chassis.manifesting import a_key, hours_ago, issued, look, move, published
 from tests.chassis_driver import NOON, Driver
 from tests.conftest import Driving
 
 SOURCE = "sojourn/exchange"
 
 
-def hours_ago(hours: int, minutes: int = 0) -> datetime:
-    """So long before the present hour began, by the time of day."""
-    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours, minutes=minutes)
-
-
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    path = tmp_path / "manifest-key.json"
-    path.write_text(json.dumps(OKPKey.generate_key("Ed25519", auto_kid=True).as_dict(private=True)))
-    return path
+    return a_key(tmp_path)
 
 
 @pytest.fixture
 async def driver(driving: Driving, key: Path) -> Driver:
     return await driving(a_service(), manifest_key=key)
-
-
-async def published(driver: Driver, at: datetime, *events: Event, unmoved: bool = False) -> None:
-    """Emitted at that time of day; in the log, unless it is still to be moved."""
-    async with driver.process.open_transaction(Cause()) as tx:
-        tx.emit(*events)
-    await driver.rows("update outbox set written_at = $1 where written_at > now() - interval '30 seconds'", at)
-    if not unmoved:
-        await move(driver)
-
-
-async def move(driver: Driver) -> None:
-    lease = Lease(driver.process.pool, "relay", 5)
-    assert await lease.acquire()
-    async with driver.process.pool.acquire() as connection:
-        await connection.fetch(MOVE, lease.holder, lease.epoch, 1_000)
-    await lease.release()
-
-
-async def look(driver: Driver) -> list[ManifestIssued]:
-    """All manifests, once what is due now is done."""
-    async with driver.process.pool.acquire() as connection:
-        await due.begin(connection, MANIFESTS)
-        await connection.execute("update due set not_before = null where kind = $1", MANIFESTS)
-    await driver.run_due()
-    return await issued(driver)
-
-
-async def issued(driver: Driver) -> list[ManifestIssued]:
-    rows = await driver.rows(
-        "select type, data, 0 as round, position as id from event_log where type like '%ManifestIssued%'"
-        " union all select type, data, 1, id from outbox where type like '%ManifestIssued%' order by round, id"
-    )
-    return [catalogue.BY_NAME[row["type"].split(".")[0]].event.model_validate_json(row["data"]) for row in rows]
 
 
 async def keys_of(driver: Driver) -> dict[str, Any]:

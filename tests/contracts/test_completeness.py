@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from chassis.manifests import signed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import OKPKey
 from sojourn_contracts.completeness import Doubled, Findings, Log, Received, Span, Stream, Told, Verdict, verify
@@ -105,6 +105,7 @@ def test_who_has_everything_has_proven_it_in_whatever_order_and_how_often_it_cam
     assert found.complete
 
 
+@settings(max_examples=50)
 @given(st.sets(st.integers(1, 43), min_size=1), st.booleans())
 def test_whatever_is_missing_is_named_and_nothing_else_is(gone: set[int], late: bool):
     events = said(*TODAY)

@@ -31,10 +31,13 @@ PERSON = PARTIES | OPERATOR
 ADMIN = frozenset({Role.COMPANY_ADMIN}) | OPERATOR
 EXPORT = {"GET /export/people/{person_id}": PERSON, "GET /export/companies/{company_id}": ADMIN}
 """Of every service: a person's for themself, a company's for its admin."""
+KEYS = {"GET /.well-known/manifest-keys.json": ANYBODY}
+"""Of every service: what its manifests are verified by."""
 
 MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     "registration": {
         **EXPORT,
+        **KEYS,
         "POST /people/{person_id}/erasure": PERSON,
         "POST /companies/{company_id}/erasure": ADMIN,
         "GET /erasures/{erasure_id}": ANYBODY,
@@ -76,6 +79,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "matching": {
         **EXPORT,
+        **KEYS,
         "GET /placements/{placement_id}/matches": COMPANY | OPERATOR,
         "GET /offers/{offer_id}/matches": COMPANY | OPERATOR,
         "GET /placements/{placement_id}/candidates": COMPANY | OPERATOR,
@@ -87,6 +91,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "exchange": {
         **EXPORT,
+        **KEYS,
         "GET /exchanges": PARTIES | CONTACT_POINT | OPERATOR,
         "GET /exchanges/{exchange_id}": PARTIES | CONTACT_POINT | OPERATOR,
         "POST /exchanges/{exchange_id}/acceptance": COMPANY,
@@ -117,6 +122,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     },
     "survey": {
         **EXPORT,
+        **KEYS,
         "GET /invitations": PARTIES,
         "GET /invitations/{invitation_id}": PARTIES,
         "PUT /invitations/{invitation_id}/draft": PARTIES,

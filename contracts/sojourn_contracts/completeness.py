@@ -5,8 +5,8 @@ here asks anybody anything. Signatures need joserfc, which comes with the extra 
 
 A compacted topic keeps the newest event of each key. So who comes late lacks others, and says by ``compaction_lag`` how old an
 event must be for that: a younger one is missing, an older one may be. What the service's log says of the older ones (``Told``,
-from its feed over HTTP) settles it: one was compacted away if a later event of its key was received, or if its subject is erased.
-Who received everything as it came has no such gaps, and gives no lag.
+from its feed over HTTP) settles it: one was compacted away if there is a later event of its key, or if its subject is erased. The
+newest of a key that is not erased is missing. Who received everything as it came has no such gaps, and gives no lag.
 """
 
 from array import array
@@ -505,6 +505,10 @@ class _Gone:
             self._newest[stream.topic] = newest
             for other in sorted(each for each in self._received.streams if each.topic == stream.topic):
                 for subject, last in self._received.streams[other].newest().items():
+                    newest[subject] = max(newest.get(subject, (0, 0)), (other.generation, last))
+            for other, events in self._log.items() if self._log else ():
+                for last, each in events.items() if other.topic == stream.topic else ():
+                    subject = each.subject.bytes
                     newest[subject] = max(newest.get(subject, (0, 0)), (other.generation, last))
         return self._newest[stream.topic].get(told.subject.bytes, (0, 0)) > (stream.generation, sequence)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -107,21 +108,31 @@ class _Events:
         self.doubled: list[Doubled] = []
 
     def add(self, sequences: Sequence[int], ids: bytes, subjects: bytes, times: Sequence[int]) -> None:
-        pages, before = self.pages, self.repeats + len(self.doubled)
-        for start, sequence, time in zip(range(0, len(ids), 16), sequences, times, strict=True):
-            number, at = divmod(sequence, _PAGE)
-            page = pages.get(number)
-            if page is None:
-                page = pages[number] = _Page()
+        faults = self.repeats + len(self.doubled)
+        current = sequences[0] // _PAGE
+        page = self._page(current)
+        its_ids, its_subjects, its_times, seen = page.ids, page.subjects, page.times, page.seen
+        start = 0
+        for sequence, time in zip(sequences, times, strict=True):
+            number, at = sequence // _PAGE, sequence % _PAGE
+            if number != current:  # what comes in order stays on its page for long
+                page, current = self._page(number), number
+                its_ids, its_subjects, its_times, seen = page.ids, page.subjects, page.times, page.seen
             place, end = at * 16, start + 16
-            if page.seen[at]:
+            if seen[at]:
                 self._again(page, sequence, place, ids[start:end])
-                continue
-            page.seen[at] = 1
-            page.ids[place : place + 16] = ids[start:end]
-            page.subjects[place : place + 16] = subjects[start:end]
-            page.times[at] = time
-        self.count += len(sequences) - (self.repeats + len(self.doubled) - before)
+            else:
+                seen[at] = 1
+                its_ids[place : place + 16] = ids[start:end]
+                its_subjects[place : place + 16] = subjects[start:end]
+                its_times[at] = time
+            start = end
+        self.count += len(sequences) - (self.repeats + len(self.doubled) - faults)
+
+    def _page(self, number: int) -> _Page:
+        if number not in self.pages:
+            self.pages[number] = _Page()
+        return self.pages[number]
 
     def _again(self, page: _Page, sequence: int, place: int, id_: bytes) -> None:
         there = bytes(page.ids[place : place + 16])
@@ -225,25 +236,23 @@ class Received:
         Raises:
             Malformed: a record breaks the contract; those before it, and none after it, may have been taken.
         """
+        stamp = _Stamps().of
         source, generation = b"", b""
         sequences: list[int] = []
         ids: list[bytes] = []
         keys: list[bytes | None] = []
         times: list[int] = []
         for record in records:
-            headers = dict(record.headers)
+            of, within, sequence, id_ = stamp(record.headers)
+            if of != source or within != generation:
+                self._add(topic, source, generation, sequences, ids, keys, times)
+                source, generation = of, within
+                sequences, ids, keys, times = [], [], [], []
             try:
-                of, in_ = headers["ce_source"], headers.get("ce_generation", b"1")
-                if of != source or in_ != generation:
-                    self._add(topic, source, generation, sequences, ids, keys, times)
-                    source, generation = of, in_
-                    sequences, ids, keys, times = [], [], [], []
-                sequences.append(int(headers["ce_sequence"]))
-                ids.append(headers["ce_id"])
-            except KeyError as error:
-                raise Malformed(str(error.args[0]), "is missing") from None
-            except ValueError:
+                sequences.append(int(sequence))
+            except (ValueError, TypeError):
                 raise Malformed("ce_sequence", "is not a whole number from 1 on") from None
+            ids.append(id_)
             keys.append(record.key)
             times.append(record.timestamp)
         self._add(topic, source, generation, sequences, ids, keys, times)
@@ -264,11 +273,11 @@ class Received:
             raise Malformed("ce_sequence", "is not a whole number from 1 on")
         try:
             of = source.decode()
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, AttributeError):
             raise Malformed("ce_source", "is not UTF-8 text") from None
         try:
             within = int(generation)
-        except ValueError:
+        except (ValueError, TypeError):
             raise Malformed("ce_generation", "is not a whole number from 1 on") from None
         subjects = _uuids("ce_subject", [key or b"" for key in keys])
         self._of(topic, of, within).add(sequences, _uuids("ce_id", ids), subjects, times)
@@ -280,11 +289,39 @@ class Received:
         return self.streams[stream]
 
 
+class _Stamps:
+    """Reads four headers of each record, and looks for them where they stood last: one writer writes them in one order."""
+
+    def __init__(self) -> None:
+        self._pick = itemgetter(0, 0, 0, 0)
+
+    def of(self, headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, bytes, bytes, bytes]:
+        """Source, generation, sequence and id.
+
+        Raises:
+            Malformed: one is missing, or has no value.
+        """
+        try:
+            (a, source), (b, generation), (c, sequence), (d, id_) = self._pick(headers)
+            if a == "ce_source" and b == "ce_generation" and c == "ce_sequence" and d == "ce_id":
+                return source, generation, sequence, id_
+        except IndexError:
+            pass
+        places = {name: place for place, (name, value) in enumerate(headers) if isinstance(value, bytes)}
+        for name in ("ce_source", "ce_sequence", "ce_id"):
+            if name not in places:
+                raise Malformed(name, "is missing")
+        if "ce_generation" not in places:
+            return headers[places["ce_source"]][1], b"1", headers[places["ce_sequence"]][1], headers[places["ce_id"]][1]
+        self._pick = itemgetter(*(places[name] for name in ("ce_source", "ce_generation", "ce_sequence", "ce_id")))
+        return self.of(headers)
+
+
 def _uuids(name: str, texts: Sequence[bytes]) -> bytes:
     """Of UUIDs as texts, 16 bytes each."""
     try:
         made = bytes.fromhex(b"".join(texts).decode().replace("-", ""))
-    except ValueError:
+    except (ValueError, TypeError):
         made = b""
     if len(made) != 16 * len(texts) or set(map(len, texts)) != {36}:
         raise Malformed(name, "is not a UUID")

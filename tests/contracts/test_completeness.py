@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -320,6 +321,27 @@ def test_records_of_several_sources_and_generations_may_be_mixed():
         Stream(STREAM.topic, "sojourn/1", 1): 22,
         Stream(STREAM.topic, STREAM.source, 2): 1,
     }
+
+
+def test_headers_may_stand_in_any_order_and_change_it_between_records():
+    events = said(*TODAY)
+    taken = Received()
+    mixed = [record(event) for event in events]
+    for number, each in enumerate(mixed):
+        headers = [("traceparent", b"x"), *each.headers][number % 2 :]
+        mixed[number] = replace(each, headers=headers if number % 3 else headers[::-1])
+    taken.add_records(STREAM.topic, mixed)
+    assert judged(taken, manifests(events)) == judged(received(events), manifests(events))
+
+
+@pytest.mark.parametrize("header", ["ce_id", "ce_source", "ce_sequence"])
+def test_a_header_without_a_value_is_missing_wherever_it_stands(header: str):
+    first, second, *_ = map(record, said(*TODAY))
+    nothing: Any = None
+    empty = replace(second, headers=[(name, nothing if name == header else value) for name, value in second.headers])
+    with pytest.raises(Malformed) as refused:
+        Received().add_records(STREAM.topic, [first, empty])
+    assert refused.value.path == header
 
 
 @pytest.mark.parametrize(

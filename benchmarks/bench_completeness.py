@@ -128,14 +128,18 @@ async def main() -> None:
     key = OKPKey.generate_key("Ed25519", auto_kid=True)
     keys = trusted_keys({"keys": [key.as_dict(private=False) | {"source": SOURCE}]})
     plain: list[float] = []
+    cpu: list[tuple[float, float]] = []
     verified: list[tuple[float, float]] = []
     async with backing() as servers:
         ids = await filled(servers.bootstrap)
         made = manifests(ids, key)
         await reading(servers.bootstrap, leave)  # once, so that neither is the first
         for _ in range(ROUNDS):
+            began = time.process_time()
             plain.append(await reading(servers.bootstrap, leave))
+            between = time.process_time()
             verified.append(await verifying(servers.bootstrap, made, keys))
+            cpu.append((between - began, time.process_time() - between))
     read, both = statistics.median(plain), statistics.median(each for each, _ in verified)
     report(
         "completeness",
@@ -148,6 +152,7 @@ async def main() -> None:
             "plain_per_second": EVENTS / read,
             "ratio": both / read,
             "ratio_target": TARGET,
+            "cpu_ratio": statistics.median(after / before for before, after in cpu),
         },
     )
 

@@ -151,6 +151,12 @@ def test_a_manifest_that_was_not_received_is_named_and_nothing_is_proven_beyond_
     assert [lost.manifest_id for lost in judged(received(events), [second, third]).lost] == [first.manifest_id]
 
 
+def test_what_no_manifest_covers_at_the_beginning_is_not_proven():
+    events = said(*TODAY)
+    found = only(judged(received(events), manifests(events[4:])))
+    assert (found.until, found.proven, found.missing) == (None, 39, ())
+
+
 def test_the_last_manifest_is_missed_once_it_is_overdue():
     events = said((NOW.replace(hour=6, minute=0), 3), (NOW.replace(hour=8, minute=0), 2))
     found = only(judged(received(events), manifests(events)[:1]))
@@ -209,6 +215,9 @@ def test_what_is_too_young_to_be_compacted_is_missing_whoever_asks():
     lacking = [event for event in events if event.sequence % 10 != 3]
     found = only(judged(received(lacking), manifests(events), compaction_lag=LAG))
     assert (found.compacted, found.missing) == ((Span(3, 3), Span(13, 13)), (Span(23, 23), Span(33, 33)))
+    on_the_hour = NOW.replace(minute=0)
+    found = only(verify(received(lacking), manifests(events), KEYS, read_at=on_the_hour, compaction_lag=LAG))
+    assert found.compacted == (Span(3, 3),)
 
 
 def test_the_log_proves_that_what_is_gone_was_compacted_away():

@@ -307,7 +307,8 @@ class _Stamps:
                 return source, generation, sequence, id_
         except IndexError:
             pass
-        places = {name: place for place, (name, value) in enumerate(headers) if isinstance(value, bytes)}
+        values: Sequence[tuple[str, bytes | None]] = headers  # Kafka allows none
+        places = {name: place for place, (name, value) in enumerate(values) if value is not None}
         for name in ("ce_source", "ce_sequence", "ce_id"):
             if name not in places:
                 raise Malformed(name, "is missing")

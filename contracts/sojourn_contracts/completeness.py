@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from sojourn_contracts.envelope import Malformed
@@ -295,7 +295,7 @@ class _Stamps:
     def __init__(self) -> None:
         self._pick = itemgetter(0, 0, 0, 0)
 
-    def of(self, headers: Sequence[tuple[str, bytes]]) -> tuple[bytes, bytes, bytes, bytes]:
+    def of(self, headers: Sequence[tuple[str, Any]]) -> tuple[bytes, bytes, bytes, bytes]:
         """Source, generation, sequence and id.
 
         Raises:
@@ -307,8 +307,7 @@ class _Stamps:
                 return source, generation, sequence, id_
         except IndexError:
             pass
-        values: Sequence[tuple[str, bytes | None]] = headers  # Kafka allows none
-        places = {name: place for place, (name, value) in enumerate(values) if value is not None}
+        places = {name: place for place, (name, value) in enumerate(headers) if value is not None}
         for name in ("ce_source", "ce_sequence", "ce_id"):
             if name not in places:
                 raise Malformed(name, "is missing")

@@ -21,6 +21,7 @@ from uuid import UUID
 
 import asyncpg
 import structlog
+from uuid_utils.compat import uuid7
 
 from chassis import log, spans
 from chassis.batch import Batches, Halted
@@ -29,7 +30,7 @@ from chassis.database import Connection, Pool
 from chassis.doors import Door, Errand, OnAllDue, OnDue, Work
 from chassis.failures import backoff, cause_of, is_trouble
 from chassis.metrics import Metrics
-from chassis.transaction import RETENTION, Cause, OpenTransaction, Transaction
+from chassis.transaction import MANIFESTS, RETENTION, Cause, OpenTransaction, Transaction
 
 logger = structlog.get_logger(__name__)
 
@@ -43,6 +44,9 @@ CALLS = 500
 """Calls of an errand before it is parked for an operator: two and a half to three and a half days of trouble."""
 LONGEST_PAUSE = 600.0
 """Seconds between two calls of an errand at most, so also until it is called once the outside is back."""
+STANDING = {RETENTION: "tables", MANIFESTS: "topics"}
+"""Work that is always there, by kind, with its subject: each look plans the next, by the wall clock. It is no part of a replay's
+story: no step of the programme's clock waits for it."""
 
 _COLUMNS = "id, kind, subject, at, data, correlation_id, causation_id, traceparent, attempts"
 _READY = (
@@ -342,7 +346,7 @@ async def park(connection: Connection, work: Work, error: Exception) -> bool:
 async def figures(connection: Connection, now: datetime) -> dict[str, Any]:
     """How much is ready, how much backs off, how late the oldest is (seconds of programme time), and when the next is due.
 
-    What is forgotten by the wall clock is no part of it.
+    Standing work is no part of it.
     """
     row = await connection.fetchrow(
         f"""
@@ -350,12 +354,37 @@ async def figures(connection: Connection, now: datetime) -> dict[str, Any]:
                count(*) filter (where parked_at is null and at <= $1 and not ({_READY})) as backing_off,
                coalesce(extract(epoch from $1 - min(at) filter (where {_READY})), 0)::float as late,
                (select min(at) from due where parked_at is null and at > $1) as next_at
-        from due where parked_at is null and at <= $1 and kind <> $2
+        from due where parked_at is null and at <= $1 and kind <> all ($2)
         """,  # noqa: S608
         now,
-        RETENTION,
+        list(STANDING),
     )
     return dict(row) if row else {}
+
+
+async def begin(connection: Connection, kind: str) -> None:
+    """The first look of standing work, if none is planned yet."""
+    await connection.execute(
+        "insert into due (id, kind, subject, at, data) values ($1, $2, $3, 'epoch', '{}') on conflict do nothing",
+        uuid7(),
+        kind,
+        STANDING[kind],
+    )
+
+
+async def begin_when_possible(pool: Pool, kinds: Iterable[str]) -> None:
+    """The same of several, for as long as it takes PostgreSQL to be there."""
+    attempt = 0
+    while True:
+        try:
+            async with pool.acquire() as connection:
+                for kind in kinds:
+                    await begin(connection, kind)
+                return
+        except Exception as error:
+            attempt += 1
+            logger.warning("standing work is not planned yet", error=repr(error)[:300])
+            await asyncio.sleep(backoff(attempt))
 
 
 async def listing(connection: Connection, limit: int = 100) -> list[dict[str, Any]]:

@@ -85,6 +85,7 @@ NOBODY: Mapping[str, str] = {
     "inbox": "ids of events",
     "erased": "bare ids of who and what was erased",
     "lease": "which process leads",
+    "manifest": "up to where which topic's events are covered",
     "log_generation": "how often the log was restored",
 }
 """Tables of every service that hold nothing on anybody, and what they hold instead."""

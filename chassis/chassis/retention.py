@@ -1,23 +1,15 @@
 """What is forgotten after a while. Each service says of its tables how long it keeps what: days, in its settings.
 
-One piece of due work a service looks once a day by the wall clock, and goes on at once while it finds a whole chunk. It is no
-part of a replay's story: no step of the programme's clock waits for it.
+One piece of standing work a service (``due.STANDING``) looks once a day by the wall clock, and goes on at once while it finds a
+whole chunk.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import structlog
-from uuid_utils.compat import uuid7
-
-from chassis.database import Connection, Pool
 from chassis.doors import OnDue, Work
-from chassis.failures import backoff
 from chassis.transaction import RETENTION, Transaction
-
-logger = structlog.get_logger(__name__)
 
 EVERY = timedelta(days=1)
 CHUNK = 1_000
@@ -73,25 +65,3 @@ def door(kept: Sequence[Kept]) -> OnDue:
         tx.schedule(RETENTION, work.subject, work.at, not_before=again)
 
     return OnDue(RETENTION, forget_old)
-
-
-async def begin(connection: Connection) -> None:
-    """The first look, if none is planned yet; each look plans the next."""
-    await connection.execute(
-        "insert into due (id, kind, subject, at, data) values ($1, $2, 'tables', 'epoch', '{}') on conflict do nothing",
-        uuid7(),
-        RETENTION,
-    )
-
-
-async def begin_when_possible(pool: Pool) -> None:
-    """The same, for as long as it takes PostgreSQL to be there."""
-    attempt = 0
-    while True:
-        try:
-            async with pool.acquire() as connection:
-                return await begin(connection)
-        except Exception as error:
-            attempt += 1
-            logger.warning("retention is not planned yet", error=repr(error)[:300])
-            await asyncio.sleep(backoff(attempt))

@@ -24,7 +24,20 @@ import uvicorn
 from fastapi import APIRouter, FastAPI
 from sojourn_contracts import catalogue
 
-from chassis import contract, due, feed, following, health, http, migrations, retention, spans, telemetry
+from chassis import (
+    contract,
+    due,
+    feed,
+    following,
+    health,
+    http,
+    manifest_keys,
+    manifests,
+    migrations,
+    retention,
+    spans,
+    telemetry,
+)
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, Pool, pool
@@ -39,7 +52,7 @@ from chassis.metrics import Metrics, Observed
 from chassis.relay import Relay, channel
 from chassis.retention import Kept
 from chassis.settings import Settings
-from chassis.transaction import Cause, Transaction
+from chassis.transaction import MANIFESTS, RETENTION, Cause, Transaction
 
 logger = structlog.get_logger(__name__)
 
@@ -103,7 +116,10 @@ class Process:
             self.metrics,
             settings.group_session_timeout_ms,
         )
-        doors = (*service.doors, empty_log, search_log, retention.door(service.kept))
+        keys = manifest_keys.read(settings.manifest_key) if settings.manifest_key else None
+        own = (empty_log, search_log, retention.door(service.kept), *((manifests.door(keys),) if keys else ()))
+        self._standing = (RETENTION, MANIFESTS) if keys else (RETENTION,)
+        doors = (*service.doors, *own)
         self.due = DueWork(doors, self.pool, self.clock, self.open_transaction, self.metrics)
         self.relay = Relay(
             service.name,
@@ -129,7 +145,13 @@ class Process:
         )
         self.app = http.application(
             service.name,
-            (health.routes(probes), contract.routes, feed.routes, service.routes),
+            (
+                health.routes(probes),
+                contract.routes,
+                feed.routes,
+                manifests.routes(f"sojourn/{service.name}", keys),
+                service.routes,
+            ),
             self.metrics,
             lifespan=self._lifespan,
             unlinked=service.unlinked,
@@ -192,6 +214,10 @@ class Process:
     async def running(self) -> AsyncGenerator[None]:
         """Runs the doors for events and time, and the relay, around the block."""
         telemetry.switch_on(self.service.name, self.settings)
+        if MANIFESTS not in self._standing:
+            logger.warning(
+                "no manifests are issued, so nobody can prove to have missed nothing: MANIFEST_KEY is not set"
+            )
         await self.pool
         kept = AsyncExitStack()
         tasks = [
@@ -201,7 +227,7 @@ class Process:
                 ("relay", self.relay.run()),
                 ("nudges", self._pass_on_nudges()),
                 ("growth", self._pass_on_growth()),
-                ("retention", retention.begin_when_possible(self.pool)),
+                ("standing", due.begin_when_possible(self.pool, self._standing)),
             )
         ]
         for task in tasks:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, Validati
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chassis import manifest_keys
 from chassis.brokers import Brokers, Protocol
 
 _BROKER = re.compile(r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")
@@ -47,6 +48,12 @@ def _certificates(path: Path) -> Path:
         ssl.create_default_context(cafile=_existing(path))
     except ssl.SSLError:
         raise ValueError("should be a file with certificates, in PEM") from None
+    return path
+
+
+def _manifest_keys(path: Path) -> Path:
+    """What cannot sign is found at the start, not after the first hour."""
+    manifest_keys.read(path)
     return path
 
 
@@ -252,6 +259,11 @@ class Settings(TraceSettings, KafkaSettings):
     )
     jwks: Annotated[str, AfterValidator(keys_location)] = Field(
         description="public keys that tokens are verified with: a JWKS file's path, or its http(s) URL"
+    )
+    manifest_key: Annotated[Path, AfterValidator(_manifest_keys)] | None = Field(
+        default=None,
+        description="file with the private key that manifests are signed with (a JWK, Ed25519), or with a set of keys: the first"
+        " signs, former ones are told; without it, no manifests",
     )
     clock_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
         default=None, description="file with the programme's time in a replay; without it, the time of day"

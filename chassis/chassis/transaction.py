@@ -32,7 +32,8 @@ class Cause:
 UNLINKED = Cause()
 EMPTY_LOG = "empty_log"
 RETENTION = "retention"
-"""Due work that every service does: see ``erasure.py`` and ``retention.py``."""
+MANIFESTS = "manifests"
+"""Due work that every service does: see ``erasure.py``, ``retention.py`` and ``manifests.py``."""
 
 
 @dataclass(frozen=True)

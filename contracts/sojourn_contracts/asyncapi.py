@@ -48,7 +48,8 @@ A client reads what it was granted: as a user at the broker, or over HTTP by the
   from.
 - **Whole.** An event is its subject's whole state, not a difference to what came before.
 - **Provably complete.** `ce_sequence` has no holes within topic, `ce_source` and `ce_generation`. It decides nothing else.
-  A restore from a backup begins a new generation, so that numbers which come again are not taken for repeats.
+  A restore from a backup begins a new generation, so that numbers which come again are not taken for repeats. For each hour a
+  signed manifest says which numbers there were, and the digest of their ids: `sojourn-contracts verify` names what is missing.
 - **There from the start.** Every topic but the internal ones keeps each record for {STANDS_WHOLE.days} days, and the newest
   of each key for good: who comes late reads it from the beginning and has the present state. Numbers that are missing there
   were compacted.

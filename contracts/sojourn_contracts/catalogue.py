@@ -12,6 +12,7 @@ from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, Company
 from sojourn_contracts.erasure import ErasureDone, ErasureRequested
 from sojourn_contracts.event import Event
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted, ExchangeUpdated
+from sojourn_contracts.manifest import ManifestIssued, SurveyManifestIssued
 from sojourn_contracts.match import MatchDeclined, MatchProposed
 from sojourn_contracts.notice import NoticeDue, NoticeSent
 from sojourn_contracts.survey import SurveySubmitted
@@ -49,6 +50,13 @@ INTERNAL_RETENTION = timedelta(days=21)
 """Less than the inbox's 30 days, so that whatever a topic can repeat is still known."""
 
 
+MANIFESTS: dict[Visibility, type[ManifestIssued]] = {
+    Visibility.PUBLIC: ManifestIssued,
+    Visibility.ANALYSTS: SurveyManifestIssued,
+}
+"""The event that proves what stands on topics of this visibility, for the same readers; nobody subscribes to internal ones."""
+
+
 @dataclass(frozen=True)
 class Topic:
     """One row: a topic carries one event."""
@@ -71,6 +79,16 @@ class Topic:
     def key(self) -> str:
         """Name of the field that is the record's key."""
         return self.event.key
+
+    @property
+    def is_of_manifests(self) -> bool:
+        """It tells of other topics, by the time of day; nothing is done about its events in the programme."""
+        return issubclass(self.event, ManifestIssued)
+
+    @property
+    def manifest(self) -> type[ManifestIssued] | None:
+        """The event that proves its completeness; manifests prove their own, since each names the one before."""
+        return None if self.is_of_manifests else MANIFESTS.get(self.visibility)
 
     @property
     def configuration(self) -> dict[str, str]:
@@ -104,6 +122,8 @@ TABLE: tuple[Topic, ...] = (
     Topic(ExchangeCancelled, ("exchange",), ("matching", "survey")),
     Topic(ExchangeCompleted, ("exchange",), ("matching", "survey")),
     Topic(SurveySubmitted, ("survey",), (), Visibility.ANALYSTS),
+    Topic(ManifestIssued, ("registration", "matching", "exchange"), ()),
+    Topic(SurveyManifestIssued, ("survey",), (), Visibility.ANALYSTS),
     Topic(NoticeDue, ("exchange", "survey"), ("registration",), Visibility.INTERNAL, Cleanup.DELETE),
     Topic(NoticeSent, ("registration",), ("survey",), Visibility.INTERNAL, Cleanup.DELETE),
     Topic(

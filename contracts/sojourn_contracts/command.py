@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sojourn_contracts import compatibility
+from sojourn_contracts.kit import verify
 from sojourn_contracts.kit.over_kafka import conformance
 
 command = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -58,3 +59,6 @@ def check(
         typer.echo(f"{len(present)} versions, {len(pairs)} pairs compared, {len(found)} breaks")
     if found:
         raise typer.Exit(1)
+
+
+command.command("verify")(verify.command)

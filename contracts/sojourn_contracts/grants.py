@@ -9,13 +9,14 @@
 
 A client is another system; its name is its user and its consumer group at the broker, and its ``client_id`` where tokens are
 given. ``public`` and ``events:public`` stand for every public topic. A topic for analysts is granted by its name alone, an
-internal one never.
+internal one never. With a topic comes that of its manifests, which prove that nothing is missing.
 
 What follows from the file at a broker stands in ``access``.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -62,9 +63,12 @@ def _client(name: str) -> str:
     return name
 
 
-def _listed(names: Sequence[str]) -> Iterator[str]:
-    for name in names:
-        yield from _EACH_PUBLIC if name == PUBLIC else (name,)
+def _listed(names: Iterable[str]) -> Iterator[str]:
+    """The topics of these names, and those of their manifests."""
+    for name in chain.from_iterable(_EACH_PUBLIC if name == PUBLIC else (name,) for name in names):
+        yield name
+        if manifest := _BY_TOPIC[name].manifest:
+            yield manifest.topic()
 
 
 class Grant(BaseModel):

@@ -17,9 +17,9 @@ from uuid import UUID
 import asyncpg
 from laptop import vies
 from laptop.mails import kept
-from sojourn_contracts.catalogue import BY_NAME, SERVICES, TOPICS
+from sojourn_contracts.catalogue import BY_NAME, SERVICES
 
-from pilot.logs import Logged, Published, handled, logged, published
+from pilot.logs import STORY, Logged, Published, handled, logged, published
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 MAIL_FIGURES = ("notices", "waiting", "accepted", "refused")
@@ -118,7 +118,7 @@ async def read(admin_url: str, bootstrap_servers: str, folder: Path) -> World:
         undecided = [str(row["company_id"]) for row in await connection.fetch(_UNDECIDED)]
     finally:
         await connection.close(timeout=10)
-    topics = await published(bootstrap_servers, [topic.name for topic in TOPICS])
+    topics = await published(bootstrap_servers, [topic.name for topic in STORY])
     return World(logs, topics, leftovers, surveys, inboxes, mails, decisions, undecided, vies.answered(folder))
 
 
@@ -134,10 +134,11 @@ _UNDECIDED = """
 async def _leftovers(connection: asyncpg.Connection, service: str) -> Leftovers:
     row = await connection.fetchrow(
         f"""
-        select (select count(*) from {service}.outbox) as outbox,
+        select (select count(*) from {service}.outbox where topic = any ($1)) as outbox,
                (select count(*) from {service}.dead_letter where state = 'dead') as dead_letters,
                (select count(*) from {service}.due where parked_at is not null) as parked
-        """  # noqa: S608 - the service is one of the catalogue's
+        """,  # noqa: S608 - the service is one of the catalogue's
+        [topic.name for topic in STORY],
     )
     assert row is not None  # noqa: S101 - such a select has always one row
     return Leftovers(**row)
@@ -334,10 +335,11 @@ def completed_without_agreement(world: World) -> Iterable[str]:
 
 def events_lost_or_repeated(world: World) -> Iterable[str]:
     """A topic may have several services' events."""
-    of_topic: dict[str, dict[str, tuple[str, Logged]]] = {topic.name: {} for topic in TOPICS}
+    of_topic: dict[str, dict[str, tuple[str, Logged]]] = {topic.name: {} for topic in STORY}
     for service, log in world.logs.items():
         for event in log:
-            of_topic.setdefault(event.topic, {})[str(event.event_id)] = service, event
+            if not BY_NAME[event.type.rpartition(".v")[0]].is_of_manifests:
+                of_topic.setdefault(event.topic, {})[str(event.event_id)] = service, event
     for topic, known in of_topic.items():
         records = world.topics.get(topic, ())
         times = Counter(record.headers.get("ce_id") for record in records)
@@ -381,7 +383,7 @@ def _without(erased: set[UUID], event: Logged, value: str | None) -> str | None:
 def events_out_of_order(world: World) -> Iterable[str]:
     """Per partition a service's positions rise; so its newest event of a key, which has but one partition, is its last."""
     logged_at = {str(event.event_id): (service, event.position) for service, log in world.logs.items() for event in log}
-    for topic in TOPICS:
+    for topic in STORY:
         latest: dict[tuple[str, int], int] = {}
         partitions: dict[str, int] = {}
         for record in world.topics.get(topic.name, ()):

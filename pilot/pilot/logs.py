@@ -14,6 +14,10 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from sojourn_contracts import catalogue
 
+STORY = tuple(topic for topic in catalogue.TOPICS if not topic.is_of_manifests)
+"""The topics of what happens in the programme. How many manifests there are depends on the hours of the day that pass meanwhile;
+one may be issued at any moment, also while the rest is read.
+"""
 PATIENCE = 60.0
 """Seconds within which the topics must be read to their ends."""
 

@@ -8,10 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sojourn_contracts.catalogue import TOPICS
-
 from pilot import admission, checklists, interest, outcome, wall_clock
 from pilot.invariants import Verdict, World
+from pilot.logs import STORY
 from pilot.population import START, Company
 from pilot.replay import Progress
 
@@ -79,7 +78,7 @@ def report(
         "acts": dict(sorted(progress.acts.items())),
         "refusals": dict(sorted(progress.refusals.items())),
         "notices": {template: dict(figures) for template, figures in world.mails.by_template.items()},
-        "events": {topic.event.__name__: len(world.topics.get(topic.name, ())) for topic in TOPICS},
+        "events": {topic.event.__name__: len(world.topics.get(topic.name, ())) for topic in STORY},
         "invariants": [verdict.told() for verdict in verdicts],
         "wall_clock": wall_clock.figures(world, progress, seconds),
     }

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from chassis.retention import begin, begin_when_possible
+from chassis.due import begin, begin_when_possible
+from chassis.transaction import RETENTION
 
 from chassis import due, retention
 from tests.chassis.given import a_service
@@ -54,15 +55,15 @@ async def test_what_is_old_is_forgotten_however_much_it_is_and_what_is_younger_i
     monkeypatch.setattr(retention, "CHUNK", chunk)
     await aged(driver)
     async with driver.process.pool.acquire() as connection:
-        await begin(connection)
-        await begin(connection)
+        await begin(connection, RETENTION)
+        await begin(connection, RETENTION)
     await driver.run_due()
     assert await kept(driver) == [3, 3, 3]
 
 
 async def test_a_look_plans_the_next_one_a_day_later_by_the_wall_clock_and_no_replay_waits_for_it(driver: Driver):
     async with driver.process.pool.acquire() as connection:
-        await begin(connection)
+        await begin(connection, RETENTION)
         assert (await due.figures(connection, NOON))["ready"] == 0
     await driver.run_due()
     [planned] = await driver.rows("select not_before - now() as ahead from due where kind = 'retention'")
@@ -86,6 +87,6 @@ async def test_the_first_look_is_planned_once_postgresql_is_there(driver: Driver
             return driver.process.pool.acquire()
 
     pool: Any = Troubled()
-    await begin_when_possible(pool)
+    await begin_when_possible(pool, [RETENTION])
     assert tried == 3
     assert len(await driver.rows("select id from due where kind = 'retention'")) == 1

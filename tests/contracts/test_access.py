@@ -29,6 +29,8 @@ def test_a_client_reads_what_it_is_granted_in_a_group_of_its_name_and_writes_not
         Acl("labour-ministry", Kind.GROUP, "labour-ministry", Operation.READ),
         Acl("labour-ministry", Kind.TOPIC, "CompanyRegistered", Operation.DESCRIBE),
         Acl("labour-ministry", Kind.TOPIC, "CompanyRegistered", Operation.READ),
+        Acl("labour-ministry", Kind.TOPIC, "ManifestIssued", Operation.DESCRIBE),
+        Acl("labour-ministry", Kind.TOPIC, "ManifestIssued", Operation.READ),
     ]
 
 

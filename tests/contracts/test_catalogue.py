@@ -1,14 +1,15 @@
 """The one table holds together."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from sojourn_contracts import catalogue, company, erasure, exchange, match, notice, survey
+from sojourn_contracts import catalogue, company, erasure, exchange, manifest, match, notice, survey
 from sojourn_contracts.catalogue import SERVICES, TABLE, TOPICS, Cleanup, Visibility
 from sojourn_contracts.event import Event
 
 INBOX_KEEPS = timedelta(days=30)
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 DESIGN = {
     "CompanyRegistered": ({"registration"}, {"matching", "exchange", "survey"}),
@@ -21,6 +22,8 @@ DESIGN = {
     "ExchangeCancelled": ({"exchange"}, {"matching", "survey"}),
     "ExchangeCompleted": ({"exchange"}, {"matching", "survey"}),
     "SurveySubmitted": ({"survey"}, set()),
+    "ManifestIssued": ({"registration", "matching", "exchange"}, set()),
+    "SurveyManifestIssued": ({"survey"}, set()),
     "NoticeDue": ({"exchange", "survey"}, {"registration"}),
     "NoticeSent": ({"registration"}, {"survey"}),
     "ErasureRequested": ({"registration"}, {"matching", "exchange", "survey"}),
@@ -33,7 +36,7 @@ ALL = pytest.mark.parametrize("topic", TABLE, ids=lambda topic: topic.name)
 def test_each_event_stands_in_the_table_once():
     defined = {
         thing
-        for module in (company, match, exchange, survey, notice, erasure)
+        for module in (company, match, exchange, survey, manifest, notice, erasure)
         for name, thing in vars(module).items()
         if isinstance(thing, type) and issubclass(thing, Event) and thing is not Event and not name.startswith("_")
     }
@@ -70,7 +73,13 @@ def test_producers_and_consumers_are_services_and_nobody_consumes_its_own():
 
 
 def test_producers_that_share_a_topic_do_not_compact_each_others_events_away():
-    assert {topic.cleanup for topic in TABLE if len(topic.producers) > 1} == {Cleanup.DELETE}
+    shared = [topic for topic in TABLE if len(topic.producers) > 1]
+    assert {topic.cleanup for topic in shared if not topic.is_of_manifests} == {Cleanup.DELETE}
+    ids = {
+        manifest.id_of(manifest.statement("X", f"sojourn/{source}", 1, NOON, 1, 2, 2, "00", None))
+        for source in SERVICES
+    }
+    assert len(ids) == len(SERVICES), "a manifest's key is made of its source"
 
 
 @ALL
@@ -89,8 +98,9 @@ def test_internal_topics_are_forgotten_before_the_inbox_forgets_and_all_others_a
         assert topic.cleanup is (Cleanup.DELETE if topic.visibility is Visibility.INTERNAL else Cleanup.COMPACT)
 
 
-def test_the_stream_of_survey_records_is_for_analysts_and_nothing_else_is():
-    assert [topic.name for topic in TABLE if topic.visibility is Visibility.ANALYSTS] == ["SurveySubmitted"]
+def test_the_stream_of_survey_records_is_for_analysts_with_its_manifests_and_nothing_else_is():
+    for_analysts = [topic.name for topic in TABLE if topic.visibility is Visibility.ANALYSTS]
+    assert for_analysts == ["SurveySubmitted", "SurveyManifestIssued"]
 
 
 def test_a_compacted_topic_keeps_a_week_of_everything_and_erases_within_two():

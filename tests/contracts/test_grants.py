@@ -22,10 +22,14 @@ clients:
 """
 
 
-def test_a_client_may_read_what_its_grant_names():
+def test_a_client_may_read_what_its_grant_names_and_the_manifests_of_it():
     said = parse(FILE)
-    assert said.topics("research-institute") == {"ExchangeCompleted", "SurveySubmitted"}
-    assert said.scopes("labour-ministry") == {"events:ExchangeCompleted"}
+    assert said.topics("research-institute") == {
+        *("ExchangeCompleted", "ManifestIssued"),
+        *("SurveySubmitted", "SurveyManifestIssued"),
+    }
+    assert said.scopes("labour-ministry") == {"events:ExchangeCompleted", "events:ManifestIssued"}
+    assert parse("clients: {a-ministry: {topics: [ManifestIssued]}}").topics("a-ministry") == {"ManifestIssued"}
 
 
 def test_who_is_not_in_the_file_may_read_nothing():
@@ -37,7 +41,8 @@ def test_who_is_not_in_the_file_may_read_nothing():
 def test_public_stands_for_every_public_topic_and_for_no_other():
     said = parse(FILE)
     assert said.topics("labour-ministry") == PUBLIC
-    assert said.scopes("research-institute") == {f"events:{name}" for name in PUBLIC | {"SurveySubmitted"}}
+    of_analysts = {"SurveySubmitted", "SurveyManifestIssued"}
+    assert said.scopes("research-institute") == {f"events:{name}" for name in PUBLIC | of_analysts}
     assert BY_NAME
     assert PUBLIC.isdisjoint(BY_NAME)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sojourn_contracts.catalogue import SERVICES
+from sojourn_contracts.catalogue import SERVICES, TABLE
 
 from tests.contracts.made_events import known_codes
 
@@ -45,8 +45,9 @@ LARGEST_NUMBER = 10**8
 """Sums in cents stay below; a phone number with its country does not."""
 COUNTED = {"generation", "first_sequence", "last_sequence", "count"}
 """Fields with numbers that count events, and know no bound."""
-OPAQUE = re.compile(r"\^\[0-9a-f\]\{64\}\$|.*\\\.\\\..*")
-"""Patterns of digests and signatures."""
+TOPIC_NAMES = {topic.name for topic in TABLE}
+OPAQUE = re.compile(r"\^\[0-9a-f\]\{64\}\$|\^sojourn/.*|.*\\\.\\\..*")
+"""Patterns of digests, sources and signatures."""
 _CODE = re.compile(r"[A-Za-z0-9._:+-]{1,64}")
 _PHONE = re.compile(r"[+(]?\d[\d ().:/+-]*")
 _DAY_OR_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?")
@@ -108,6 +109,8 @@ def _look(part: Json, document: Json, description: str) -> Look:
             looks = {
                 name: _look(each, document, "") for name, each in part["properties"].items() if name not in COUNTED
             } | dict.fromkeys(COUNTED & part["properties"].keys(), _counted)
+            if "topic_name" in looks:
+                looks["topic_name"] = lambda value: () if value in TOPIC_NAMES else _told(value)
             return _fields(looks.get, _unknown)
         case "object":
             values = _look(part["additionalProperties"], document, "")

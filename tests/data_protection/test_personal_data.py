@@ -42,6 +42,8 @@ PLANTED = [
     ("free text", "x" * 65),
 ]
 REVIEWED = {
+    ("ManifestIssued", "data.topic_name"): "a name of the catalogue",
+    ("SurveyManifestIssued", "data.topic_name"): "a name of the catalogue",
     ("NoticeDue", "data.parameters.*"): "internal; filled in by our code from codes, ids, days and numbers alone",
     ("SurveySubmitted", "data.answers.*"): "codes of the questionnaire; what else is submitted is refused",
     ("SurveySubmitted", "data.answers.*~"): "codes of the questionnaire's questions",

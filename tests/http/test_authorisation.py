@@ -44,12 +44,15 @@ CONTRACT = {
     "GET /contracts/examples/{event}.json": ANYBODY,
 }
 """Of every service, since the schemas' ids are paths."""
+KEYS = {"GET /.well-known/manifest-keys.json": ANYBODY}
+"""Of every service: what its manifests are verified by."""
 
 MAY: dict[str, dict[str, frozenset[Role | None]]] = {
     "registration": {
         **EXPORT,
         **CONTRACT,
         **FEED,
+        **KEYS,
         "POST /people/{person_id}/erasure": PERSON,
         "POST /companies/{company_id}/erasure": ADMIN,
         "GET /erasures/{erasure_id}": ANYBODY,
@@ -94,6 +97,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         **EXPORT,
         **CONTRACT,
         **FEED,
+        **KEYS,
         "GET /placements/{placement_id}/matches": COMPANY | OPERATOR,
         "GET /offers/{offer_id}/matches": COMPANY | OPERATOR,
         "GET /placements/{placement_id}/candidates": COMPANY | OPERATOR,
@@ -107,6 +111,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         **EXPORT,
         **CONTRACT,
         **FEED,
+        **KEYS,
         "GET /exchanges": PARTIES | CONTACT_POINT | OPERATOR,
         "GET /exchanges/{exchange_id}": PARTIES | CONTACT_POINT | OPERATOR,
         "POST /exchanges/{exchange_id}/acceptance": COMPANY,
@@ -139,6 +144,7 @@ MAY: dict[str, dict[str, frozenset[Role | None]]] = {
         **EXPORT,
         **CONTRACT,
         **FEED,
+        **KEYS,
         "GET /invitations": PARTIES,
         "GET /invitations/{invitation_id}": PARTIES,
         "PUT /invitations/{invitation_id}/draft": PARTIES,

@@ -6,12 +6,15 @@ host are forgotten, by the commands: nothing of them is found in any table, on a
 
 import asyncio
 import json
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -25,6 +28,7 @@ from pilot.logs import published
 from pilot.population import START
 from pilot.replay import Progress
 from pilot.report import Evaluated
+from pilot.steps import Steps, TopicEnds
 from sojourn_contracts.catalogue import SERVICES, TOPICS
 
 from tests.chassis.waiting import until
@@ -141,14 +145,63 @@ async def test_two_companies_meet_agree_travel_complete_and_are_surveyed(journey
         "EMP_PROFDEV",
     }
 
+    await three_hours_pass(system)
+    assert await proven(system, "registration", "matching", "exchange") == (0, len(PROVEN))
+    assert await proven(system, "survey", topic="SurveySubmitted") == (0, 1)
+
     verdicts, world = await judged(system, progress, evaluated)
     assert {verdict.invariant: verdict.breaches for verdict in verdicts if not verdict.holds} == {}
-    assert [event.type for event in world.logs["matching"]] == ["MatchProposed.v1"]
+    assert [event.type for event in world.logs["matching"]] == ["MatchProposed.v1", "ManifestIssued.v1"]
     told = [event.type for event in world.logs["exchange"]]
-    told = [kind for kind in told if kind != "NoticeDue.v1"]
+    told = [kind for kind in told if kind not in ("NoticeDue.v1", "ManifestIssued.v1")]
     assert told[-1] == "ExchangeCompleted.v1"
     assert [kind for kind in told if kind != "ExchangeUpdated.v1"] == ["ExchangeAgreed.v1", "ExchangeCompleted.v1"]
     assert len(world.said("SurveySubmitted")) == 6
+
+
+PROVEN = {
+    "CompanyRegistered",
+    "CompanyUpdated",
+    "MatchProposed",
+    "ExchangeUpdated",
+    "ExchangeAgreed",
+    "ExchangeCompleted",
+}
+"""The public topics that the journey comes by."""
+
+
+async def three_hours_pass(system: System) -> None:
+    """By the time of day, for the logs: manifests are issued, and a step of the programme's clock does not wait for them."""
+    connection = await asyncpg.connect(system.database.owner_url)
+    try:
+        for service in SERVICES:
+            await connection.execute(
+                f"update {service}.event_log set written_at = written_at - interval '3 hours';"
+                f" update {service}.due set not_before = null where kind = 'manifests'"
+            )
+
+        async def all_are_issued() -> bool:
+            issued = [await connection.fetchval(f"select count(*) from {service}.manifest") for service in SERVICES]
+            return sum(issued) == len(PROVEN) + 1
+
+        await until(all_are_issued, within=30)
+    finally:
+        await connection.close()
+    async with TopicEnds(system.kafka) as ends, Steps(system.clock.set, system.urls, ends) as steps:
+        await steps.settled(system.clock.now)
+
+
+async def proven(system: System, *services: str, topic: str | None = None) -> tuple[int | None, int]:
+    """The command's exit status, and how many sources' events it has proven whole."""
+    options = [option for service in services for option in ("--service", system.urls[service])]
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("sojourn-contracts"),
+        *("verify", "--kafka", system.kafka, "--json", *options, *(["--topic", topic] if topic else [])),
+        stdout=PIPE,
+    )
+    out, _ = await process.communicate()
+    streams = json.loads(out)["streams"]
+    return process.returncode, sum(found["received"] == found["proven"] for found in streams)
 
 
 async def awake(journey: Journey) -> System:
@@ -163,7 +216,7 @@ async def test_another_system_gets_at_what_it_was_granted_and_at_nothing_else(jo
     secret = (await system.run("registration", "clients", "new-secret", CLIENT)).strip()
     async with httpx.AsyncClient(base_url=system.urls["registration"]) as http:
         answer = await http.post("/token", data={"grant_type": "client_credentials"}, auth=(CLIENT, secret))
-    assert answer.json()["scope"] == "events:ExchangeCompleted"
+    assert answer.json()["scope"] == "events:ExchangeCompleted events:ManifestIssued"
 
     given = system.kafka_of(CLIENT)
     client = {

@@ -1,4 +1,6 @@
-"""The key that registration signs tokens with, and its public half for the others; made once per installation."""
+"""The keys of an installation, made once: registration's for tokens, with its public half for the others, and each service's for
+its manifests.
+"""
 
 import json
 from dataclasses import dataclass
@@ -25,3 +27,11 @@ def kept_keys(folder: Path) -> Keys:
         keys.public.write_text(json.dumps({"keys": [key.as_dict(private=False) | {"use": "sig"}]}))
         private_file(keys.private, json.dumps(key.as_dict(private=True)))
     return keys
+
+
+def kept_manifest_key(folder: Path, service: str) -> Path:
+    """The private key that a service signs its manifests with, which tells the public half itself."""
+    path = folder / f"manifest-key-{service}.json"
+    if not path.exists():
+        private_file(path, json.dumps(OKPKey.generate_key("Ed25519", auto_kid=True).as_dict(private=True)))
+    return path

@@ -32,7 +32,7 @@ from laptop.containers import Contained
 from laptop.ports import HOST, free_port
 from laptop.process import Process, Running, StartError, together
 from laptop.roles import DATABASE, Database, kept_passwords, provision
-from laptop.signing import kept_keys
+from laptop.signing import kept_keys, kept_manifest_key
 from laptop.topics import create_topics
 from laptop.vies import Register
 
@@ -276,6 +276,7 @@ class System:
             "DATABASE_URL": self.database.url(service),
             **self.kafka_of(service),
             "JWKS": str(keys.public),
+            "MANIFEST_KEY": str(kept_manifest_key(self.folder, service)),
             "LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -45,12 +45,9 @@ class ServerSent(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, told: AsyncGenerator[bytes]) -> None:
-        super().__init__(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._told = told
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._told):  # a hang-up while something is sent would leave it open
+        told = cast("AsyncGenerator[bytes]", self.body_iterator)
+        async with aclosing(told):  # a hang-up while something is sent would leave it open
             await super().__call__(scope, receive, send)
 
 
@@ -146,7 +143,8 @@ class Feed:
         async with self._pool.acquire() as connection:
             await self._require(connection, reading, after)
         self._require_room()
-        return ServerSent(_server_sent(reading.tail.follow(after, reading.topics)))
+        told = _server_sent(reading.tail.follow(after, reading.topics))
+        return ServerSent(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
     def _require_room(self) -> None:
         if sum(reading.tail.followers for reading in self._readings) >= self._limit:

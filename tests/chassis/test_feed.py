@@ -256,14 +256,15 @@ async def test_pages_and_streams_have_no_hole_and_no_repeat_while_others_write(
     last = cancelled()
     async with served(world.driver) as url:
         writers = asyncio.gather(*(writer() for _ in range(4)))
-        _, *found = await asyncio.gather(
-            mover(writers),
-            follow("/events?limit=2"),
-            follow("/events?limit=100"),
-            follow("/events?limit=5&wait=1"),
-            streaming(url),
-            follow("/events?topics=ExchangeCancelled&limit=3"),
-        )
+        async with asyncio.timeout(60):
+            _, *found = await asyncio.gather(
+                mover(writers),
+                follow("/events?limit=2"),
+                follow("/events?limit=100"),
+                follow("/events?limit=5&wait=1"),
+                streaming(url),
+                follow("/events?topics=ExchangeCancelled&limit=3"),
+            )
     logged = await world.logged()
     assert len(logged) > 40
     assert all(read == logged for read in found[:4])

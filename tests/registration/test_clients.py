@@ -64,7 +64,7 @@ async def test_a_client_gets_a_token_with_the_scopes_that_it_is_granted_for_ten_
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     said = answer.json()
-    scopes = {"events:CompanyRegistered", "events:ExchangeCompleted"}
+    scopes = {"events:CompanyRegistered", "events:ExchangeCompleted", "events:ManifestIssued"}
     assert (said["token_type"], said["expires_in"], set(said["scope"].split())) == ("Bearer", 600, scopes)
     caller = await verify(said["access_token"], driver.process.app.state.keys)
     assert (caller.role, caller.subject, caller.scopes) == (Role.SUBSCRIBER, MINISTRY, scopes)
@@ -126,7 +126,7 @@ async def test_a_grant_that_is_taken_back_ends_with_the_token_in_hand(driver: Dr
     made = await a_secret(driver, MINISTRY)
     assert (await asked(driver, MINISTRY, made)).status_code == 200
     grants.write_text(GRANTS.replace("events:CompanyRegistered, ", ""))
-    assert (await asked(driver, MINISTRY, made)).json()["scope"] == "events:ExchangeCompleted"
+    assert (await asked(driver, MINISTRY, made)).json()["scope"] == "events:ExchangeCompleted events:ManifestIssued"
     grants.write_text("clients: {}")
     assert (await asked(driver, MINISTRY, made)).status_code == 401
 

@@ -213,7 +213,7 @@ def test_an_operator_can_make_the_token_that_a_client_would_get(run: Callable[..
         0,
         "subscriber",
         INSTITUTE,
-        "events:SurveySubmitted",
+        "events:SurveyManifestIssued events:SurveySubmitted",
     )
     assert claims["exp"] - claims["iat"] == 600
 

@@ -31,7 +31,14 @@ from tests.chassis.waiting import until
 from tests.chassis_driver import Driver, driving
 from tests.http.serving import served
 
-SHOWN = ["MatchDeclined", "ExchangeUpdated", "ExchangeAgreed", "ExchangeCancelled", "ExchangeCompleted"]
+SHOWN = [
+    "MatchDeclined",
+    "ExchangeUpdated",
+    "ExchangeAgreed",
+    "ExchangeCancelled",
+    "ExchangeCompleted",
+    "ManifestIssued",
+]
 PROMPT = 5.0
 """Seconds: far less than what would pass if nothing but time ended a wait."""
 
@@ -611,3 +618,9 @@ async def test_one_too_many_is_told_to_come_back(world: World, path: str, monkey
     answer = await world.get(path)
     assert (answer.status_code, answer.json()["rule"]) == (503, "too_many_listeners")
     assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_a_topic_that_is_named_twice_is_read_once(world: World):
+    await world.log(declined(), declined())
+    events, _ = await world.page("/events?topics=MatchDeclined,MatchDeclined")
+    assert ids(events) == await world.logged("MatchDeclined")

@@ -243,3 +243,8 @@ def test_wrong_grants_are_found_at_the_start_with_line_and_field(run: Callable[.
 
 def _decoded(part: str) -> str:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
+
+
+async def test_a_name_that_no_table_can_hold_is_not_known(driver: Driver):
+    answer = await asked(driver, "a\x00b", "x")
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")

@@ -5,7 +5,9 @@ positions would tell how much else went out between two of its records (docs/dec
 """
 
 import asyncio
+import math
 import random
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from sojourn_contracts.catalogue import Topic, Visibility
 from sojourn_contracts.grants import SCOPE
 from starlette.types import Receive, Scope, Send
 
+from chassis import following
 from chassis.database import Connection, Pool
 from chassis.following import Tail
 from chassis.http import link_to_next
@@ -29,6 +32,8 @@ from chassis.problems import FieldError, InvalidFields, Problem
 BATCH = "application/cloudevents-batch+json"
 LONGEST_WAIT = 30
 """Seconds that a page may wait for its first event."""
+SLOW = 1.0
+"""Seconds that a client has for what was sent to it last, when a stream ends."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,15 @@ class ServerSent(StreamingResponse):
     """Tells what comes, until nothing does or the client hangs up; who followed has left when this ends."""
 
     media_type = "text/event-stream"
+    within = math.inf
+    """Seconds after which it ends even if the client takes nothing of what is sent."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         told = cast("AsyncGenerator[bytes]", self.body_iterator)
-        async with aclosing(told):  # a hang-up while something is sent would leave it open
-            await super().__call__(scope, receive, send)
+        with suppress(TimeoutError):
+            async with aclosing(told):  # a hang-up while something is sent would leave it open
+                async with asyncio.timeout(self.within):
+                    await super().__call__(scope, receive, send)
 
 
 async def _server_sent(followed: AsyncGenerator[list[Entry]]) -> AsyncGenerator[bytes]:
@@ -142,8 +151,8 @@ class Feed:
             await self._require(connection, reading, after)
             return await reading.log.newest_after(connection, reading.topics, after, limit)
 
-    async def stream(self, reading: Reading, after: Cursor) -> ServerSent:
-        """What comes after a cursor, as it comes.
+    async def stream(self, reading: Reading, after: Cursor, within: float) -> ServerSent:
+        """What comes after a cursor within so many seconds, as it comes.
 
         Raises:
             Problem: 410, the log does not hold the cursor; 503, too many follow.
@@ -151,8 +160,10 @@ class Feed:
         async with self._pool.acquire() as connection:
             await self._require(connection, reading, after)
         self._require_room()
-        told = _server_sent(reading.tail.follow(after, reading.topics))
-        return ServerSent(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        told = _server_sent(reading.tail.follow(after, reading.topics, within))
+        sent = ServerSent(told, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        sent.within = min(within, following.LONGEST) + SLOW
+        return sent
 
     def _require_room(self) -> None:
         if sum(reading.tail.followers for reading in self._readings) >= self._limit:
@@ -268,7 +279,8 @@ async def stream(
     last_event_id: LastEvent = None,
 ) -> ServerSent:
     """The same as server-sent events, as they come; who comes back with ``Last-Event-ID`` goes on from there."""
-    return await feed.stream(feed.reading(caller, topics), cursor(last_event_id or after))
+    reading = feed.reading(caller, topics)
+    return await feed.stream(reading, cursor(last_event_id or after), caller.ends_at - time.time())
 
 
 def _batch(entries: Sequence[Entry]) -> Response:

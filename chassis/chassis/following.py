@@ -5,6 +5,7 @@ for anybody, and a slow one holds up nobody.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -55,13 +56,16 @@ class Tail:
         """Makes the reader look at once: the log may have grown."""
         self._look.set()
 
-    async def follow(self, after: Cursor, topics: Sequence[str]) -> AsyncGenerator[list[Entry]]:
+    async def follow(
+        self, after: Cursor, topics: Sequence[str], within: float = math.inf
+    ) -> AsyncGenerator[list[Entry]]:
         """What comes after a cursor, as it comes; an empty list where nothing did for a while.
 
-        Ends when the process is to stop, after a quarter of an hour, and when the log is restored to an earlier state.
+        Ends after ``within`` seconds or a quarter of an hour, when the process is to stop, and when the log is restored to an
+        earlier state.
         """
         now = asyncio.get_running_loop().time
-        until, restores, at = now() + LONGEST, self._restores, after.place
+        until, restores, at = now() + min(within, LONGEST), self._restores, after.place
         async with self._following():
             while not self._stopping() and restores == self._restores and (left := until - now()) > 0:
                 grown, end = self._grown, self._end

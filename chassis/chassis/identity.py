@@ -8,9 +8,10 @@ come from a file or a URL; the last good ones are kept while the source is away.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -66,6 +67,8 @@ class Caller:
     """The session that the token is of, if it is of one."""
     scopes: frozenset[str] = frozenset()
     """What a subscriber may read, as in ``events:CompanyRegistered``."""
+    ends_at: float = field(default=math.inf, compare=False)
+    """When the token that says so is taken no more: seconds since 1970."""
 
 
 def issue(key: OKPKey, caller: Caller, lifetime: timedelta) -> str:
@@ -208,9 +211,8 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
 
     role, country = Role(claims["role"]), claims.get("country")
     scopes = frozenset(str(claims.get("scope", "")).split())
-    caller = Caller(
-        role, claims["sub"], id_of("company_id"), id_of("person_id"), country and str(country), id_of("sid"), scopes
-    )
+    about = id_of("company_id"), id_of("person_id"), country and str(country), id_of("sid")
+    caller = Caller(role, claims["sub"], *about, scopes, float(claims["exp"]) + LEEWAY_SECONDS)
     if (
         (role in (Role.COMPANY, Role.COMPANY_ADMIN) and caller.company_id is None)
         or (role is Role.TRAVELLER and caller.person_id is None)

@@ -5,14 +5,14 @@ import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from chassis.following import Tail
-from chassis.identity import Role
+from chassis.identity import Caller, Role
 from chassis.lease import Lease
 from chassis.logged import Cursor, Entry
 from chassis.migrations import migrate
@@ -25,7 +25,7 @@ from sojourn_contracts.match import MatchDeclined
 from sojourn_contracts.notice import NoticeDue
 from uuid_utils.compat import uuid7
 
-from chassis import feed, following
+from chassis import feed, following, identity
 from tests.chassis.given import MIGRATIONS, SERVICE, a_service, an, cancelled, declined
 from tests.chassis.waiting import until
 from tests.chassis_driver import Driver, driving
@@ -136,6 +136,17 @@ async def world(one_exchange: Driver) -> AsyncIterator[World]:
     yield world
     await world.followers(0)
     await until(lambda: world.tail._reading is None)
+
+
+@pytest.fixture
+def lifetime(world: World) -> Callable[[float], dict[str, str]]:
+    """A subscriber's token that ends after so many seconds."""
+
+    def token(seconds: float) -> dict[str, str]:
+        caller = Caller(Role.SUBSCRIBER, "subscriber", scopes=frozenset({"events:MatchDeclined"}))
+        return {"Authorization": f"Bearer {identity.issue(world.driver._key, caller, timedelta(seconds=seconds))}"}
+
+    return token
 
 
 def ids(events: list[dict[str, Any]]) -> list[str]:
@@ -355,6 +366,40 @@ async def test_streams_and_waiting_pages_end_when_the_process_is_to_stop(world: 
                 assert (await waiting)[0] == []
         finally:
             world.driver.process.stopping = False
+
+
+async def test_a_stream_ends_with_the_token_that_it_was_asked_for_with(
+    world: World, monkeypatch: pytest.MonkeyPatch, lifetime: Callable[[float], dict[str, str]]
+):
+    monkeypatch.setattr(identity, "LEEWAY_SECONDS", 0)
+    async with (
+        served(world.driver) as url,
+        httpx.AsyncClient(timeout=30) as http,
+        http.stream("GET", f"{url}/events/stream", headers=lifetime(2)) as answer,
+    ):
+        stream = Stream(answer)
+        await world.log(declined())
+        assert len(await stream.take(1)) == 1
+        assert await stream.ended()
+
+
+async def test_who_reads_nothing_of_what_is_sent_does_not_follow_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(following, "LONGEST", 0.5)
+    await world.log(*(declined() for _ in range(60)))
+    await world.driver.process.pool.execute("update event_log set data = to_json(repeat('x', 200000))::text")
+    async with served(world.driver) as url:
+        host, port = url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port), limit=1_000)
+        writer.transport.pause_reading()
+        headers = "".join(f"{name}: {value}\r\n" for name, value in world.subscriber.items())
+        writer.write(f"GET /events/stream HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n".encode())
+        try:
+            await world.followers(1)
+            await until(lambda: world.tail.followers == 0, within=PROMPT)
+        finally:
+            writer.transport.abort()
 
 
 async def test_many_who_follow_are_served_by_one_reader_and_hold_one_connection(

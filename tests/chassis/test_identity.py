@@ -97,10 +97,13 @@ def signed(key: Any, algorithm: str = "Ed25519", kid: str = "k1", **claims: obje
 
 async def test_a_valid_token_says_who_is_calling(http: httpx.AsyncClient, key: OKPKey):
     answer = await http.get("/any", headers=bearer(issue(key, COMPANY, HOUR)))
-    assert answer.json() == {
+    said = answer.json()
+    assert 0 < said.pop("ends_at") - time.time() <= HOUR.total_seconds() + identity.LEEWAY_SECONDS
+    assert said == {
         "role": "company", "subject": COMPANY.subject, "company_id": str(COMPANY.company_id), "person_id": None,
         "country": None,
         "session_id": None,
+        "scopes": [],
     }  # fmt: skip
 
 

@@ -101,6 +101,7 @@ async def test_a_valid_token_says_who_is_calling(http: httpx.AsyncClient, key: O
         "role": "company", "subject": COMPANY.subject, "company_id": str(COMPANY.company_id), "person_id": None,
         "country": None,
         "session_id": None,
+        "scopes": [],
     }  # fmt: skip
 
 

@@ -31,7 +31,14 @@ from tests.chassis.waiting import until
 from tests.chassis_driver import Driver, driving
 from tests.http.serving import served
 
-SHOWN = ["MatchDeclined", "ExchangeUpdated", "ExchangeAgreed", "ExchangeCancelled", "ExchangeCompleted"]
+SHOWN = [
+    "MatchDeclined",
+    "ExchangeUpdated",
+    "ExchangeAgreed",
+    "ExchangeCancelled",
+    "ExchangeCompleted",
+    "ManifestIssued",
+]
 PROMPT = 5.0
 """Seconds: far less than what would pass if nothing but time ended a wait."""
 

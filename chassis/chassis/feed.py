@@ -81,13 +81,14 @@ class Feed:
             reading.tail.wake()
 
     def reading(self, caller: Caller, topics: str | None) -> Reading:
-        """What the caller reads: these topics, divided by commas, or all that were granted.
+        """What the caller reads: these topics, divided by commas, or all that were granted but the manifests.
 
         Raises:
             InvalidFields: a name is not that of a topic of this service that can be shown, or one is to be read by itself.
             Problem: 403, a topic was not granted, or none was.
         """
-        names = [name for name in self._shown if _may_read(caller, name)] if topics is None else topics.split(",")
+        granted = [name for name, topic in self._shown.items() if _may_read(caller, name) and not topic.is_of_manifests]
+        names = granted if topics is None else topics.split(",")
         wrong = [place for place, name in enumerate(names) if name not in self._shown]
         if wrong:
             allowed = ", ".join(self._shown) or "there are none"
@@ -185,7 +186,9 @@ TheFeed = Annotated[Feed, Depends(_of_process)]
 Reader = Annotated[Caller, Depends(requires(Role.SUBSCRIBER, Role.OPERATOR, Role.ANALYST))]
 Topics = Annotated[
     str | None,
-    Query(max_length=1_000, description="names, divided by commas; without it, all that the token grants"),
+    Query(
+        max_length=1_000, description="names, divided by commas; without it, all that the token grants but manifests"
+    ),
 ]
 After = Annotated[str, Query(pattern=PATTERN, description="the cursor of the last event that was read")]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="events at most")]

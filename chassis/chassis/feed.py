@@ -90,13 +90,14 @@ class Feed:
             reading.tail.wake()
 
     def reading(self, caller: Caller, topics: str | None) -> Reading:
-        """What the caller reads: these topics, divided by commas, or those that were granted and are read together.
+        """What the caller reads: these topics, divided by commas, or all that were granted but the manifests.
 
         Raises:
             InvalidFields: a name is not that of a topic of this service that can be shown, or one is to be read by itself.
             Problem: 403, a topic was not granted, or none was.
         """
-        asked = self._granted(caller) if topics is None else topics.split(",")
+        granted = [name for name, topic in self._shown.items() if _may_read(caller, name) and not topic.is_of_manifests]
+        asked = granted if topics is None else topics.split(",")
         wrong = [place for place, name in enumerate(asked) if name not in self._shown]
         if wrong:
             allowed = ", ".join(self._shown) or "there are none"
@@ -113,13 +114,6 @@ class Feed:
                 return Reading(reading.log, reading.tail, names)
         apart = ", ".join(name for name in names if self._shown[name].visibility is not Visibility.PUBLIC)
         raise InvalidFields([FieldError("query.topics", f"{apart}: each is read by itself")])
-
-    def _granted(self, caller: Caller) -> list[str]:
-        """Of the first log that the caller may read anything of: records for analysts come before their manifests."""
-        for reading in self._readings:
-            if granted := [name for name in reading.topics if _may_read(caller, name)]:
-                return granted
-        return []
 
     async def page(self, reading: Reading, after: Cursor, limit: int, wait: float = 0) -> Page:
         """The events after a cursor; if there are none, the first that come within ``wait`` seconds.
@@ -205,8 +199,7 @@ Reader = Annotated[Caller, Depends(requires(Role.SUBSCRIBER, Role.OPERATOR, Role
 Topics = Annotated[
     str | None,
     Query(
-        max_length=1_000,
-        description="names, divided by commas; without it, what the token grants, and at the survey its records",
+        max_length=1_000, description="names, divided by commas; without it, all that the token grants but manifests"
     ),
 ]
 After = Annotated[str, Query(pattern=PATTERN, description="the cursor of the last event that was read")]

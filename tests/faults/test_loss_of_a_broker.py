@@ -10,7 +10,11 @@ from tests.faults.rounds import Struck, struck_system
 
 ROUNDS = 10
 
-pytestmark = pytest.mark.full
+pytestmark = [
+    pytest.mark.full,
+    # aiokafka leaves a connection behind that it was making when a broker went
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")

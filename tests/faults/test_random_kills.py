@@ -16,6 +16,9 @@ import pytest
 from tests.faults.judges import Aftermath, breaches
 from tests.faults.rounds import Struck, struck_system
 
+# aiokafka leaves a connection behind that it was making when the broker went
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SHORT, LONG = 4, 60
 ROUNDS = [
     *range(SHORT),

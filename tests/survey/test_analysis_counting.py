@@ -38,7 +38,7 @@ def some(number: int, seed: int = 3) -> list[dict[str, Any]]:
                 country=source.choice(["DE", "IT", "FR"]),
                 size_class=source.choice(["micro", "small"]),
                 questionnaire=source.choice([SMALL.version] * 9 + ["t.2"]),
-                company_cluster=f"c{source.randrange(number // 3 + 1)}",
+                company_cluster=f"{source.randrange(number // 3 + 1):064x}",
             )
         )
     return made

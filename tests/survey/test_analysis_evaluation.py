@@ -51,7 +51,7 @@ def some(numbers: range, version: str = ASKED.version, seed: int = 0) -> list[di
                 questionnaire=version,
                 wave=wave,
                 country=source.choice(["DE", "FR", "IT"]),
-                company_cluster=f"c{source.randrange(numbers.stop // 3 + 1)}",
+                company_cluster=f"{source.randrange(numbers.stop // 3 + 1):064x}",
             )
         )
     return drawn

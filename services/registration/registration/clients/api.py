@@ -103,8 +103,8 @@ async def token(request: Request, client: Client, tx: Tx) -> TokenView | JSONRes
 async def _given(asked: Asked, tx: Tx) -> TokenView:
     file = tx.settings.grants
     caller = granted(file).caller(asked.client_id) if file else None
-    known = await secret.proves(tx, asked.client_id.replace("\0", ""), asked.client_secret)  # no text of PostgreSQL has it
-    if not known or caller is None:
+    name = asked.client_id.replace("\0", "")  # which no text of PostgreSQL has
+    if not await secret.proves(tx, name, asked.client_secret) or caller is None:
         raise Refusal("invalid_client", "There is no such client with this secret and a grant over HTTP")
     if asked.scope is not None:
         if not asked.scope <= caller.scopes:

@@ -13,6 +13,7 @@ from exchange.main import service as exchange
 from laptop.process import Process
 from sojourn_contracts.event import Event
 from sojourn_contracts.exchange import ExchangeCompleted
+from sojourn_contracts.grants import parse
 from sojourn_contracts.survey import SurveySubmitted
 from survey.main import service as survey
 
@@ -43,10 +44,16 @@ async def test_a_subscriber_that_is_killed_keeps_what_the_feed_has_and_nothing_t
     driver = await driving(service)
     first, second = ([an(event, later={"fields": [None]}) for _ in range(count)] for count in (1_200, 300))
     await log(driver, *first)
-    token = driver.token(Role.SUBSCRIBER, scopes=[f"events:{event.topic()}"])["Authorization"].removeprefix("Bearer ")
+    granted = parse(f"clients: {{institute: {{scopes: [events:{event.topic()}]}}}}").scopes("institute")
+    token = driver.token(Role.SUBSCRIBER, scopes=sorted(granted))["Authorization"].removeprefix("Bearer ")
     store = tmp_path / "events"
     async with served(driver) as address:
-        environment = {**os.environ, "FEED_URL": address, "TOKEN": token, "STORE": str(store)}
+        environment = {
+            **os.environ,
+            "FEEDS": f"{address}/events?topics={event.topic()}",
+            "TOKEN": token,
+            "STORE": str(store),
+        }
         shell = shutil.which("dash") or "sh"
         subscriber = Process("subscriber", [shell, str(SCRIPT)], log=tmp_path / "log", environment=environment)
         subscriber.spawn()

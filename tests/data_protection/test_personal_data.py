@@ -232,6 +232,12 @@ def test_a_phone_number_in_a_place_for_numbers_is_found(name: str):
     assert looked_through(BY_NAME[name].event, planted.value) == [Found("data.revision", "phone", "390551234567")]
 
 
+def test_where_a_flag_stands_nothing_else_passes():
+    look = looking({"type": "object", "properties": {"urgent": {"type": "boolean"}}})
+    assert look({"urgent": True}) == []
+    assert look({"urgent": "Ottokar"}) == [Found("data.urgent", "name", "Ottokar")]
+
+
 @pytest.mark.parametrize(("kind", "planted"), PLANTED)
 def test_what_is_planted_in_headers_and_as_a_name_of_an_answer_is_found(kind: str, planted: str):
     assert looks_like(planted) == kind

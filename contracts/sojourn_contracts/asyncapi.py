@@ -321,7 +321,9 @@ def _asked(topic: Topic) -> Json:
             "topics": {
                 "type": "string",
                 "const": topic.name,
-                "description": "It, or several public ones with commas between them." if public else "It, and no other.",
+                "description": "It, or several public ones with commas between them."
+                if public
+                else "It, and no other.",
             },
             "after": {
                 "type": "string",

@@ -310,7 +310,7 @@ def test_what_the_services_make_of_people_with_names_and_much_to_say_says_nothin
         seen[event.topic()] += 1
         found += [(event.topic(), each) for each in looks[type(event)](json.loads(event.model_dump_json()))]
     assert found == []
-    # of the others, the whole system's run tells: tests/journeys/test_erasure.py
+    # of the others, the whole system's run tells: tests/journeys/test_journey.py
     assert seen.keys() >= {
         "CompanyRegistered",
         "CompanyUpdated",

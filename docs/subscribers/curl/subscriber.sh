@@ -1,12 +1,20 @@
 #!/bin/sh
 # Keeps the events of feeds in files: killed and started again, it loses and repeats none.
 #
-# FEEDS are read with TOKEN, with spaces between them, as in "https://exchange.example/events?topics=ExchangeCompleted
-# https://survey.example/events?topics=SurveySubmitted". In STORE each has a folder of pages: the first line is the cursor behind
-# the page, each other line one event. A page appears as a whole, by a rename; the next is asked for from the newest's cursor on.
+# FEEDS are read, with spaces between them, as in "https://exchange.example/events?topics=ExchangeCompleted
+# https://survey.example/events?topics=SurveySubmitted"; tokens come from TOKEN_URL, for CLIENT_ID and CLIENT_SECRET. In STORE
+# each feed has a folder of pages: the first line is the cursor behind the page, each other line one event. A page appears as a
+# whole, by a rename, and the next one is asked for from the newest page's cursor on.
 set -eu
 export LC_ALL=C
 store=${STORE:-events}
+
+# A token is good for some minutes: another is fetched when one is refused.
+sign_in() {
+    TOKEN=$(printf 'user = "%s:%s"\n' "$CLIENT_ID" "$CLIENT_SECRET" |
+        curl -sS -f -K - -d grant_type=client_credentials "$TOKEN_URL" |
+        sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
+}
 
 # Prints the cursor and the events of a page, but for what is forgotten.
 page() {
@@ -22,7 +30,7 @@ read_on() {
     # over its input, as others on this machine see what curl is called with
     printf 'header = "Authorization: Bearer %s"\n' "$TOKEN" |
         curl -sS --fail-with-body -K - -D "$new.head" -o "$new.body" "$feed&after=$after&limit=1000&wait=5" ||
-        { cat "$new.body" >&2; sleep 5; return; }
+        { cat "$new.body" >&2 || :; sleep 5; sign_in; return; }
     next=$(sed -n 's/^[Ll]ink:.*[?&]after=\([0-9-]*\).*/\1/p' "$new.head")
     [ "${next:?is not in the answer}" != "$after" ] || return 0
 
@@ -39,6 +47,7 @@ read_on() {
     mv "$new.whole" "$folder/$(printf '%09d' "$number").page"
 }
 
+[ "${TOKEN:-}" ] || sign_in
 while :; do
     for feed in $FEEDS; do
         folder=$store/$(printf '%s' "$feed" | tr -c 'A-Za-z0-9' '_')

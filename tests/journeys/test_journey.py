@@ -6,9 +6,12 @@ host are forgotten, by the commands: nothing of them is found in any table, on a
 
 import asyncio
 import json
+import os
+import sqlite3
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +22,8 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import TopicAuthorizationFailedError
-from laptop.process import together
+from laptop.process import Process, together
+from laptop.process import until as held
 from laptop.system import System
 from laptop.vies import Register, answered
 from pilot.choices import Choices
@@ -59,11 +63,12 @@ SENDING = SENDER.form | {"placements": [PLACEMENT | {"traveller": TRAVELLER}]}
 THE_SENDER = replace(SENDER, first=SENDING, form=SENDING)
 THE_HOST = replace(HOST, first=HOST.first | COMPANY | {"vat": MISTYPED}, form=HOST.form | COMPANY | {"vat": NUMBER})
 
+EXAMPLE = Path(__file__).parents[2] / "docs" / "subscribers" / "python" / "subscriber.py"
 CLIENT = "labour-ministry"
 GRANTS = """
 clients:
   labour-ministry:
-    topics: [ExchangeCompleted]
+    topics: [ExchangeCompleted, SurveySubmitted]
     scopes: [events:ExchangeCompleted]
 """
 
@@ -219,21 +224,40 @@ async def test_another_system_gets_at_what_it_was_granted_and_at_nothing_else(jo
     assert answer.json()["scope"] == "events:ExchangeCompleted events:ManifestIssued"
 
     given = system.kafka_of(CLIENT)
-    client = {
-        "bootstrap_servers": given["KAFKA_BOOTSTRAP_SERVERS"],
-        "security_protocol": given["KAFKA_SECURITY_PROTOCOL"],
-        "sasl_mechanism": "SCRAM-SHA-512",
-        "sasl_plain_username": given["KAFKA_USERNAME"],
-        "sasl_plain_password": given["KAFKA_PASSWORD"],
-    }
-    reader = AIOKafkaConsumer("ExchangeCompleted", group_id=CLIENT, auto_offset_reset="earliest", **client)
-    async with reader:
-        completed = await asyncio.wait_for(reader.getone(), 30)
-    assert completed.key == journey.evaluated.exchanges[0]["exchange_id"].encode()
-    refused = AIOKafkaConsumer("ErasureDone", group_id=CLIENT, **client)
+    store = system.folder / "subscriber.sqlite"
+    environment = os.environ | given | {"STORE": str(store)}
+    subscriber = Process(
+        "subscriber", [sys.executable, str(EXAMPLE)], log=system.logs / "subscriber.log", environment=environment
+    )
+    subscriber.spawn()
+    try:
+        assert await held(lambda: kept(store) == {"ExchangeCompleted": 1, "SurveySubmitted": 6}, 30), kept(store)
+    finally:
+        await subscriber.kill()
+
+    refused = AIOKafkaConsumer(
+        "ErasureDone",
+        group_id=CLIENT,
+        bootstrap_servers=given["KAFKA_BOOTSTRAP_SERVERS"],
+        security_protocol=given["KAFKA_SECURITY_PROTOCOL"],
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_plain_username=given["KAFKA_USERNAME"],
+        sasl_plain_password=given["KAFKA_PASSWORD"],
+    )
     with pytest.raises(TopicAuthorizationFailedError, match="ErasureDone"):
         await refused.start()
     await refused.stop()
+
+
+def kept(store: Path) -> dict[str, int]:
+    """How many events of each topic the example has."""
+    if not store.exists():
+        return {}
+    with closing(sqlite3.connect(store)) as events:
+        try:
+            return dict(events.execute("select topic, count(*) from event group by topic").fetchall())
+        except sqlite3.OperationalError:  # its tables are still being made
+            return {}
 
 
 async def test_nothing_is_found_of_a_traveller_and_a_company_but_bare_ids(journey: Journey):

@@ -29,7 +29,8 @@ BODY_LIMIT = 1024 * 1024
 CORRELATION = "X-Correlation-ID"
 TRACE = "traceresponse"
 """As in W3C's draft for answers; what it says has the form of a ``traceparent``."""
-_SANE = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""What is taken from a client: events carry it for good, on topics that anybody may read, so it must not say anything."""
 _PROBES = frozenset({"/live", "/ready", "/metrics", "/status"})
 _UNKNOWN = "unknown"
 
@@ -153,7 +154,7 @@ class Observed:
         headers = Headers(scope=scope)
         unlinked = scope["path"].startswith(self._unlinked)
         said = "" if unlinked else headers.get(CORRELATION, "")
-        correlation_id = said if _SANE.match(said) else str(uuid7())
+        correlation_id = said.lower() if _UUID.fullmatch(said) else str(uuid7())
         come = headers.get("traceparent")
         opening = telemetry.ids(come) if scope["path"] in _PROBES else spans.request(scope, come)
         lines = log.untraced() if unlinked else nullcontext()

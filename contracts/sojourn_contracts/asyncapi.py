@@ -313,6 +313,7 @@ def _operation(service: str, action: str, topic: Topic) -> Json:
 
 def _asked(topic: Topic) -> Json:
     """How the producer is asked for a page of this topic."""
+    public = topic.visibility is Visibility.PUBLIC
     query = {
         "type": "object",
         "required": ["topics"],
@@ -320,7 +321,9 @@ def _asked(topic: Topic) -> Json:
             "topics": {
                 "type": "string",
                 "const": topic.name,
-                "description": "One, or several with commas between them.",
+                "description": "It, or several public ones with commas between them."
+                if public
+                else "It, and no other.",
             },
             "after": {
                 "type": "string",

@@ -1,12 +1,15 @@
 """The command `sojourn-contracts`, for who subscribes: it comes with the extra `kit`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from jsonschema import Draft202012Validator, SchemaError
 
 from sojourn_contracts import compatibility
+from sojourn_contracts.compatibility import Json, Version
 from sojourn_contracts.kit import verify
 from sojourn_contracts.kit.over_kafka import conformance
 
@@ -17,6 +20,16 @@ command.command()(conformance)
 @command.callback()
 def about() -> None:
     """What a subscriber can check of the contract, of what it received and of itself."""
+
+
+def _require_schemas(folder: Path, versions: Mapping[Version, Json]) -> None:
+    """Raises Unreadable if one is no JSON Schema: what would be compared may mean anything."""
+    for version, schema in versions.items():
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            path = folder / version.event / f"{version.number}.json"
+            raise compatibility.Unreadable(f"{path} is no JSON Schema: {error.json_path}: {error.message}") from None
 
 
 @command.command()
@@ -34,6 +47,8 @@ def check(
     """
     try:
         former, present = compatibility.versions(old), compatibility.versions(new)
+        for folder, versions in ((old, former), (new, present)):
+            _require_schemas(folder, versions)
     except compatibility.Unreadable as unreadable:
         typer.echo(str(unreadable), err=True)
         raise typer.Exit(2) from None

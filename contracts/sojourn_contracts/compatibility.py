@@ -188,14 +188,15 @@ _TYPES = ("null", "boolean", "number", "string", "array", "object")
 _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _OF_TYPE = {
-    "integer": {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"},
-    "number": {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"},
+    "integer": {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf", "format"},
+    "number": {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf", "format"},
     "string": {"minLength", "maxLength", "pattern", "format"},
     "array": {"minItems", "maxItems", "uniqueItems", "items", "prefixItems"},
     "object": {"minProperties", "maxProperties", "properties", "required"}
     | {"additionalProperties", "patternProperties", "propertyNames"},
 }
-"""The keywords that say something of values of one type, and nothing of others."""
+"""The keywords that say something of values of one type, and nothing of others. Formats of numbers (``int32``) are for generators
+of code, whose readers they bind."""
 _KNOWN = frozenset({"type", "enum", "const"}.union(*_OF_TYPE.values()))
 _EXCLUSIVE = "oneOf of one type"
 _MISSING = object()
@@ -237,12 +238,13 @@ class _Comparison:
             yield from self._defaults(old, new, path)
             yield from self._kinds(_kinds(old, self.old), _kinds(new, self.new), path)
         except _UnknownError as unknown:
-            yield Break(path, Rule.UNKNOWN, Fails.BOTH, str(unknown))
+            if _text(old) != _text(new) or _refers(old):
+                yield Break(path, Rule.UNKNOWN, Fails.BOTH, str(unknown))
         finally:
             self.going.discard(pair)
 
     def _defaults(self, old: Part, new: Part, path: str) -> Iterator[Break]:
-        was, is_ = (part.get("default", _MISSING) if isinstance(part, dict) else _MISSING for part in (old, new))
+        was, is_ = _default(old, self.old), _default(new, self.new)
         if was is not is_ and (was is _MISSING or is_ is _MISSING or _text(was) != _text(is_)):
             yield Break(path, Rule.DEFAULT, Fails.BOTH, _change(was, is_))
 
@@ -291,8 +293,7 @@ class _Comparison:
             yield from self._items(old.says, new.says, path)
         unknown = sorted({*old.says, *new.says} - _KNOWN)
         if unknown and (
-            _text(old.says) != _text(new.says)
-            or ('ref"' in _text(old.says).lower() and _text(self.old) != _text(self.new))
+            _text(old.says) != _text(new.says) or (_refers(old.says) and _text(self.old) != _text(self.new))
         ):
             # such a keyword may forbid what is otherwise allowed, and what a reference in it leads to is not followed
             yield Break(path, Rule.UNKNOWN, Fails.BOTH, f"changes beside {', '.join(unknown)}, not understood here")
@@ -531,10 +532,24 @@ def _both(one: Json, other: Json) -> Json:
             }
         else:
             raise _UnknownError(f"{keyword} is said twice")
-    closed = [says for says in (one, other) if not _is_anything(says.get("additionalProperties", True))]
-    if closed and "properties" in one and "properties" in other:
-        raise _UnknownError("additionalProperties beside fields of another schema")
+    for says, beside in ((one, other), (other, one)):
+        if not _is_anything(says.get("additionalProperties", True)) and "properties" in beside:
+            raise _UnknownError("additionalProperties beside fields of another schema")
     return made
+
+
+def _default(part: Part, document: Json) -> Any:
+    """What a missing value means, which may stand where a reference leads."""
+    seen = set[str]()
+    while isinstance(part, dict) and "default" not in part and "$ref" in part and part["$ref"] not in seen:
+        seen.add(part["$ref"])
+        part = _target(part["$ref"], document)
+    return part.get("default", _MISSING) if isinstance(part, dict) else _MISSING
+
+
+def _refers(part: Part) -> bool:
+    """There is a reference in it, so that the same words may say something else."""
+    return 'ref"' in _text(part).lower()
 
 
 def _fails(gone: bool, came: bool) -> Fails | None:

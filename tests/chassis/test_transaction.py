@@ -175,7 +175,7 @@ async def test_a_request_is_known_by_its_correlation_and_trace_to_its_last_effec
     two_services: tuple[Driver, Driver],
 ):
     exchange, matching = two_services
-    said = {"X-Correlation-ID": f"said-{uuid7()}", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+    said = {"X-Correlation-ID": str(uuid7()), "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
     assert (await exchange.http.post("/declines", headers=said)).status_code == 200
     first, arrived = await published(exchange)
     assert (first.correlation_id, first.causation_id) == (said["X-Correlation-ID"], None)

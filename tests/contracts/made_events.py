@@ -50,8 +50,8 @@ def making(schema: Json | bool, by: Random, document: Json | None = None) -> Mak
 
 def known_codes(description: str) -> list[str]:
     """Those that a description lists; empty if it lists none."""
-    _, _, codes = description.partition("Known codes:")
-    return re.findall(r"`([^`]+)`", codes)
+    _, *codes = re.split("known codes:", description, maxsplit=1, flags=re.IGNORECASE)
+    return re.findall(r"`([^`]+)`", "".join(codes))
 
 
 def _of(values: list[Any], by: Random) -> Make:

@@ -33,6 +33,8 @@ def _type(part: Json, document: Json, name: str) -> Any:
     match part["type"]:
         case "null":
             return None
+        case "boolean":
+            return bool
         case "integer":
             return Annotated[int, Field(ge=part.get("minimum"), le=part.get("maximum"))]
         case "string" if "format" in part:

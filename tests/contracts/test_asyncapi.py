@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
-from sojourn_contracts.catalogue import SERVICES, TABLE, TOPICS, Cleanup, Topic, Visibility
+from sojourn_contracts.catalogue import BY_NAME, SERVICES, TABLE, TOPICS, Cleanup, Topic, Visibility
 from sojourn_contracts.grants import Grants
 from sojourn_contracts.schemas import published
 
@@ -118,6 +118,14 @@ def test_a_topic_is_on_the_feed_under_a_scope_of_its_own_unless_it_is_internal(t
     else:
         assert (servers, channel["x-scope"]) == (["kafka", "feed"], f"events:{topic.name}")
         assert asked == [topic.name] * len(topic.producers)
+
+
+def test_only_a_public_topic_is_said_to_be_asked_for_together_with_others():
+    for operation in DOCUMENT["operations"].values():
+        if asked := operation["bindings"].get("http"):
+            topics = asked["query"]["properties"]["topics"]
+            public = BY_NAME[topics["const"]].visibility is Visibility.PUBLIC
+            assert ("several" in topics["description"]) is public
 
 
 @ALL

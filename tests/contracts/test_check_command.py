@@ -83,3 +83,12 @@ def test_what_cannot_be_read_is_no_verdict(next_: Path, tmp_path: Path):
     assert (done.exit_code, done.stdout) == (2, "")
     assert "2.json is not named" in done.stderr
     assert checked(PUBLISHED, tmp_path / "nowhere").exit_code == 2
+
+
+@pytest.mark.parametrize(("part", "said"), [({"type": "strnig"}, "strnig"), (5, "5"), ({"minimum": "1"}, "minimum")])
+def test_what_is_no_schema_is_no_verdict(next_: Path, part: Any, said: str):
+    add(next_, "1.1.json", left_on=part)
+    done = checked(PUBLISHED, next_)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "CompanyWithdrawn/1.1.json is no JSON Schema: $.properties.left_on" in done.stderr
+    assert said in done.stderr

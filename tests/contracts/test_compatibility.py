@@ -127,6 +127,14 @@ ALLOWED: dict[str, tuple[Json, Json]] = {
         one(TEXT | {"description": "Known codes: `a`."}),
         one(TEXT | {"description": "Known codes: `a`, `b`."}),
     ),
+    "a field is added beside one that is not understood and stays": (
+        one({"allOf": [CODE, {"pattern": "^[a-c]"}]}),
+        fields("x", x={"allOf": [CODE, {"pattern": "^[a-c]"}]}, y=COUNT),
+    ),
+    "a default is said in place that stood behind a reference": (
+        fields(x=ref("A")) | {"$defs": {"A": COUNT | {"default": 1}}},
+        fields(x=COUNT | {"default": 1}),
+    ),
     "the id changes": (one(COUNT) | {"$id": "/a/1.0.json"}, one(COUNT) | {"$id": "/a/1.1.json"}),
     "the order changes": (fields("x", "y", x=COUNT, y=SIDE), fields("y", "x", y=SIDE, x=COUNT)),
     "the order of a closed list changes": (one(SIDE), one({"enum": ["host", "sender"]})),
@@ -243,6 +251,13 @@ REFUSED: dict[str, Refused] = {
     ),
     "what a missing field means changes": Refused(
         fields(x=COUNT | {"default": 1}), fields(x=COUNT | {"default": 2}), "$.x", Rule.DEFAULT, BOTH
+    ),
+    "what a missing field means changes behind a reference": Refused(
+        fields(x=ref("A")) | {"$defs": {"A": COUNT | {"default": 1}}},
+        fields(x=ref("A")) | {"$defs": {"A": COUNT | {"default": 2}}},
+        "$.x",
+        Rule.DEFAULT,
+        BOTH,
     ),
     "a missing field gets a meaning": Refused(
         fields(x=COUNT), fields(x=COUNT | {"default": 1}), "$.x", Rule.DEFAULT, BOTH
@@ -406,6 +421,13 @@ REFUSED: dict[str, Refused] = {
         one(CODE), one({"type": "string", "pattern": "^[_a-z]+$"}), "$.x", Rule.PATTERN, BOTH
     ),
     "a format comes": Refused(one(TEXT), one(DAY), "$.x", Rule.FORMAT, NEW, [{"x": "soon"}]),
+    "a number's format changes, which generators of code read": Refused(
+        one({"type": "integer", "format": "int32"}),
+        one({"type": "integer", "format": "int64"}),
+        "$.x",
+        Rule.FORMAT,
+        BOTH,
+    ),
     "a format goes": Refused(one(DAY), one(TEXT), "$.x", Rule.FORMAT, OLD, [{"x": "soon"}]),
     "a day becomes a time": Refused(
         one(DAY),
@@ -461,6 +483,13 @@ REFUSED: dict[str, Refused] = {
     "what a keyword that is not understood refers to changes": Refused(
         defined({"type": "string", "not": ref("A")}, A={"const": "a"}),
         defined({"type": "string", "not": ref("A")}, A={"const": "b"}),
+        "$.x",
+        Rule.UNKNOWN,
+        BOTH,
+    ),
+    "fields of one schema pass that another beside it closed": Refused(
+        one({"allOf": [{"type": "object", "properties": {"y": DAY}}, {"additionalProperties": False}]}),
+        one({"type": "object", "properties": {"y": DAY}, "additionalProperties": False}),
         "$.x",
         Rule.UNKNOWN,
         BOTH,

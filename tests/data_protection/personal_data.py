@@ -122,6 +122,8 @@ def _look(part: Json, document: Json, description: str) -> Look:
             return lambda value: [found for each in value for found in item(each)]
         case "integer":
             return _number
+        case "boolean":
+            return _flag
         case _:
             return _text(part, description)
 
@@ -145,6 +147,10 @@ def _number(value: Any) -> Sequence[Found]:
     if isinstance(value, int) and abs(value) < LARGEST_NUMBER:
         return ()
     return _told(value)
+
+
+def _flag(value: Any) -> Sequence[Found]:
+    return () if isinstance(value, bool) else _told(value)
 
 
 def _counted(value: Any) -> Sequence[Found]:

@@ -20,7 +20,7 @@ from sojourn_contracts.schemas import schema
 from sojourn_contracts.survey import SurveySubmitted
 
 from tests.contracts.examples import NAMES, example
-from tests.contracts.made_events import making
+from tests.contracts.made_events import known_codes, making
 from tests.contracts.readers import PUBLISHED
 from tests.data_protection import emitted
 from tests.data_protection.personal_data import Found, in_headers, looking, looks_like
@@ -50,6 +50,19 @@ REVIEWED = {
     ("SurveySubmitted", "data.questionnaire"): "the name of a file of ours",
 }
 """Where a name or a number of one word would fit into a text's shape, and why there is none."""
+ELSEWHERE = {
+    ("ErasureDone", "data.kind"): "ErasureRequested's, as requested",
+    ("NoticeSent", "data.template"): "NoticeDue's, as asked for",
+    ("NoticeDue", "data.parameters.*~"): "names that our templates give to what fills them in",
+}
+"""Codes whose list does not stand beside them."""
+MARKS = re.compile(
+    r"(^|_)(names?|surname|e?mail|phone|mobile|fax|street|city|address|birth|born|gender|text|remarks?|comments?|notes?|words)(_|$)"
+)
+"""What a field's name says of a person or of free text, whatever shape it has."""
+NAMED = {"topic_name"}
+LOWERCASE = ("ottokar", "390551234567")
+"""A name and a number in the shape of a code: where codes stand, their list says which there are."""
 SKILL = "Id of a skill in the taxonomy in force"
 """Title of texts into which a number would fit. Each is checked against the taxonomy before it is taken."""
 
@@ -58,24 +71,28 @@ SKILL = "Id of a skill in the taxonomy in force"
 
 
 def texts(part: Any, document: Json, path: str = "data") -> Iterator[tuple[str, Json]]:
-    """Every place of a schema at which a text may stand."""
+    """Every place of a schema at which a text may stand, with its description."""
+    said = {"description": part["description"]} if "description" in part else {}
     if "$ref" in part:
-        yield from texts(document["$defs"][part["$ref"].rpartition("/")[2]], document, path)
+        yield from texts(document["$defs"][part["$ref"].rpartition("/")[2]] | said, document, path)
         return
     if "anyOf" in part:
         for each in part["anyOf"]:
-            yield from texts(each, document, path)
+            yield from texts(said | each, document, path)
         return
     match part.get("type"):
         case "object" if "properties" in part:
             for name, each in part["properties"].items():
                 yield from texts(each, document, f"{path}.{name}")
+            for each in (part.get("additionalProperties"), *part.get("patternProperties", {}).values()):
+                if isinstance(each, dict):
+                    yield from texts(each, document, f"{path}.*")
         case "object":
             yield f"{path}.*~", part.get("propertyNames", {})
             yield from texts(part["additionalProperties"], document, f"{path}.*")
         case "array":
-            yield from texts(part["items"], document, path)
-        case "integer" | "null":
+            yield from texts(said | part["items"], document, path)
+        case "integer" | "boolean" | "null":
             return
         case _:
             yield path, part
@@ -91,8 +108,21 @@ def room(event: str, document: Json) -> dict[str, list[str]]:
     return {path: planted for path, planted in found.items() if planted}
 
 
+def named(part: Any, path: str = "data") -> Iterator[str]:
+    """Fields whose names say that they are of a person or in somebody's words, at any depth, of whatever type."""
+    if isinstance(part, dict):
+        for name in part.get("properties", {}):
+            if MARKS.search(name) and name not in NAMED:
+                yield f"{path}.{name}"
+        for each in part.values():
+            yield from named(each, path)
+    elif isinstance(part, list):
+        for each in part:
+            yield from named(each, path)
+
+
 def fits(text: str, part: Json) -> bool:
-    if "enum" in part or part.get("format") in ("uuid", "date", "date-time"):
+    if "enum" in part or "const" in part or part.get("format") in ("uuid", "date", "date-time"):
         return False
     return re.search(part.get("pattern", ""), text) is not None and len(text) <= part.get("maxLength", len(text))
 
@@ -100,6 +130,28 @@ def fits(text: str, part: Json) -> bool:
 @pytest.mark.parametrize("version", PUBLISHED, ids=lambda version: f"{version.event}-{version.number}")
 def test_no_published_schema_has_room_for_personal_data(version: Version):
     assert room(version.event, PUBLISHED[version]) == {}
+    assert list(named(PUBLISHED[version])) == []
+
+
+@pytest.mark.parametrize("version", PUBLISHED, ids=lambda version: f"{version.event}-{version.number}")
+def test_where_a_name_would_pass_for_a_code_the_codes_are_listed(version: Version):
+    for path, part in texts(PUBLISHED[version], PUBLISHED[version]):
+        place = (version.event, path)
+        if any(fits(text, part) for text in LOWERCASE) and part.get("title") != SKILL:
+            assert place in REVIEWED or place in ELSEWHERE or known_codes(part.get("description", "")), place
+
+
+@pytest.mark.parametrize("name", ["contact_name", "phone", "born_on", "remark", "e_mail", "email"])
+def test_a_field_that_is_named_as_a_persons_is_seen_whatever_its_type(name: str):
+    document = deepcopy(PUBLISHED[Version("MatchDeclined", 1, 0)])
+    document["$defs"]["Later"] = {"type": "object", "properties": {name: {"type": "integer"}}}
+    assert list(named(document)) == [f"data.{name}"]
+
+
+def test_a_code_without_a_list_and_a_flag_are_told_apart():
+    places = dict(texts({"type": "object", "properties": {"a": {"type": "boolean"}, "b": {"const": "x"}}}, {}))
+    assert list(places) == ["data.b"]
+    assert not any(fits(text, places["data.b"]) for _, text in PLANTED)
 
 
 def test_what_was_reviewed_is_still_there_and_still_has_room():
@@ -119,6 +171,8 @@ def test_what_was_reviewed_is_still_there_and_still_has_room():
         ({"anyOf": [{"type": "string", "description": "Known codes: `a`."}, {"type": "null"}]}, 11),
         ({"type": "array", "items": {"type": "string", "format": "email"}}, 11),
         ({"type": "object", "additionalProperties": {"type": "integer"}}, 11),
+        ({"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}, 11),
+        ({"type": "object", "properties": {}, "patternProperties": {"^x": {"type": "string"}}}, 11),
         ({}, 11),
     ],
     ids=str,
@@ -176,6 +230,12 @@ def test_whatever_is_planted_is_found_at_every_place(name: str):
 def test_a_phone_number_in_a_place_for_numbers_is_found(name: str):
     planted = example(name).but("revision", value=390551234567)
     assert looked_through(BY_NAME[name].event, planted.value) == [Found("data.revision", "phone", "390551234567")]
+
+
+def test_where_a_flag_stands_nothing_else_passes():
+    look = looking({"type": "object", "properties": {"urgent": {"type": "boolean"}}})
+    assert look({"urgent": True}) == []
+    assert look({"urgent": "Ottokar"}) == [Found("data.urgent", "name", "Ottokar")]
 
 
 @pytest.mark.parametrize(("kind", "planted"), PLANTED)
@@ -250,7 +310,7 @@ def test_what_the_services_make_of_people_with_names_and_much_to_say_says_nothin
         seen[event.topic()] += 1
         found += [(event.topic(), each) for each in looks[type(event)](json.loads(event.model_dump_json()))]
     assert found == []
-    # of the others, the whole system's run tells: tests/journeys/test_erasure.py
+    # of the others, the whole system's run tells: tests/journeys/test_journey.py
     assert seen.keys() >= {
         "CompanyRegistered",
         "CompanyUpdated",

@@ -1,4 +1,4 @@
-"""The example subscriber over HTTP, in a shell with curl: it reads the feeds of running services, is killed, and reads on."""
+"""The example subscriber over HTTP, in a shell with curl: it signs in, reads running services, is killed, and reads on."""
 
 import json
 import os
@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chassis.identity import Role
 from chassis.service import Service
+from chassis.transaction import Cause
 from exchange.main import service as exchange
+from laptop.ports import HOST, free_port
 from laptop.process import Process
+from registration.clients import secret
+from registration.main import service as registration
 from sojourn_contracts.event import Event
 from sojourn_contracts.exchange import ExchangeCompleted
 from sojourn_contracts.survey import SurveySubmitted
@@ -43,10 +46,23 @@ async def test_a_subscriber_that_is_killed_keeps_what_the_feed_has_and_nothing_t
     driver = await driving(service)
     first, second = ([an(event, later={"fields": [None]}) for _ in range(count)] for count in (1_200, 300))
     await log(driver, *first)
-    token = driver.token(Role.SUBSCRIBER, scopes=[f"events:{event.topic()}"])["Authorization"].removeprefix("Bearer ")
+    grants = tmp_path / "grants.yaml"
+    grants.write_text(f"clients: {{institute: {{scopes: [events:{event.topic()}]}}}}")
+    office = await driving(registration, grants=grants)
+    async with office.process.open_transaction(Cause()) as tx:
+        made = await secret.made(tx, "institute")
+    driver.process.app.state.keys = office.process.app.state.keys  # both take the tokens of one registration
     store = tmp_path / "events"
-    async with served(driver) as address:
-        environment = {**os.environ, "FEED_URL": address, "TOKEN": token, "STORE": str(store)}
+    async with served(office) as tokens, served(driver) as address:
+        environment = {
+            **os.environ,
+            "FEEDS": f"{address}/events?topics={event.topic()}",
+            "TOKEN": "one.that.ended" if service is exchange else "",
+            "TOKEN_URL": f"{tokens}/token",
+            "CLIENT_ID": "institute",
+            "CLIENT_SECRET": made,
+            "STORE": str(store),
+        }
         shell = shutil.which("dash") or "sh"
         subscriber = Process("subscriber", [shell, str(SCRIPT)], log=tmp_path / "log", environment=environment)
         subscriber.spawn()
@@ -63,3 +79,19 @@ async def test_a_subscriber_that_is_killed_keeps_what_the_feed_has_and_nothing_t
     assert [(each["id"], each["subject"], each.get("data")) for each in events_in(store)] == [
         (id_, subject, data) for id_, subject, data in await in_the_log(driver) if subject not in erased or data is None
     ]
+
+
+async def test_a_subscriber_waits_for_a_service_that_is_away(tmp_path: Path):
+    gone = f"http://{HOST}:{free_port()}"
+    environment = {**os.environ, "FEEDS": f"{gone}/events?topics=A", "TOKEN": "a", "STORE": str(tmp_path / "events")}
+    environment |= {"TOKEN_URL": f"{gone}/token", "CLIENT_ID": "institute", "CLIENT_SECRET": "s"}
+    log_file = tmp_path / "log"
+    subscriber = Process(
+        "subscriber", [shutil.which("dash") or "sh", str(SCRIPT)], log=log_file, environment=environment
+    )
+    subscriber.spawn()
+    try:
+        await until(lambda: log_file.read_text().count("curl: (7)") >= 3, within=30)
+        subscriber.require_alive()
+    finally:
+        await subscriber.kill()

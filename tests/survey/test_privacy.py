@@ -32,7 +32,7 @@ async def answered(survey: Driver, *numbers: int, answers: dict[str, str] = SEND
         answer = await survey.http.post(
             f"/invitations/{invited['invitation_id']}/submission",
             json={"answers": answers},
-            headers=token | {"Idempotency-Key": str(uuid4()), "X-Correlation-ID": f"request-{number}"},
+            headers=token | {"Idempotency-Key": str(uuid4()), "X-Correlation-ID": str(UUID(int=number))},
         )
         assert answer.status_code == 201
 

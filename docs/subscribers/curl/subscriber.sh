@@ -1,12 +1,20 @@
 #!/bin/sh
 # Keeps the events of feeds in files: killed and started again, it loses and repeats none.
 #
-# FEED_URL names the services that are read, with spaces between them, as in "https://exchange.example https://survey.example";
-# TOKEN says which topics. In STORE each feed has a folder of pages: the first line is the cursor behind the page, each other
-# line one event. A page appears as a whole, by a rename, and the next one is asked for from the newest page's cursor on.
+# FEEDS are read, with spaces between them, as in "https://exchange.example/events?topics=ExchangeCompleted
+# https://survey.example/events?topics=SurveySubmitted"; tokens come from TOKEN_URL, for CLIENT_ID and CLIENT_SECRET. In STORE
+# each feed has a folder of pages: the first line is the cursor behind the page, each other line one event. A page appears as a
+# whole, by a rename, and the next one is asked for from the newest page's cursor on.
 set -eu
 export LC_ALL=C
 store=${STORE:-events}
+
+# A token is good for some minutes: another is fetched when one is refused.
+sign_in() {
+    TOKEN=$(printf 'user = "%s:%s"\n' "$CLIENT_ID" "$CLIENT_SECRET" |
+        curl -sS -f -K - -d grant_type=client_credentials "$TOKEN_URL" |
+        sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
+}
 
 # Prints the cursor and the events of a page, but for what is forgotten.
 page() {
@@ -21,8 +29,8 @@ read_on() {
     after=$(if [ "$newest" ]; then head -n 1 "$folder/$newest"; else echo 1-0; fi)
     # over its input, as others on this machine see what curl is called with
     printf 'header = "Authorization: Bearer %s"\n' "$TOKEN" |
-        curl -sS --fail-with-body -K - -D "$new.head" -o "$new.body" "$feed/events?after=$after&limit=1000&wait=5" ||
-        { cat "$new.body" >&2; sleep 5; return; }
+        curl -sS --fail-with-body -K - -D "$new.head" -o "$new.body" "$feed&after=$after&limit=1000&wait=5" ||
+        { cat "$new.body" >&2 || :; sleep 5; sign_in; return; }
     next=$(sed -n 's/^[Ll]ink:.*[?&]after=\([0-9-]*\).*/\1/p' "$new.head")
     [ "${next:?is not in the answer}" != "$after" ] || return 0
 
@@ -39,8 +47,9 @@ read_on() {
     mv "$new.whole" "$folder/$(printf '%09d' "$number").page"
 }
 
+[ "${TOKEN:-}" ] || sign_in
 while :; do
-    for feed in $FEED_URL; do
+    for feed in $FEEDS; do
         folder=$store/$(printf '%s' "$feed" | tr -c 'A-Za-z0-9' '_')
         mkdir -p "$folder"
         rm -f "$folder"/new.*

@@ -128,7 +128,9 @@ async def test_nothing_is_replayed_to_a_topic_of_the_services(kafka: str, pool: 
 
 
 async def test_a_topic_is_not_made(kafka: str, pool: Pool):
-    with pytest.raises(NotReplayed, match="there is no topic nobodys: whoever owns it makes it"):
+    with pytest.raises(
+        NotReplayed, match=f"there is no topic nobodys that {SERVICE} knows of: the broker.s administrator makes it"
+    ):
         await replay(SERVICE, pool, Brokers(kafka), "nobodys", Wanted(TOLD), FAST, quiet)
 
 

@@ -22,11 +22,13 @@ from chassis.consumer import Consumer
 from chassis.database import Pool
 from chassis.migrations import migrate
 from chassis.relay import Relay
+from chassis.replay import NotReplayed, Wanted, replay, topics_of
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
     AclPermissionType,
     AdminClient,
+    NewTopic,
     ResourcePatternType,
     ResourceType,
     ScramCredentialInfo,
@@ -344,6 +346,34 @@ async def test_the_sink_without_its_right_says_which_and_goes_on_once_it_is_gran
     await soon(lambda: sink.waiting_for is None)
     sink.stopping.set()
     await running
+
+
+async def test_a_service_replays_to_a_clients_own_topic_which_that_client_reads_and_no_other(at: Place, pool: Pool):
+    own = "ministry.again"
+    made_topic = at.administrator.create_topics([NewTopic(own, 1, 1)])[own]
+    await asyncio.to_thread(made_topic.result)
+    await emit(pool, declined())
+    end = await pool.fetchval("select count(*) from event_log") + await pool.fetchval("select count(*) from outbox")
+    async with relaying(at, pool) as relay:
+        await soon(lambda: relay.published == end)
+    wanted = Wanted(topics_of(SERVICE, ["MatchDeclined"]))
+    with pytest.raises(NotReplayed, match="there is no topic"):
+        await replay(SERVICE, pool, at.signed_in(SERVICE), own, wanted, 1_000, lambda *_: None)
+    said = parse(GRANTS.replace("[CompanyRegistered]", f"[CompanyRegistered]\n    own: [{own}]"))
+    by_hand = acl("somebody", own)
+    made(at, by_hand)
+    assert by_hand in (await asyncio.to_thread(at.apply, said)).surplus
+    try:
+        sent = await replay(SERVICE, pool, at.signed_in(SERVICE), own, wanted, 1_000, lambda *_: None)
+        async with reading(at.signed_in(MINISTRY), own, group=MINISTRY) as consumer, asyncio.timeout(20):
+            records = [await consumer.getone() for _ in range(sent)]
+        assert {dict(record.headers)["ce_type"] for record in records} == {b"MatchDeclined.v1"}
+        assert await refused_to_read(at.signed_in(PUBLIC), own, None) == f"Kafka refuses {PUBLIC} the topic {own}"
+        async with writing(at.signed_in(MINISTRY)) as producer:
+            with pytest.raises(TopicAuthorizationFailedError):
+                await producer.send_and_wait(own, b"x")
+    finally:
+        await asyncio.to_thread(at.apply, parse(GRANTS))
 
 
 def _said(kind: Kind) -> str:

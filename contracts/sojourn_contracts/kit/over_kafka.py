@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from sojourn_contracts.access import reserved
+from sojourn_contracts.catalogue import reserved
 from sojourn_contracts.kit.conformance import CHECKS, NotApplicable, Records, Violated
 from sojourn_contracts.kit.history import Record, history
 

@@ -136,7 +136,7 @@ async def test_a_topic_is_not_made(kafka: str, pool: Pool):
 
 def test_without_names_what_is_public_is_replayed_and_never_what_is_internal():
     public = ["MatchDeclined", "ExchangeUpdated", "ExchangeAgreed", "ExchangeCancelled", "ExchangeCompleted"]
-    assert topics_of("exchange", []) == public
+    assert topics_of("exchange", []) == [*public, "ManifestIssued"]
     assert topics_of("survey", ["SurveySubmitted"]) == ["SurveySubmitted"]
     for service, names, reason in (
         ("exchange", ["NoticeDue"], "NoticeDue is internal"),

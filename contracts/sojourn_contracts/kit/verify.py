@@ -24,9 +24,10 @@ from aiokafka.errors import KafkaError
 from sojourn_contracts.catalogue import BY_NAME, TOPICS, Topic, Visibility
 from sojourn_contracts.completeness import Findings, Log, Received, Span, Stream, Told, Verdict, verify
 from sojourn_contracts.envelope import Malformed, decode
-from sojourn_contracts.manifest import Jwk, ManifestIssued, trusted_keys
+from sojourn_contracts.manifest import Disputed, Jwk, ManifestIssued, trusted_keys
 
 KEYS = "/.well-known/manifest-keys.json"
+_WEB = ("http://", "https://")
 PAGE = 1_000
 """Events that are asked for at once over HTTP."""
 PATIENCE = 60.0
@@ -142,21 +143,26 @@ async def services(http: httpx.AsyncClient, places: Sequence[str]) -> Services:
     """What the services, or files with what they had, say of their keys.
 
     Raises:
-        CannotTell: one cannot be read, or is no set of keys.
+        CannotTell: one cannot be read, or is no set of keys; or one names what another one names, or is not its own.
     """
+    documents: list[Mapping[str, Any]] = []
     keys: dict[str, Jwk] = {}
     urls: dict[str, str] = {}
     for place in places:
         try:
-            if place.startswith(("http://", "https://")):
+            if place.startswith(_WEB):
                 answer = await http.get(place.rstrip("/") + KEYS)
-                its = trusted_keys(answer.raise_for_status().json())
-                urls |= {key["source"]: place.rstrip("/") for key in its.values()}
+                document = answer.raise_for_status().json()
             else:
-                its = trusted_keys(json.loads(await asyncio.to_thread(Path(place).read_bytes)))
+                document = json.loads(await asyncio.to_thread(Path(place).read_bytes))
+            documents.append(document)
+            keys = trusted_keys(*documents)
+            if place.startswith(_WEB):
+                urls |= {key["source"]: place.rstrip("/") for key in trusted_keys(document).values()}
+        except Disputed as error:
+            raise CannotTell(f"the keys of {place} are not believed: {error}") from None
         except (httpx.HTTPError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise CannotTell(f"the keys of {place} cannot be read: {error!r}") from None
-        keys |= its
     return Services(keys, urls)
 
 

@@ -44,6 +44,7 @@ from laptop.roles import Database, drop, provision
 from laptop.topics import create_topics
 from pydantic import SecretStr
 from sojourn_contracts.access import SINK, Kind, Operation, acls
+from sojourn_contracts.command import command as contracts
 from sojourn_contracts.grants import Grants, parse
 from structlog.testing import capture_logs
 from survey.main import service as survey
@@ -470,6 +471,23 @@ def test_the_command_compares_and_applies_as_the_administrator_who_signs_in(at: 
     assert [MINISTRY, "topic", "CompanyWithdrawn", "Read"] in run("print", str(file))[1]
     file.write_text(GRANTS)
     assert run("apply", *of_broker)[0] == 0
+
+
+def test_the_conformance_kit_signs_in(at: Place):
+    given = [
+        *("conformance", "--topic", "own-of-somebody", "--events", "CompanyUpdated", "--check", "gaps"),
+        *("--state-command", "echo '{\"subjects\": {}}'", "--within", "0.2"),
+    ]
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": at.kafka.for_users,
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_USERNAME": ADMINISTRATOR,
+        "KAFKA_PASSWORD": "at first",
+    }
+    told = CliRunner().invoke(contracts, given, env=environment)
+    assert (told.exit_code, "VIOLATED   gaps" in told.stdout) == (1, True), told.output
+    refused = CliRunner().invoke(contracts, given, env=environment | {"KAFKA_PASSWORD": "wrong"})
+    assert (refused.exit_code, refused.stdout, refused.stderr[:10]) == (2, "", "not asked:")
 
 
 def test_the_command_says_what_is_wrong_and_changes_nothing(at: Place, tmp_path: Path):

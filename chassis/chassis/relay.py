@@ -34,7 +34,8 @@ from aiokafka.errors import (
 from aiokafka.producer import sender
 from aiokafka.structs import OffsetAndMetadata
 from sojourn_contracts import catalogue, envelope
-from sojourn_contracts.access import POSITION_TOPIC, relay_of
+from sojourn_contracts.access import relay_of
+from sojourn_contracts.catalogue import POSITION_TOPIC
 
 from chassis import spans
 from chassis.brokers import Brokers

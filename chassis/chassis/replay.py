@@ -18,8 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from sojourn_contracts import catalogue
-from sojourn_contracts.access import reserved
-from sojourn_contracts.catalogue import Visibility
+from sojourn_contracts.catalogue import Visibility, reserved
 
 from chassis.brokers import Brokers
 from chassis.database import Pool
@@ -100,7 +99,9 @@ async def _must_exist(service: str, brokers: Brokers, topic: str) -> None:
     try:
         await admin.start()
         if topic not in await admin.list_topics():
-            raise NotReplayed(f"there is no topic {topic}: whoever owns it makes it")
+            raise NotReplayed(
+                f"there is no topic {topic} that {service} knows of: the broker's administrator makes it, and the grants name it"
+            )
     finally:
         await admin.close()
 

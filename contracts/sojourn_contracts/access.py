@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sojourn_contracts.catalogue import BY_NAME, SERVICES, Topic, consumed_by, emitted_by
+from sojourn_contracts.catalogue import POSITION_TOPIC, SERVICES, Topic, Visibility, consumed_by, emitted_by
 from sojourn_contracts.grants import OWN, Grants
 from sojourn_contracts.survey import SurveySubmitted
 
-POSITION_TOPIC = "relay-position"
-"""Carries no records: its offsets in each relay's group are the published positions."""
 SINK = OWN[-1]
 """The survey's sink: user, and consumer group."""
 
@@ -53,29 +51,21 @@ def relay_of(service: str) -> str:
     return f"{service}.relay"
 
 
-def reserved(topic: str) -> str | None:
-    """Why nobody but the services may write to a topic of this name; None if it may be a subscriber's own."""
-    if topic.partition(".v")[0] in BY_NAME:
-        return f"{topic} is a topic of the catalogue: on it, only its producers are believed"
-    if topic == POSITION_TOPIC:
-        return f"{topic} is where the services keep how far they have published"
-    if topic.startswith("__"):
-        return f"{topic} is a topic that Kafka keeps for itself"
-    return None
-
-
 def users(grants: Grants) -> tuple[str, ...]:
     """Who signs in at the broker: the services, the survey's sink, and each client with a grant over Kafka."""
-    return (*OWN, *sorted(client for client in grants.clients if grants.topics(client)))
+    return (*OWN, *sorted(client for client in grants.clients if _read_by(client, grants)))
 
 
 def acls(grants: Grants) -> tuple[Acl, ...]:
     """All that is allowed, in order."""
     found = [*_of_sink()]
+    own = frozenset[str]().union(*map(grants.own, grants.clients))
     for service in SERVICES:
         found += _of_service(service)
+        if any(topic.visibility is not Visibility.INTERNAL for topic in emitted_by(service)):
+            found += _may(service, Kind.TOPIC, own, Operation.WRITE, Operation.DESCRIBE)  # it replays to them
     for client in grants.clients:
-        found += _of_client(client, grants.topics(client))
+        found += _of_client(client, _read_by(client, grants))
     return tuple(sorted(set(found)))
 
 
@@ -97,6 +87,11 @@ def _of_client(client: str, topics: frozenset[str]) -> Iterator[Acl]:
     yield from _may(client, Kind.TOPIC, topics, Operation.READ, Operation.DESCRIBE)
     if topics:
         yield from _may(client, Kind.GROUP, {client}, Operation.READ)
+
+
+def _read_by(client: str, grants: Grants) -> frozenset[str]:
+    """What is granted to a client over Kafka, and what is its own."""
+    return grants.topics(client) | grants.own(client)
 
 
 def _named(topics: tuple[Topic, ...]) -> frozenset[str]:

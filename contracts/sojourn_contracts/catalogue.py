@@ -149,6 +149,20 @@ TOPICS: tuple[Topic, ...] = tuple(topic for topic in TABLE if not topic.planned)
 BY_NAME: dict[str, Topic] = {topic.event.__name__: topic for topic in TABLE}
 """Planned ones too: what their records say can be read."""
 
+POSITION_TOPIC = "relay-position"
+"""Carries no records: its offsets in each relay's group are the published positions."""
+
+
+def reserved(topic: str) -> str | None:
+    """Why nobody but the services may write to a topic of this name; None if it may be a subscriber's own."""
+    if topic.partition(".v")[0] in BY_NAME:
+        return f"{topic} is a topic of the catalogue: on it, only its producers are believed"
+    if topic == POSITION_TOPIC:
+        return f"{topic} is where the services keep how far they have published"
+    if topic.startswith("__"):
+        return f"{topic} is a topic that Kafka keeps for itself"
+    return None
+
 
 def emitted_by(service: str) -> tuple[Topic, ...]:
     """The existing topics that a service writes, in the table's order."""

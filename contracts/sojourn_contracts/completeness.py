@@ -224,7 +224,10 @@ class Received:
         self.streams: dict[Stream, _Events] = {}
 
     def add(self, stream: Stream, sequence: int, id_: UUID, subject: UUID, published: datetime) -> None:
-        """One event or tombstone; ``published`` is the record's timestamp."""
+        """One event or tombstone.
+
+        ``published`` is the record's timestamp; from a feed, which does not tell it, the time at which it was received.
+        """
         if not 0 < sequence < _LIMIT:
             raise ValueError(f"{sequence} is no sequence")
         time = int(published.timestamp() * 1000)

@@ -6,10 +6,12 @@
         scopes: [events:ExchangeCompleted]     # over HTTP
       research-institute:
         topics: [ExchangeCompleted, SurveySubmitted]
+        own: [institute.again]                 # topics of its own, into which services replay events for it
 
 A client is another system; its name is its user and its consumer group at the broker, and its ``client_id`` where tokens are
 given. ``public`` and ``events:public`` stand for every public topic. A topic for analysts is granted by its name alone, an
-internal one never. With a topic comes that of its manifests, which prove that nothing is missing.
+internal one never. With a topic comes that of its manifests, which prove that nothing is missing. What is ``own`` has one
+client that reads it; the services write there when somebody has them replay, and nobody else does.
 
 What follows from the file at a broker stands in ``access``.
 """
@@ -22,7 +24,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from sojourn_contracts.catalogue import SERVICES, TABLE, TOPICS, Visibility
+from sojourn_contracts.catalogue import SERVICES, TABLE, TOPICS, Visibility, reserved
 
 PUBLIC = "public"
 SCOPE = "events:"
@@ -31,6 +33,8 @@ OWN = (*SERVICES, "survey-sink")
 """Our own users at a broker."""
 
 _CLIENT = re.compile(r"[a-z][a-z0-9-]{1,62}")
+_TOPIC = re.compile(r"(?!\.{1,2}\Z)[a-zA-Z0-9._-]{1,249}")
+"""Kafka's rule for a topic's name."""
 _EACH_PUBLIC = tuple(topic.name for topic in TOPICS if topic.visibility is Visibility.PUBLIC)
 _BY_TOPIC = {topic.name: topic for topic in TABLE}
 
@@ -53,6 +57,16 @@ def _granted_scope(scope: str) -> str:
         raise ValueError(f"{scope} is no scope: it should be {SCOPE}<topic>, as in {SCOPE}CompanyRegistered")
     _granted(scope.removeprefix(SCOPE))
     return scope
+
+
+def _own(name: str) -> str:
+    if not _TOPIC.fullmatch(name):
+        raise ValueError(
+            f"{name} cannot be a topic: its name has 1 to 249 of a-z, A-Z, 0-9, ., _ and -, and is not . or .."
+        )
+    if reason := reserved(name):
+        raise ValueError(reason)
+    return name
 
 
 def _client(name: str) -> str:
@@ -80,6 +94,17 @@ class Grant(BaseModel):
     """Over Kafka."""
     scopes: tuple[Annotated[str, AfterValidator(_granted_scope)], ...] = ()
     """Over HTTP, as its tokens name them."""
+    own: tuple[Annotated[str, AfterValidator(_own)], ...] = ()
+    """Topics beside the catalogue's that it alone reads, and that services may replay events to."""
+
+
+def _each_of_one(clients: dict[str, Grant]) -> dict[str, Grant]:
+    of: dict[str, str] = {}
+    for client, grant in clients.items():
+        for name in grant.own:
+            if of.setdefault(name, client) != client:
+                raise ValueError(f"{name} is a topic of {of[name]}'s own, and cannot be {client}'s, too")
+    return clients
 
 
 class Grants(BaseModel):
@@ -87,11 +112,15 @@ class Grants(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    clients: dict[Annotated[str, AfterValidator(_client)], Grant]
+    clients: Annotated[dict[Annotated[str, AfterValidator(_client)], Grant], AfterValidator(_each_of_one)]
 
     def topics(self, client: str) -> frozenset[str]:
         """Names of the topics that a client may read over Kafka."""
         return frozenset(_listed(self._of(client).topics))
+
+    def own(self, client: str) -> frozenset[str]:
+        """Names of the topics of a client's own."""
+        return frozenset(self._of(client).own)
 
     def scopes(self, client: str) -> frozenset[str]:
         """The scopes of a client's tokens, each with the name of a topic."""

@@ -135,14 +135,35 @@ class Distrusted(ValueError):  # noqa: N818 - it describes the manifest
     """The manifest was not signed by its source, or not as it stands; the text says what is wrong."""
 
 
+class Disputed(ValueError):  # noqa: N818 - it describes the documents
+    """Documents of keys name what is not theirs to name, so none of them is believed; the text says what."""
+
+
 def trusted_keys(*documents: Mapping[str, Any]) -> dict[str, Jwk]:
-    """The keys by their names, as services have them at ``/.well-known/manifest-keys.json``; keys of other kinds are left out."""
-    return {
-        str(key["kid"]): key
-        for document in documents
-        for key in document["keys"]
-        if key.get("crv") == ALGORITHM and {"kid", "x", "source"} <= key.keys()
-    }
+    """The keys by their names, as services have them at ``/.well-known/manifest-keys.json``; keys of other kinds are left out.
+
+    A document speaks for one source, and a source has one set of keys, so that no service can sign as another one whose document
+    is here as well.
+
+    Raises:
+        Disputed: a document names several sources, two name different keys of one source, or one name stands for two keys.
+    """
+    keys: dict[str, Jwk] = {}
+    of_source: dict[str, dict[str, str]] = {}
+    for document in documents:
+        its = [key for key in document["keys"] if key.get("crv") == ALGORITHM and {"kid", "x", "source"} <= key.keys()]
+        sources = sorted({str(key["source"]) for key in its})
+        if len(sources) > 1:
+            raise Disputed(f"one document names keys of several sources: {', '.join(sources)}")
+        said = {str(key["kid"]): str(key["x"]) for key in its}
+        for source in sources:
+            if of_source.setdefault(source, said) != said:
+                raise Disputed(f"two documents name different keys of {source}")
+        for key in its:
+            other = keys.setdefault(str(key["kid"]), key)
+            if (other["source"], other["x"]) != (key["source"], key["x"]):
+                raise Disputed(f"the key {key['kid']} of {key['source']} is another one of {other['source']}")
+    return keys
 
 
 def check(manifest: ManifestIssued, keys: Mapping[str, Jwk]) -> None:

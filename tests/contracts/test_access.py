@@ -63,5 +63,21 @@ def test_a_users_rights_do_not_depend_on_who_else_has_been_granted_what():
     assert set(acls(NOBODY)) == {acl for acl in acls(GRANTS) if acl.user in OWN}
 
 
+def test_a_client_reads_its_own_topic_and_services_that_replay_write_it_and_nobody_else_may_anything():
+    said = parse(
+        """
+clients:
+  labour-ministry: {topics: [public], own: [statistics.companies]}
+  only-own: {own: [again]}
+  everything-public: {topics: [public]}
+"""
+    )
+    found = {(acl.user, acl.operation) for acl in acls(said) if acl.name == "statistics.companies"}
+    of_services = {(service, operation) for service in SERVICES for operation in (Operation.WRITE, Operation.DESCRIBE)}
+    assert found == of_services | {("labour-ministry", Operation.READ), ("labour-ministry", Operation.DESCRIBE)}
+    assert Acl("only-own", Kind.GROUP, "only-own", Operation.READ) in acls(said)
+    assert "only-own" in users(said)
+
+
 def test_every_name_is_literal():
     assert not [acl for acl in acls(GRANTS) if "*" in acl.name]

@@ -280,6 +280,19 @@ def test_a_restored_log_goes_on_in_a_generation_of_its_own():
     assert judged(both, [first[0], first[2], *second]).lost != ()
 
 
+def test_what_a_lost_log_published_without_a_manifest_is_overdue_and_not_missing_and_the_new_one_is_complete():
+    before, restored = said(*OLD), Stream(STREAM.topic, STREAM.source, 2)
+    signed_for = manifests(before)[:2]
+    after = said(*TODAY, first=81)
+    both = received(after, restored, into=received(before))
+    verdict = judged(both, [*signed_for, *manifests(after, restored, previous=signed_for[-1].manifest_id)])
+    former, new = verdict.streams
+    assert (former.overdue, former.unproven, former.missing, former.altered) == (True, 40, (), ())
+    assert (verdict.lost, new.complete, new.proven) == ((), True, 43)
+    left = received(after, restored, into=received(before[:80]))  # once the others were superseded and compacted away
+    assert judged(left, [*signed_for, *manifests(after, restored, previous=signed_for[-1].manifest_id)]).complete
+
+
 def test_each_topic_and_source_is_counted_by_itself():
     other = Stream("ExchangeCancelled", STREAM.source, 1)
     events = said(*TODAY)

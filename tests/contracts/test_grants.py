@@ -88,6 +88,38 @@ def test_all_that_is_wrong_is_told_at_once():
     assert [line.split(": ")[0] for line in str(refused.value).splitlines()] == ["grants:3", "grants:3", "grants:5"]
 
 
+def test_a_topic_of_the_clients_own_is_none_that_it_is_granted():
+    said = parse("clients: {a-ministry: {topics: [CompanyRegistered], own: [statistics.companies]}}")
+    assert said.own("a-ministry") == {"statistics.companies"}
+    assert said.topics("a-ministry") == {"CompanyRegistered", "ManifestIssued"}
+    assert said.own("somebody") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("CompanyUpdated", "is a topic of the catalogue"),
+        ("NoticeDue", "is a topic of the catalogue"),
+        ("CompanyUpdated.v2", "is a topic of the catalogue"),
+        ("relay-position", "is where the services keep how far they have published"),
+        ("__consumer_offsets", "is a topic that Kafka keeps for itself"),
+        *((name, "cannot be a topic") for name in ("''", "'*'", ".", "..", "a b", "größe", "a/b", '"a\\n"', "x" * 250)),
+    ],
+)
+def test_a_name_that_is_not_the_clients_to_have_is_refused(name: str, why: str):
+    with pytest.raises(GrantsError, match=r"^grants:3: clients.a-ministry.own.1: ") as refused:
+        parse(f"clients:\n  a-ministry:\n    own: [x{'x' * 248}, {name}]")
+    assert why in str(refused.value)
+
+
+def test_a_topic_is_one_clients_own():
+    with pytest.raises(GrantsError) as refused:
+        parse("clients:\n  a-ministry: {own: [again]}\n  b-ministry: {own: [again]}")
+    assert (
+        str(refused.value) == "grants:1: clients: again is a topic of a-ministry's own, and cannot be b-ministry's, too"
+    )
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_a_client_cannot_take_the_name_of_a_user_of_ours(name: str):
     with pytest.raises(GrantsError, match="is a user of our own"):

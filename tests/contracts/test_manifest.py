@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
@@ -14,14 +15,22 @@ from joserfc import jws
 from joserfc.jwk import OKPKey
 from pydantic import ValidationError
 from sojourn_contracts import catalogue
-from sojourn_contracts.manifest import Distrusted, ManifestIssued, SurveyManifestIssued, check, id_of, trusted_keys
+from sojourn_contracts.manifest import (
+    Disputed,
+    Distrusted,
+    ManifestIssued,
+    SurveyManifestIssued,
+    check,
+    id_of,
+    trusted_keys,
+)
 
 from tests.conftest import REPOSITORY
 from tests.contracts.examples import example
 
 GUIDE = (REPOSITORY / "docs" / "subscribers.md").read_text()
-DOCUMENT = json.loads(re.findall(r"^```json\n(\{\"keys\":.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)[0])
-KEYS = trusted_keys(DOCUMENT)
+DOCUMENTS = [json.loads(line) for line in re.findall(r"^(\{\"keys\":.*)$", GUIDE, re.MULTILINE)]
+KEYS = trusted_keys(*DOCUMENTS)
 OF = pytest.mark.parametrize(
     ("kind", "covered"), [(ManifestIssued, "CompanyUpdated"), (SurveyManifestIssued, "SurveySubmitted")]
 )
@@ -56,7 +65,9 @@ def test_the_example_is_verified_by_its_documentation_alone(kind, covered):
     header, nothing, signature = said["signature"].split(".")
     assert nothing == ""
     assert json.loads(unpadded(header))["alg"] == "Ed25519"
-    [key] = [key for key in DOCUMENT["keys"] if key["kid"] == json.loads(unpadded(header))["kid"]]
+    [key] = [
+        key for document in DOCUMENTS for key in document["keys"] if key["kid"] == json.loads(unpadded(header))["kid"]
+    ]
     assert key["source"] == said["source"]
     content = base64.urlsafe_b64encode(statement).rstrip(b"=").decode()
     public = Ed25519PublicKey.from_public_bytes(unpadded(key["x"]))
@@ -148,7 +159,56 @@ def test_what_could_be_read_as_two_lines_or_in_two_ways_is_no_manifest(field: st
 def test_keys_of_other_kinds_and_without_a_source_are_left_out():
     other = {"keys": [{"kty": "RSA", "kid": "1", "source": "s"}, {"crv": "Ed25519", "kid": "2", "x": "AA"}]}
     assert trusted_keys(other) == {}
-    assert KEYS.keys() | OURS.keys() == trusted_keys(DOCUMENT, {"keys": list(OURS.values())}).keys()
+    assert KEYS.keys() | OURS.keys() == trusted_keys(*DOCUMENTS, {"keys": list(OURS.values())}).keys()
+
+
+def a_document(*kids: str, source: str, x: str = "x") -> dict[str, list[dict[str, str]]]:
+    return {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x + kid, "source": source} for kid in kids]}
+
+
+@pytest.mark.parametrize(
+    ("documents", "says"),
+    [
+        (
+            [{"keys": [*a_document("1", source="sojourn/a")["keys"], *a_document("2", source="sojourn/b")["keys"]]}],
+            "one document names keys of several sources: sojourn/a, sojourn/b",
+        ),
+        (
+            [a_document("1", source="sojourn/a"), a_document("2", source="sojourn/a")],
+            "two documents name different keys of sojourn/a",
+        ),
+        (
+            [a_document("1", source="sojourn/a"), a_document("1", "2", source="sojourn/a")],
+            "two documents name different keys of sojourn/a",
+        ),
+        (
+            [a_document("1", source="sojourn/a"), a_document("1", source="sojourn/b", x="y")],
+            "the key 1 of sojourn/b is another one of sojourn/a",
+        ),
+        (
+            [
+                {
+                    "keys": [
+                        *a_document("1", source="sojourn/a")["keys"],
+                        *a_document("1", source="sojourn/a", x="y")["keys"],
+                    ]
+                }
+            ],
+            "the key 1 of sojourn/a is another one of sojourn/a",
+        ),
+    ],
+)
+def test_a_document_that_names_what_is_anothers_is_not_believed_nor_are_two_that_differ(
+    documents: list[Any], says: str
+):
+    with pytest.raises(Disputed) as refused:
+        trusted_keys(*documents)
+    assert str(refused.value) == says
+
+
+def test_one_document_may_come_twice_and_each_service_has_one():
+    of_a, of_b = a_document("1", "2", source="sojourn/a"), a_document("3", source="sojourn/b")
+    assert trusted_keys(of_a, of_b, of_a).keys() == {"1", "2", "3"}
 
 
 def test_every_topic_that_subscribers_may_read_is_proven_to_the_same_readers_and_no_other_is():

@@ -22,11 +22,13 @@ from chassis.consumer import Consumer
 from chassis.database import Pool
 from chassis.migrations import migrate
 from chassis.relay import Relay
+from chassis.replay import NotReplayed, Wanted, replay, topics_of
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
     AclPermissionType,
     AdminClient,
+    NewTopic,
     ResourcePatternType,
     ResourceType,
     ScramCredentialInfo,
@@ -42,6 +44,7 @@ from laptop.roles import Database, drop, provision
 from laptop.topics import create_topics
 from pydantic import SecretStr
 from sojourn_contracts.access import SINK, Kind, Operation, acls
+from sojourn_contracts.command import command as contracts
 from sojourn_contracts.grants import Grants, parse
 from structlog.testing import capture_logs
 from survey.main import service as survey
@@ -346,6 +349,34 @@ async def test_the_sink_without_its_right_says_which_and_goes_on_once_it_is_gran
     await running
 
 
+async def test_a_service_replays_to_a_clients_own_topic_which_that_client_reads_and_no_other(at: Place, pool: Pool):
+    own = "ministry.again"
+    made_topic = at.administrator.create_topics([NewTopic(own, 1, 1)])[own]
+    await asyncio.to_thread(made_topic.result)
+    await emit(pool, declined())
+    end = await pool.fetchval("select count(*) from event_log") + await pool.fetchval("select count(*) from outbox")
+    async with relaying(at, pool) as relay:
+        await soon(lambda: relay.published == end)
+    wanted = Wanted(topics_of(SERVICE, ["MatchDeclined"]))
+    with pytest.raises(NotReplayed, match="there is no topic"):
+        await replay(SERVICE, pool, at.signed_in(SERVICE), own, wanted, 1_000, lambda *_: None)
+    said = parse(GRANTS.replace("[CompanyRegistered]", f"[CompanyRegistered]\n    own: [{own}]"))
+    by_hand = acl("somebody", own)
+    made(at, by_hand)
+    assert by_hand in (await asyncio.to_thread(at.apply, said)).surplus
+    try:
+        sent = await replay(SERVICE, pool, at.signed_in(SERVICE), own, wanted, 1_000, lambda *_: None)
+        async with reading(at.signed_in(MINISTRY), own, group=MINISTRY) as consumer, asyncio.timeout(20):
+            records = [await consumer.getone() for _ in range(sent)]
+        assert {dict(record.headers)["ce_type"] for record in records} == {b"MatchDeclined.v1"}
+        assert await refused_to_read(at.signed_in(PUBLIC), own, None) == f"Kafka refuses {PUBLIC} the topic {own}"
+        async with writing(at.signed_in(MINISTRY)) as producer:
+            with pytest.raises(TopicAuthorizationFailedError):
+                await producer.send_and_wait(own, b"x")
+    finally:
+        await asyncio.to_thread(at.apply, parse(GRANTS))
+
+
 def _said(kind: Kind) -> str:
     return "transactional id" if kind is Kind.TRANSACTIONAL_ID else kind.value
 
@@ -440,6 +471,23 @@ def test_the_command_compares_and_applies_as_the_administrator_who_signs_in(at: 
     assert [MINISTRY, "topic", "CompanyWithdrawn", "Read"] in run("print", str(file))[1]
     file.write_text(GRANTS)
     assert run("apply", *of_broker)[0] == 0
+
+
+def test_the_conformance_kit_signs_in(at: Place):
+    given = [
+        *("conformance", "--topic", "own-of-somebody", "--events", "CompanyUpdated", "--check", "gaps"),
+        *("--state-command", "echo '{\"subjects\": {}}'", "--within", "0.2"),
+    ]
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": at.kafka.for_users,
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_USERNAME": ADMINISTRATOR,
+        "KAFKA_PASSWORD": "at first",
+    }
+    told = CliRunner().invoke(contracts, given, env=environment)
+    assert (told.exit_code, "VIOLATED   gaps" in told.stdout) == (1, True), told.output
+    refused = CliRunner().invoke(contracts, given, env=environment | {"KAFKA_PASSWORD": "wrong"})
+    assert (refused.exit_code, refused.stdout, refused.stderr[:10]) == (2, "", "not asked:")
 
 
 def test_the_command_says_what_is_wrong_and_changes_nothing(at: Place, tmp_path: Path):

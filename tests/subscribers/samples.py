@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sojourn_contracts import catalogue
-from sojourn_contracts.catalogue import Visibility
 from sojourn_contracts.kit.history import Record
 
-TOPICS = [topic.name for topic in catalogue.TOPICS if topic.visibility is not Visibility.INTERNAL]
-TOPICS = [name for name in TOPICS if name != "ManifestIssued"]
+TOPICS = [topic.name for topic in catalogue.TOPICS if topic.manifest]  # not those of manifests, nor internal ones
 """What somebody outside can be granted, but for what is about the topics themselves."""
 TYPES = {f"{name}.v1" for name in TOPICS}
 

@@ -12,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError
-from sojourn_contracts.kit.backfill import Backfill, Present
+from sojourn_contracts.kit.backfill import UNREADABLE, Backfill, Present
 from sojourn_contracts.kit.history import FORGOTTEN, Record, history, id_of, tombstones
 
 from tests.chassis.waiting import until
@@ -86,9 +86,24 @@ def test_what_is_not_ordered_is_set_aside_and_holds_up_nothing():
         replace(updated, value=b"not JSON"),
     ]
     present = after([company, *strange, *rest])
-    assert present.unreadable == strange
+    assert list(present.unreadable) == strange
     assert state(present) == state(after([company, *rest]))
     assert present.forgotten == set()
+
+
+def test_of_what_is_not_ordered_the_last_ones_are_kept_and_no_more():
+    [company, *_] = history(["CompanyRegistered"])
+    present = after(company.headed(ce_sequence=f"x{number}") for number in range(UNREADABLE + 3))
+    assert len(present.unreadable) == UNREADABLE
+    assert dict(present.unreadable[-1].headers)["ce_sequence"] == f"x{UNREADABLE + 2}".encode()
+
+
+def test_ids_that_were_forgotten_before_a_restart_are_given_back_and_stay_forgotten():
+    [company, *_] = history(["CompanyRegistered"])
+    present = Present()
+    present.forgotten.update({company.key})
+    assert present.take([company]) == []
+    assert len(present) == 0
 
 
 # Real compaction: small segments, a cleaner that starts at once, records that may be taken away after a blink.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
-from sojourn_contracts.access import reserved
+from sojourn_contracts.catalogue import reserved
 from sojourn_contracts.command import command
 from sojourn_contracts.kit.conformance import CHECKS
 from sojourn_contracts.kit.history import FORGOTTEN

@@ -18,6 +18,7 @@ import uvicorn
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from chassis.brokers import Brokers
 from chassis.manifest_keys import read
 from chassis.manifests import signed
 from chassis.migrations import migrate
@@ -75,7 +76,7 @@ class World:
 
     async def relayed(self) -> None:
         """All that was emitted stands on the topics."""
-        relay = Relay(SERVICE, self.driver.process.pool, self.kafka, lease_seconds=2)
+        relay = Relay(SERVICE, self.driver.process.pool, Brokers(self.kafka), lease_seconds=2)
         leading = asyncio.create_task(relay.run())
 
         async def all_is_published() -> bool:
@@ -342,11 +343,18 @@ async def test_what_cannot_be_asked_is_said_and_is_neither_yes_nor_no(world: Wor
     nowhere = f"{HOST}:{free_port()}"
     no_keys = tmp_path / "none.json"
     no_keys.write_text("[]")
+    others = tmp_path / "others.json"
+    others.write_text(json.dumps(read(a_key(tmp_path)).document(f"sojourn/{SERVICE}")))
+    both = tmp_path / "both.json"
+    [own], [other] = (json.loads(each.read_text())["keys"] for each in (world.keys, others))
+    both.write_text(json.dumps({"keys": [own, other | {"source": "sojourn/registration"}]}))
     for options, service, says in (
         (("--kafka", nowhere), None, "cannot be told"),
         (("--topic", "NoticeDue"), None, "NoticeDue"),
         ((), f"http://{nowhere}", "keys"),
         ((), str(no_keys), "keys"),
+        (("--service", str(others)), None, f"{others} are not believed: two documents name different keys"),
+        ((), str(both), f"{both} are not believed: one document names keys of several sources"),
     ):
         ended = await world.verify("ExchangeUpdated", *options, service=service)
         assert (ended.code, says in ended.error, ended.out) == (2, True, "")

@@ -5,6 +5,7 @@ here as every subscriber has to decide it: sequences order one source's events o
 revision does, except that what exchange says of a match comes after its proposal; a tombstone is final.
 """
 
+from collections import deque
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol, Self, cast
@@ -18,6 +19,8 @@ from sojourn_contracts.match import MatchProposed
 FETCH_BYTES = 4 * 1024 * 1024
 POLL_MS = 50
 """Milliseconds to wait for records; what ends in a transaction's marker is known to be read after them."""
+UNREADABLE = 1_000
+"""Records that are kept to be looked at: whoever reads for months may come upon any number."""
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -92,8 +95,8 @@ class Present:
     def __init__(self) -> None:
         self.forgotten: set[bytes] = set()
         """Ids of subjects that a tombstone erased; nothing more may be known of them."""
-        self.unreadable: list[Record] = []
-        """What could not be placed: it is for somebody to look at, and holds up nothing."""
+        self.unreadable: deque[Record] = deque(maxlen=UNREADABLE)
+        """What could not be placed, the last ones: it is for somebody to look at, and holds up nothing."""
         self._newest: dict[bytes, Told | list[Told]] = {}
         """By subject; of who was told of on several topics, the newest of each."""
 
@@ -158,7 +161,8 @@ class Backfill:
 
     ``async with Backfill({"bootstrap_servers": "..."}, ["CompanyRegistered"]) as backfill: await backfill.catch_up()``. It reads
     as ``read_committed`` and belongs to no consumer group: ``offsets`` is for the subscriber to keep, in the transaction that
-    keeps what it made of ``present``.
+    keeps what it made of ``present``. Who goes on from them has an empty ``present``: it compares revisions with what it kept,
+    and gives the ids that were ``forgotten`` back to it before it reads.
     """
 
     def __init__(

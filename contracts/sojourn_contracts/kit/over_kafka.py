@@ -24,8 +24,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from sojourn_contracts.access import reserved
+from sojourn_contracts.catalogue import reserved
 from sojourn_contracts.kit.conformance import CHECKS, NotApplicable, Records, Violated
+from sojourn_contracts.kit.connection import CaFile, Password, Protocol, Username, connection
 from sojourn_contracts.kit.history import Record, history
 
 Ask = Callable[[], str]
@@ -123,10 +124,19 @@ class Run:
     """The checks of one subscriber, told by lines of text."""
 
     def __init__(
-        self, bootstrap: str, topic: str, topics: Collection[str], ask: Ask, within: float, command: str | None
+        self,
+        kafka: Mapping[str, Any],
+        topic: str,
+        topics: Collection[str],
+        ask: Ask,
+        within: float,
+        command: str | None,
     ) -> None:
-        """``command`` starts the subscriber; None, if somebody else has started it."""
-        self._bootstrap = bootstrap
+        """``kafka``: aiokafka's settings, those for security among them.
+
+        ``command`` starts the subscriber; None, if somebody else has started it.
+        """
+        self._kafka = kafka
         self._topic = topic
         self._topics = topics
         self._ask = ask
@@ -139,7 +149,7 @@ class Run:
         """Whether all that could be asked was kept."""
         kept = True
         with asyncio.Runner() as runner:
-            producer = runner.run(_connected(self._bootstrap))
+            producer = runner.run(_connected(self._kafka))
             try:
                 subscriber = self._begun(runner, producer)
                 for place, name in enumerate(names):
@@ -169,9 +179,9 @@ class Run:
         self._end()
         self._starts += 1
         topic = self._topic if self._starts == 1 else f"{self._topic}-{self._starts}"
-        runner.run(_made(self._bootstrap, topic))
+        runner.run(_made(self._kafka, topic))
         if self._command is not None:
-            where = {"KAFKA_BOOTSTRAP_SERVERS": self._bootstrap, "TOPIC": topic}
+            where = {"KAFKA_BOOTSTRAP_SERVERS": self._kafka["bootstrap_servers"], "TOPIC": topic}
             self._process = subprocess.Popen(  # noqa: S603 - it is what we were asked to start
                 shlex.split(self._command), env={**os.environ, **where}, stdout=sys.stderr
             )
@@ -195,7 +205,12 @@ class Run:
 
 
 def conformance(
-    bootstrap: Annotated[str, typer.Option(help="brokers to begin with: host:port, several separated by commas")],
+    bootstrap: Annotated[
+        str,
+        typer.Option(
+            envvar="KAFKA_BOOTSTRAP_SERVERS", help="brokers to begin with: host:port, several separated by commas"
+        ),
+    ],
     topic: Annotated[
         str, typer.Option(help="the subscriber's own: made if it is missing, with one partition; never a catalogue's")
     ],
@@ -212,6 +227,10 @@ def conformance(
     state_file: Annotated[Path | None, typer.Option(help="a file that the subscriber writes it to")] = None,
     check: Annotated[list[str] | None, typer.Option(help="one of the checks, instead of all; may be repeated")] = None,
     within: Annotated[float, typer.Option(help="seconds that the subscriber has for what it is told at once")] = 30,
+    security_protocol: Protocol = "PLAINTEXT",
+    username: Username = None,
+    password: Password = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Tells a subscriber over Kafka what it will have to live with, and says which promises it does not keep.
 
@@ -231,7 +250,8 @@ def conformance(
         )
     ask = _ask(state_url, state_command, state_file)
     try:
-        kept = Run(bootstrap, topic, topics, ask, within, run).checks(check or list(CHECKS), typer.echo)
+        kafka = connection(bootstrap, security_protocol, username, password, ca_file)
+        kept = Run(kafka, topic, topics, ask, within, run).checks(check or list(CHECKS), typer.echo)
     except (KafkaError, OSError) as error:
         typer.echo(f"not asked: {type(error).__name__}: {error}", err=True)
         raise typer.Exit(2) from None
@@ -251,8 +271,8 @@ def _ask(url: str | None, command: str | None, file: Path | None) -> Ask:
     raise typer.BadParameter("one of --state-url, --state-command and --state-file is needed")
 
 
-async def _connected(bootstrap: str) -> AIOKafkaProducer:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, client_id="sojourn-conformance", linger_ms=0)
+async def _connected(kafka: Mapping[str, Any]) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(**kafka, client_id="sojourn-conformance", linger_ms=0)
     try:
         await producer.start()
     except BaseException:
@@ -261,8 +281,8 @@ async def _connected(bootstrap: str) -> AIOKafkaProducer:
     return producer
 
 
-async def _made(bootstrap: str, topic: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def _made(kafka: Mapping[str, Any], topic: str) -> None:
+    admin = AIOKafkaAdminClient(**kafka)
     try:
         await admin.start()
         if topic not in await admin.list_topics():

@@ -6,7 +6,6 @@ that are read.
 
 import asyncio
 import json
-import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -24,9 +23,11 @@ from aiokafka.errors import KafkaError
 from sojourn_contracts.catalogue import BY_NAME, TOPICS, Topic, Visibility
 from sojourn_contracts.completeness import Findings, Log, Received, Span, Stream, Told, Verdict, verify
 from sojourn_contracts.envelope import Malformed, decode
-from sojourn_contracts.manifest import Jwk, ManifestIssued, trusted_keys
+from sojourn_contracts.kit.connection import CaFile, Password, Protocol, Username, connection
+from sojourn_contracts.manifest import Disputed, Jwk, ManifestIssued, trusted_keys
 
 KEYS = "/.well-known/manifest-keys.json"
+_WEB = ("http://", "https://")
 PAGE = 1_000
 """Events that are asked for at once over HTTP."""
 PATIENCE = 60.0
@@ -142,21 +143,26 @@ async def services(http: httpx.AsyncClient, places: Sequence[str]) -> Services:
     """What the services, or files with what they had, say of their keys.
 
     Raises:
-        CannotTell: one cannot be read, or is no set of keys.
+        CannotTell: one cannot be read, or is no set of keys; or one names what another one names, or is not its own.
     """
+    documents: list[Mapping[str, Any]] = []
     keys: dict[str, Jwk] = {}
     urls: dict[str, str] = {}
     for place in places:
         try:
-            if place.startswith(("http://", "https://")):
+            if place.startswith(_WEB):
                 answer = await http.get(place.rstrip("/") + KEYS)
-                its = trusted_keys(answer.raise_for_status().json())
-                urls |= {key["source"]: place.rstrip("/") for key in its.values()}
+                document = answer.raise_for_status().json()
             else:
-                its = trusted_keys(json.loads(await asyncio.to_thread(Path(place).read_bytes)))
+                document = json.loads(await asyncio.to_thread(Path(place).read_bytes))
+            documents.append(document)
+            keys = trusted_keys(*documents)
+            if place.startswith(_WEB):
+                urls |= {key["source"]: place.rstrip("/") for key in trusted_keys(document).values()}
+        except Disputed as error:
+            raise CannotTell(f"the keys of {place} are not believed: {error}") from None
         except (httpx.HTTPError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise CannotTell(f"the keys of {place} cannot be read: {error!r}") from None
-        keys |= its
     return Services(keys, urls)
 
 
@@ -208,7 +214,6 @@ async def verdict(topics: Topics, known: Services, http: httpx.AsyncClient, lag:
     return verify(topics.received, topics.manifests, known.keys, read_at=now, compaction_lag=lag, log=log)
 
 
-Protocol = Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL"]
 LAG = timedelta(milliseconds=int(BY_NAME["CompanyRegistered"].configuration["min.compaction.lag.ms"]))
 
 
@@ -233,25 +238,18 @@ def command(
         float,
         typer.Option(metavar="SECONDS", min=0, help="the topics' min.compaction.lag: what is younger cannot be gone"),
     ] = LAG.total_seconds(),
-    security_protocol: Annotated[Protocol, typer.Option(envvar="KAFKA_SECURITY_PROTOCOL")] = "PLAINTEXT",
-    username: Annotated[str | None, typer.Option(envvar="KAFKA_USERNAME", help="by SCRAM-SHA-512")] = None,
-    password: Annotated[str | None, typer.Option(envvar="KAFKA_PASSWORD", show_envvar=True)] = None,
-    ca_file: Annotated[
-        Path | None,
-        typer.Option(envvar="KAFKA_CA_FILE", help="certificates that Kafka's are signed with, for SASL_SSL"),
-    ] = None,
+    security_protocol: Protocol = "PLAINTEXT",
+    username: Username = None,
+    password: Password = None,
+    ca_file: CaFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object instead of lines")] = False,
 ) -> None:
     """Reads topics and their manifests from Kafka, and says what is missing.
 
     Exit status: 0 if nothing is, 1 if something is missing, doubled, altered or not signed for in time, 2 if it cannot be told.
     """
-    client: dict[str, Any] = {"bootstrap_servers": kafka, "security_protocol": security_protocol}
-    if security_protocol != "PLAINTEXT":
-        client |= {"sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": username, "sasl_plain_password": password}
     try:
-        if security_protocol == "SASL_SSL":
-            client["ssl_context"] = ssl.create_default_context(cafile=ca_file)
+        client = connection(kafka, security_protocol, username, password, ca_file)
         topics, found = asyncio.run(_asked(client, service, topic or [], token, timedelta(seconds=compaction_lag)))
     except (CannotTell, KafkaError, OSError, ValueError) as error:
         typer.echo(f"cannot be told: {error or repr(error)}", err=True)

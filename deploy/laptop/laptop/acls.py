@@ -1,8 +1,8 @@
 """Makes a broker's users and ACLs what the grants say: compared first, then changed, and never more than is ours.
 
 Ours are the users whose passwords the file has and those that the grants name, the catalogue's topics, the relays' position
-topic, and the services' groups and transactional ids. What reaches them by a wildcard or a prefix, and what denies, somebody
-else meant: it is told and left alone.
+topic, clients' own topics, and the services' groups and transactional ids. What reaches them by a wildcard or a prefix, and
+what denies, somebody else meant: it is told and left alone.
 """
 
 import json
@@ -113,7 +113,8 @@ def difference(broker: AdminClient, grants: Grants, passwords: Path) -> Differen
     }
     should = {binding(acl) for acl in acls(grants)}
     there = _result(broker.describe_acls(EVERY))
-    ours = [acl for acl in there if _is_ours(acl, {*users_now, *known})]
+    own = frozenset[str]().union(*map(grants.own, grants.clients))
+    ours = [acl for acl in there if _is_ours(acl, {*users_now, *known}, own)]
     exact = {acl for acl in ours if _is_exact(acl)}
     return Difference(
         missing=_sorted(should - exact),
@@ -162,11 +163,11 @@ def _alter(broker: AdminClient, alterations: Sequence[UserScramCredentialAlterat
                 raise
 
 
-def _is_ours(acl: AclBinding, known: set[str]) -> bool:
-    """Of a user of ours, or of anybody over something of ours."""
+def _is_ours(acl: AclBinding, known: set[str], own: frozenset[str]) -> bool:
+    """Of a user of ours, or of anybody over something of ours or a client's own topic."""
     if acl.principal.removeprefix("User:") in known:
         return True
-    ours = _OURS.get(acl.restype, frozenset())
+    ours = _OURS.get(acl.restype, frozenset()) | (own if acl.restype is ResourceType.TOPIC else frozenset())
     if acl.resource_pattern_type is ResourcePatternType.PREFIXED:
         return any(name.startswith(acl.name) for name in ours)
     return acl.name in ours or (acl.name == "*" and bool(ours))

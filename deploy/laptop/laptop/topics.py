@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
-from sojourn_contracts.access import POSITION_TOPIC
-from sojourn_contracts.catalogue import TOPICS
+from sojourn_contracts.catalogue import POSITION_TOPIC, TOPICS
 
 
 class TopicsError(RuntimeError):

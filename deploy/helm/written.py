@@ -4,11 +4,14 @@
 and the paths it has for the public; all from the catalogue, the grants' rules, the laptop's roles and the settings' classes.
 ``values.schema.json``: between hand-written parts, the names of the settings that each process takes.
 ``README.md``: a table of ``values.yaml``, from its comments.
+
+``python -m deploy.helm.written clients GRANTS`` prints values: what the clients of a file of grants may do.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -24,7 +27,7 @@ from pydantic import SecretStr
 from registration.main import service as registration
 from sojourn_contracts.access import SINK, acls, users
 from sojourn_contracts.catalogue import SERVICES, consumed_by
-from sojourn_contracts.grants import Grants
+from sojourn_contracts.grants import OWN, Grants, GrantsError, read
 from survey.analysis import files
 from survey.analysis.settings import EvaluationSettings
 from survey.main import service as survey
@@ -70,27 +73,38 @@ COMPONENTS = {
 
 def derived() -> dict[str, Any]:
     """What the templates take from the code."""
-    nobody = Grants(clients={})
     return {
         "components": {name: _component(component) for name, component in COMPONENTS.items()},
         "topics": {
             name: {"partitions": topic.partitions, "config": topic.configuration} for name, topic in wanted().items()
         },
-        "users": {
-            user: [
-                {"type": kind, "name": name, "operations": sorted(a.operation for a in allowed if _on(a) == (kind, name))}
-                for kind, name in sorted({_on(acl) for acl in allowed})
-            ]
-            for user in users(nobody)
-            for allowed in ([acl for acl in acls(nobody) if acl.user == user],)
-        },
+        "users": may(Grants(clients={}), OWN),
         "roles": {"migrator": {"name": MIGRATOR, "limits": limits(MIGRATOR)}}
         | {service: {"name": runtime_role(service), "limits": limits(runtime_role(service))} for service in SERVICES},
     }
 
 
-def _on(acl: Any) -> tuple[str, str]:
-    return acl.kind, acl.name
+def may(grants: Grants, wanted: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """What these users may do, each with the resources and the operations on it, as Strimzi names them."""
+    found: dict[str, dict[tuple[str, str], list[str]]] = {user: {} for user in wanted}
+    for acl in acls(grants):
+        if acl.user in found:
+            found[acl.user].setdefault((str(acl.kind), acl.name), []).append(str(acl.operation))
+    return {
+        user: [{"type": kind, "name": name, "operations": operations} for (kind, name), operations in of.items()]
+        for user, of in found.items()
+    }
+
+
+def clients(file: Path) -> str:
+    """Values with the ACLs of the clients that a file of grants has.
+
+    Raises:
+        GrantsError: it does not say what it should.
+    """
+    grants = read(file)
+    granted = may(grants, (user for user in users(grants) if user not in OWN))
+    return yaml.safe_dump({"strimzi": {"users": {"clients": granted}}}, sort_keys=False, width=120)
 
 
 def _component(component: Component) -> dict[str, Any]:
@@ -163,7 +177,11 @@ def with_values(readme: str, values: str) -> str:
     _, end, after = rest.partition(END)
     if not end:
         raise ValueError(f"the chart's README lacks the marks {BEGIN} and {END}")
-    rows = ["| Key | Default | |", "|---|---|---|", *(f"| `{key}` | {default} | {text} |" for key, default, text in keys(values))]
+    rows = [
+        "| Key | Default | |",
+        "|---|---|---|",
+        *(f"| `{key}` | {default} | {text} |" for key, default, text in keys(values)),
+    ]
     return f"{before}{BEGIN}\n\n" + "\n".join(rows) + f"\n\n{END}{after}"
 
 
@@ -212,6 +230,12 @@ def written(chart: Path = CHART) -> Mapping[Path, str]:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["clients"] and len(sys.argv) == 3:
+        try:
+            print(clients(Path(sys.argv[2])), end="")
+        except GrantsError as error:
+            raise SystemExit(str(error)) from None
+        return
     for path, text in written().items():
         if not path.exists() or path.read_text() != text:
             path.write_text(text)

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
-from deploy.helm.written import CHART, COMPONENTS, Component, names, open_names, required
 from sojourn_contracts.access import acls
 from sojourn_contracts.catalogue import TOPICS
 from sojourn_contracts.grants import Grants
 
+from deploy.helm.written import CHART, COMPONENTS, Component, names, open_names, required
 from tests.conftest import REPOSITORY
 
 Document = dict[str, Any]
@@ -36,7 +36,9 @@ def tool(name: str) -> Path:
     for folder in REPOSITORY.parents:
         if (folder / "shared" / "tools" / name).exists():
             return folder / "shared" / "tools" / name
-    pytest.skip(f"{name} is not here: it is neither on the PATH nor in ../shared/tools; the chart was NOT checked by it")
+    pytest.skip(
+        f"{name} is not here: it is neither on the PATH nor in ../shared/tools; the chart was NOT checked by it"
+    )
 
 
 def helm(*arguments: str, chart: Path = CHART, fails: bool = False) -> str:
@@ -118,7 +120,9 @@ def security(found: list[Document]) -> Iterator[str]:
             "token": spec.get("automountServiceAccountToken") is False,
             "links": spec.get("enableServiceLinks") is False,
             "host": not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")),
-            "volumes": all({"emptyDir", "secret", "configMap", "persistentVolumeClaim"} & v.keys() for v in spec["volumes"]),
+            "volumes": all(
+                {"emptyDir", "secret", "configMap", "persistentVolumeClaim"} & v.keys() for v in spec["volumes"]
+            ),
         }
         yield from (f"{name}: {what}" for what, holds in wanted.items() if not holds)
     for account in of_kind(found, "ServiceAccount"):
@@ -197,12 +201,17 @@ def selectors(found: list[Document]) -> Iterator[str]:
     for document in found:
         name, spec = named(document), document.get("spec", {})
         itself = f"Deployment/{document['metadata']['name']}"
-        if document["kind"] in ("Deployment", "PodDisruptionBudget") and chosen(spec["selector"]["matchLabels"]) != [itself]:
+        if document["kind"] in ("Deployment", "PodDisruptionBudget") and chosen(spec["selector"]["matchLabels"]) != [
+            itself
+        ]:
             yield f"{name}: selects {chosen(spec['selector']['matchLabels'])}"
         if document["kind"] == "Service" and chosen(spec["selector"]) != [itself]:
             yield f"{name}: selects {chosen(spec['selector'])}"
         if document["kind"] in ("ScaledObject", "HorizontalPodAutoscaler"):
-            if "replicas" in by_name[f"Deployment/{spec['scaleTargetRef']['name']}"]["spec"]:
+            scaled = by_name.get(f"Deployment/{spec['scaleTargetRef']['name']}")
+            if scaled is None:
+                yield f"{name}: scales nothing"
+            elif "replicas" in scaled["spec"]:
                 yield f"{name}: what it scales says its replicas itself"
         if document["kind"] == "NetworkPolicy" and not chosen(spec["podSelector"]["matchLabels"]):
             yield f"{name}: selects nothing"
@@ -227,9 +236,7 @@ def _backends(document: Document) -> Iterator[str]:
 
 def hooks(found: list[Document]) -> Iterator[str]:
     """A hook needs nothing that comes after it, and its log stays."""
-    weights = {
-        named(d): int(d["metadata"]["annotations"].get("helm.sh/hook-weight", 0)) for d in found if is_hook(d)
-    }
+    weights = {named(d): int(d["metadata"]["annotations"].get("helm.sh/hook-weight", 0)) for d in found if is_hook(d)}
     of_release = {named(document) for document in found}
     for document in found:
         if not is_hook(document):
@@ -255,7 +262,11 @@ def _needed(document: Document) -> Iterator[str]:
     sources = [*spec["volumes"], *(e for c in spec["containers"] for e in (*c.get("env", ()), *c.get("envFrom", ())))]
     for source in sources:
         for at in (source, source.get("valueFrom", {})):
-            for key, kind in (("configMap", "ConfigMap"), ("configMapRef", "ConfigMap"), ("configMapKeyRef", "ConfigMap")):
+            for key, kind in (
+                ("configMap", "ConfigMap"),
+                ("configMapRef", "ConfigMap"),
+                ("configMapKeyRef", "ConfigMap"),
+            ):
                 if key in at:
                     yield f"{kind}/{at[key]['name']}"
             for key, field in (("secret", "secretName"), ("secretRef", "name"), ("secretKeyRef", "name")):
@@ -291,7 +302,9 @@ def network(found: list[Document]) -> Iterator[str]:
             yield f"{named(policy)}: leaves a direction open"
     for document in running(found):
         labels = template(document)["metadata"]["labels"]
-        own = [p for p in policies if p not in bare and p["spec"]["podSelector"]["matchLabels"].items() <= labels.items()]
+        own = [
+            p for p in policies if p not in bare and p["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+        ]
         if len(own) != 1:
             yield f"{named(document)}: has {len(own)} policies"
             continue
@@ -300,7 +313,8 @@ def network(found: list[Document]) -> Iterator[str]:
         if document["kind"] != "Job":
             of = component(document)
             wanted["kafka"] = of.user in {acl.user for acl in acls(Grants(clients={}))}
-            wanted["registration"] = "JWKS" in names(of.settings) and of.service != "registration"
+            here = any(named(other) == "Deployment/sojourn-registration" for other in found)
+            wanted["registration"] = here and "JWKS" in names(of.settings) and of.service != "registration"
         for edge, has in wanted.items():
             if any(_leads(rule, edge) for rule in egress) is not has:
                 yield f"{named(document)}: {'lacks' if has else 'has'} the way to {edge}"
@@ -341,7 +355,9 @@ def _leads(rule: Document, edge: str) -> bool:
 def availability(found: list[Document]) -> Iterator[str]:
     """A pod that is not ready keeps no node from being drained; there are never more pods than partitions."""
     for budget in of_kind(found, "PodDisruptionBudget"):
-        if budget["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow" or not budget["spec"].get("maxUnavailable"):
+        if budget["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow" or not budget["spec"].get(
+            "maxUnavailable"
+        ):
             yield f"{named(budget)}: may keep a node from being drained"
     for scaler in of_kind(found, "ScaledObject", "HorizontalPodAutoscaler"):
         most = scaler["spec"].get("maxReplicaCount", scaler["spec"].get("maxReplicas"))

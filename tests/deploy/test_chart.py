@@ -12,17 +12,19 @@ from typing import Any
 
 import pytest
 import yaml
-from deploy.helm import written
-from deploy.helm.written import CHART
 from laptop.topics import wanted
+from pydantic import ValidationError
 from sojourn_contracts.access import acls
 from sojourn_contracts.grants import Grants
 
+from deploy.helm import written
+from deploy.helm.written import CHART
 from tests.conftest import REPOSITORY
 from tests.deploy.rendered import (
     NAMESPACE,
     RULES,
     Document,
+    component,
     documents,
     helm,
     named,
@@ -34,8 +36,15 @@ from tests.deploy.rendered import (
 )
 
 PROFILES = ("laptop", "small", "production", "backing")
-ALERT = {"alert": "Example", "expr": "up == 0", "labels": {"severity": "page"}, "annotations": {"summary": "{{ $labels.job }}"}}
-SECRET = {"sojourn-postgres-survey": {"type": "kubernetes.io/basic-auth", "keys": {"password": {"key": "sojourn/survey"}}}}
+ALERT = {
+    "alert": "Example",
+    "expr": "up == 0",
+    "labels": {"severity": "page"},
+    "annotations": {"summary": "{{ $labels.job }}"},
+}
+SECRET = {
+    "sojourn-postgres-survey": {"type": "kubernetes.io/basic-auth", "keys": {"password": {"key": "sojourn/survey"}}}
+}
 VARIANTS: dict[str, tuple[tuple[str, ...], Document]] = {
     "as it is": ((), {}),
     **{profile: ((profile,), {}) for profile in PROFILES},
@@ -54,7 +63,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Document]] = {
     "no policies": ((), {"networkPolicy.enabled": False}),
     "no migrations": ((), {"migrations.enabled": False}),
     "no evaluation": ((), {"surveyEvaluation.enabled": False, "surveySink.enabled": False}),
-    "one service alone": ((), {f"{name}.enabled": False for name in ("registration", "exchange", "survey", "surveySink", "surveyEvaluation")}),
+    "one service alone": ((), {"matching.settings.JWKS": "https://keys.example/jwks.json"} | {f"{name}.enabled": False for name in ("registration", "exchange", "survey", "surveySink", "surveyEvaluation")}),
     "its own accounts and images": (
         (),
         {
@@ -76,7 +85,9 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chart with an alert and a dashboard, whatever deploy/monitoring holds."""
     copy = tmp_path_factory.mktemp("chart") / "sojourn"
     shutil.copytree(CHART, copy)
-    (copy / "files" / "alerts" / "example.yaml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": [ALERT]}]}))
+    (copy / "files" / "alerts" / "example.yaml").write_text(
+        yaml.safe_dump({"groups": [{"name": "g", "rules": [ALERT]}]})
+    )
     (copy / "files" / "dashboards" / "example.json").write_text('{"title": "{{ not a template }}"}\n')
     return copy
 
@@ -165,6 +176,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("selectors", "no ServiceAccount", lambda f: without(f, "ServiceAccount/sojourn-survey")),
     ("selectors", "others' pods", lambda f: template(one(f, DEPLOYMENT))["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"].update(a="b")),
     ("selectors", "selects nothing", lambda f: without(f, DEPLOYMENT)),
+    ("selectors", "scales nothing", lambda f: without(f, DEPLOYMENT)),
     ("hooks", "cannot be changed", lambda f: one(f, JOB)["metadata"].pop("annotations")),
     ("hooks", "log goes", lambda f: one(f, JOB)["metadata"]["annotations"].update({"helm.sh/hook-delete-policy": "hook-succeeded"})),
     ("hooks", "comes after", lambda f: one(f, "ServiceAccount/sojourn-migration")["metadata"].pop("annotations")),
@@ -232,6 +244,48 @@ def test_the_users_may_do_what_the_catalogue_lets_them_and_nothing_else(all_rend
     assert not any("type" in acl for acl in every)  # none but those that allow
 
 
+def test_clients_may_read_what_they_are_granted(tmp_path: Path):
+    grants = tmp_path / "grants.yaml"
+    grants.write_text(
+        "clients: {labour-ministry: {topics: [ExchangeCompleted]}, over-http: {scopes: ['events:public']}}"
+    )
+    (tmp_path / "clients.yaml").write_text(written.clients(grants))
+    said = helm(
+        "template", f"--values={tmp_path / 'clients.yaml'}", *options({"strimzi.users.enabled": True}, "backing")
+    )
+    user = one(documents(said), "KafkaUser/labour-ministry")
+    allowed = {acl["resource"]["name"]: acl["operations"] for acl in user["spec"]["authorization"]["acls"]}
+    assert allowed == {
+        "ExchangeCompleted": ["Describe", "Read"],
+        "ManifestIssued": ["Describe", "Read"],
+        "labour-ministry": ["Read"],
+    }
+    assert "KafkaUser/over-http" not in map(named, documents(said))
+
+
+@pytest.mark.parametrize("profile", ("laptop", "small", "production"))
+def test_each_process_takes_the_environment_that_the_chart_gives_it(
+    all_rendered: dict[str, list[Document]], profile: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Files and passwords come from elsewhere; all else is as it will be."""
+    found = all_rendered[profile]
+    for document in of_kind(found, "Deployment", "CronJob"):
+        given = dict(one(found, f"ConfigMap/{document['metadata']['name']}")["data"])
+        for variable in container(document)["env"]:
+            value = variable.get("value", "from-a-secret")
+            given[variable["name"]] = value.replace("$(DATABASE_PASSWORD)", given.get("DATABASE_PASSWORD", ""))
+        with monkeypatch.context() as environment:
+            for name in environ:
+                environment.delenv(name)
+            for name, value in given.items():
+                environment.setenv(name, value)
+            files = {name for name, value in given.items() if value.startswith("/etc/sojourn/")}
+            try:
+                component(document).settings()
+            except ValidationError as error:
+                assert {str(e["loc"][0]).upper() for e in error.errors()} <= files, error
+
+
 # ---------------------------------------------------------------- values
 
 
@@ -249,6 +303,7 @@ REFUSED: list[tuple[tuple[str, ...], Document, str]] = [
     ((), {"surveySink.autoscaling.kind": "keda"}, "surveySink.autoscaling.kind: keda scales by the lag"),
     ((), {"survey.autoscaling": {"kind": "hpa", "minReplicas": 5, "maxReplicas": 4}}, "minReplicas is above"),
     ((), {"survey.files.MANIFEST_KEY": {"key": "a"}}, "survey.files.MANIFEST_KEY: give either a secret or a configMap"),
+    ((), {"registration.enabled": False}, "exchange.settings.JWKS: without registration here"),
     ((), {"exposure.kind": "HTTPRoute"}, "exposure.parentRefs: an HTTPRoute belongs to a Gateway"),
     ((), {"warehouse.location": "/data"}, "warehouse.existingClaim: a folder of a container is gone with it"),
 ]  # fmt: skip
@@ -279,7 +334,10 @@ def test_the_schema_types_every_value_and_knows_its_own_definitions_alone():
         if node.get("type") == "array" and "items" not in node:
             yield f"{path} has no items"
 
-    found = [*loose(schema, ""), *(each for name, part in schema["$defs"].items() for each in loose(part, f"$defs.{name}"))]
+    found = [
+        *loose(schema, ""),
+        *(each for name, part in schema["$defs"].items() for each in loose(part, f"$defs.{name}")),
+    ]
     assert sorted(found) == ["$defs.passedThrough is open", ".global is open"]
     assert schema["additionalProperties"] is False
 
@@ -333,7 +391,9 @@ def test_alerts_are_one_rule_without_those_that_are_dropped_and_dashboards_stay_
     dashboard = one(found, "ConfigMap/sojourn-dashboard-example")
     assert dashboard["data"] == {"example.json": '{"title": "{{ not a template }}"}'}
     dropped = rendered({"monitoring.rules": {"enabled": True, "without": ["Example"]}}, chart=chart)
-    assert "Example" not in [r.get("alert") for d in of_kind(dropped, "PrometheusRule") for g in d["spec"]["groups"] for r in g["rules"]]
+    assert "Example" not in [
+        r.get("alert") for d in of_kind(dropped, "PrometheusRule") for g in d["spec"]["groups"] for r in g["rules"]
+    ]
 
 
 def test_names_fit_however_long_the_release_is_called(chart: Path):

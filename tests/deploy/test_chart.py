@@ -10,12 +10,18 @@ from os import environ
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import yaml
+from chassis.migrations import migrate
+from exchange.main import service as exchange
+from laptop.postgres import Postgres
+from laptop.roles import Database
 from laptop.topics import wanted
 from pydantic import ValidationError
 from sojourn_contracts.access import acls
 from sojourn_contracts.grants import Grants
+from survey.main import service as survey
 
 from deploy.helm import written
 from deploy.helm.written import CHART
@@ -45,11 +51,15 @@ ALERT = {
 SECRET = {
     "sojourn-postgres-survey": {"type": "kubernetes.io/basic-auth", "keys": {"password": {"key": "sojourn/survey"}}}
 }
+HPA = {"kind": "hpa", "maxReplicas": 40}
+ALONE = {"matching.settings.JWKS": "https://keys.example/jwks.json"} | {
+    f"{name}.enabled": False for name in ("registration", "exchange", "survey", "surveySink", "surveyEvaluation")
+}
 VARIANTS: dict[str, tuple[tuple[str, ...], Document]] = {
     "as it is": ((), {}),
     **{profile: ((profile,), {}) for profile in PROFILES},
     "keda, without signing in": (("laptop",), {"registration.autoscaling": {"kind": "keda"}}),
-    "hpa": ((), {"exchange.autoscaling": {"kind": "hpa", "maxReplicas": 40}, "surveyFiles.autoscaling.kind": "hpa", "surveyFiles.enabled": True}),
+    "hpa": ((), {"exchange.autoscaling": HPA, "surveyFiles.autoscaling": HPA, "surveyFiles.enabled": True}),
     "ServiceMonitor": ((), {"monitoring.monitor": "ServiceMonitor", "monitoring.monitorSpec": {"sampleLimit": 5000}}),
     "PodMonitor": ((), {"monitoring.monitor": "PodMonitor", "monitoring.labels": {"release": "prometheus"}}),
     "rules and dashboards": ((), {"monitoring.rules.enabled": True, "monitoring.dashboards.enabled": True}),
@@ -63,7 +73,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Document]] = {
     "no policies": ((), {"networkPolicy.enabled": False}),
     "no migrations": ((), {"migrations.enabled": False}),
     "no evaluation": ((), {"surveyEvaluation.enabled": False, "surveySink.enabled": False}),
-    "one service alone": ((), {"matching.settings.JWKS": "https://keys.example/jwks.json"} | {f"{name}.enabled": False for name in ("registration", "exchange", "survey", "surveySink", "surveyEvaluation")}),
+    "one service alone": ((), ALONE),
     "its own accounts and images": (
         (),
         {
@@ -142,6 +152,19 @@ def without(found: list[Document], name: str) -> None:
     found.remove(one(found, name))
 
 
+def egress(found: list[Document], process: str) -> list[Document]:
+    return one(found, f"NetworkPolicy/sojourn-{process}")["spec"]["egress"]
+
+
+def route(found: list[Document]) -> Document:
+    return one(found, "HTTPRoute/sojourn-survey")["spec"]["rules"][0]
+
+
+def spread(found: list[Document]) -> Document:
+    return template(one(found, DEPLOYMENT))["spec"]["topologySpreadConstraints"][0]
+
+
+OTHER = {"matchLabels": {"app.kubernetes.io/name": "another"}}
 Break = Callable[[list[Document]], Any]
 DEPLOYMENT, JOB = "Deployment/sojourn-exchange", "Job/sojourn-migration-survey"
 BREAKS: list[tuple[str, str, Break]] = [
@@ -170,15 +193,15 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("settings", "a secret", lambda f: one(f, "ConfigMap/sojourn-registration")["data"].update(SMTP_PASSWORD="x")),
     ("settings", "runs", lambda f: container(one(f, DEPLOYMENT)).update(command=["survey", "serve"])),
     ("selectors", "selects", lambda f: one(f, "Service/sojourn-survey")["spec"]["selector"].popitem()),
-    ("selectors", "selects", lambda f: template(one(f, DEPLOYMENT))["metadata"]["labels"].popitem() and template(one(f, DEPLOYMENT))["metadata"].update(labels={})),
+    ("selectors", "selects", lambda f: template(one(f, DEPLOYMENT))["metadata"].update(labels={})),
     ("selectors", "replicas itself", lambda f: one(f, DEPLOYMENT)["spec"].update(replicas=2)),
     ("selectors", "no Service", lambda f: without(f, "Service/sojourn-survey")),
     ("selectors", "no ServiceAccount", lambda f: without(f, "ServiceAccount/sojourn-survey")),
-    ("selectors", "others' pods", lambda f: template(one(f, DEPLOYMENT))["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"].update(a="b")),
+    ("selectors", "others' pods", lambda f: spread(f).update(labelSelector=OTHER)),
     ("selectors", "selects nothing", lambda f: without(f, DEPLOYMENT)),
     ("selectors", "scales nothing", lambda f: without(f, DEPLOYMENT)),
     ("hooks", "cannot be changed", lambda f: one(f, JOB)["metadata"].pop("annotations")),
-    ("hooks", "log goes", lambda f: one(f, JOB)["metadata"]["annotations"].update({"helm.sh/hook-delete-policy": "hook-succeeded"})),
+    ("hooks", "log goes", lambda f: one(f, JOB)["metadata"]["annotations"].update({"helm.sh/hook-delete-policy": "x"})),
     ("hooks", "comes after", lambda f: one(f, "ServiceAccount/sojourn-migration")["metadata"].pop("annotations")),
     ("hooks", "comes after", lambda f: container(one(f, JOB)).update(envFrom=[{"configMapRef": {"name": "sojourn-survey"}}])),
     ("hooks", "nobody makes", lambda f: without(f, "ServiceAccount/sojourn-migration")),
@@ -186,17 +209,17 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("network", "denies everything", lambda f: without(f, "NetworkPolicy/sojourn-deny")),
     ("network", "open", lambda f: one(f, "NetworkPolicy/sojourn-survey")["spec"].update(policyTypes=["Ingress"])),
     ("network", "has 0 policies", lambda f: without(f, "NetworkPolicy/sojourn-survey")),
-    ("network", "lacks the way to dns", lambda f: one(f, "NetworkPolicy/sojourn-migration")["spec"]["egress"].pop(0)),
-    ("network", "lacks the way to kafka", lambda f: one(f, "NetworkPolicy/sojourn-survey-sink")["spec"]["egress"].pop(2)),
-    ("network", "has the way to kafka", lambda f: one(f, "NetworkPolicy/sojourn-migration")["spec"]["egress"].append(one(f, "NetworkPolicy/sojourn-survey-sink")["spec"]["egress"][2])),
-    ("network", "leads anywhere", lambda f: one(f, "NetworkPolicy/sojourn-survey")["spec"]["egress"].append({})),
+    ("network", "lacks the way to dns", lambda f: egress(f, "migration").pop(0)),
+    ("network", "lacks the way to kafka", lambda f: egress(f, "survey-sink").pop(2)),
+    ("network", "has the way to kafka", lambda f: egress(f, "migration").append(egress(f, "survey-sink")[2])),
+    ("network", "leads anywhere", lambda f: egress(f, "survey").append({})),
     ("network", "everybody", lambda f: one(f, "NetworkPolicy/sojourn-survey")["spec"]["ingress"].append({"ports": []})),
     ("network", "is reached by", lambda f: one(f, "NetworkPolicy/sojourn-registration")["spec"]["ingress"][0]["from"].pop()),
     ("availability", "drained", lambda f: one(f, "PodDisruptionBudget/sojourn-survey")["spec"].pop("unhealthyPodEvictionPolicy")),
     ("availability", "partitions", lambda f: one(f, "ScaledObject/sojourn-survey")["spec"].update(maxReplicaCount=7)),
-    ("exposure", "/", lambda f: one(f, "HTTPRoute/sojourn-survey")["spec"]["rules"][0]["matches"][0]["path"].update(value="/")),
-    ("exposure", "/metrics", lambda f: one(f, "HTTPRoute/sojourn-survey")["spec"]["rules"][0]["matches"][0]["path"].update(value="/metrics")),
-    ("exposure", "every path", lambda f: one(f, "HTTPRoute/sojourn-survey")["spec"]["rules"][0].pop("matches")),
+    ("exposure", "/", lambda f: route(f)["matches"][0]["path"].update(value="/")),
+    ("exposure", "/metrics", lambda f: route(f)["matches"][0]["path"].update(value="/metrics")),
+    ("exposure", "every path", lambda f: route(f).pop("matches")),
     ("kept", "goes with", lambda f: one(f, "Cluster/sojourn-postgres")["metadata"].pop("annotations")),
 ]  # fmt: skip
 
@@ -284,6 +307,44 @@ def test_each_process_takes_the_environment_that_the_chart_gives_it(
                 component(document).settings()
             except ValidationError as error:
                 assert {str(e["loc"][0]).upper() for e in error.errors()} <= files, error
+
+
+async def test_the_database_that_the_chart_describes_takes_the_migrations_and_keeps_services_apart(
+    all_rendered: dict[str, list[Document]], server_folder: Path
+):
+    """Done in the order of CloudNativePG: the owner, its queries, the database, its queries; then passwords, and schemas."""
+    described = one(all_rendered["backing"], "Cluster/sojourn-postgres")["spec"]["bootstrap"]["initdb"]
+    server = Postgres(server_folder, settings={"fsync": "off"})
+    await server.start()
+    try:
+        admin = await asyncpg.connect(server.admin_url)
+        await admin.execute(f"create role {described['owner']} login")
+        for query in described["postInitSQL"]:
+            await admin.execute(query)
+        await admin.execute(f"create database {described['database']} owner {described['owner']}")
+        roles = of_kind(all_rendered["backing"], "DatabaseRole")
+        for role in roles:
+            await admin.execute(f"alter role {role['spec']['name']} password 'secret'")
+        await admin.close()
+        made = Database(server.admin_url, described["database"], {role["spec"]["name"]: "secret" for role in roles})
+        owner = await asyncpg.connect(made.owner_url)
+        for query in described["postInitApplicationSQL"]:
+            await owner.execute(query)
+        for schema in one(all_rendered["backing"], "Database/sojourn")["spec"]["schemas"]:
+            await owner.execute(f"create schema {schema['name']} authorization {schema['owner']}")
+        await owner.close()
+        for service in (survey, exchange):
+            await migrate(made.migrator_url, service.name, service.migrations)
+        runtime = await asyncpg.connect(made.url("survey"))
+        assert await runtime.fetchval("select count(*) from outbox") == 0
+        assert await runtime.fetchval("show idle_in_transaction_session_timeout") == "5s"
+        assert await runtime.fetchval("show lock_timeout") == "5s"
+        for forbidden in ("select 1 from exchange.outbox", "create table x ()", "create schema x", "create role x"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await runtime.execute(forbidden)
+        await runtime.close()
+    finally:
+        await server.stop()
 
 
 # ---------------------------------------------------------------- values
@@ -391,9 +452,13 @@ def test_alerts_are_one_rule_without_those_that_are_dropped_and_dashboards_stay_
     dashboard = one(found, "ConfigMap/sojourn-dashboard-example")
     assert dashboard["data"] == {"example.json": '{"title": "{{ not a template }}"}'}
     dropped = rendered({"monitoring.rules": {"enabled": True, "without": ["Example"]}}, chart=chart)
-    assert "Example" not in [
-        r.get("alert") for d in of_kind(dropped, "PrometheusRule") for g in d["spec"]["groups"] for r in g["rules"]
+    rules = [
+        rule
+        for each in of_kind(dropped, "PrometheusRule")
+        for group in each["spec"]["groups"]
+        for rule in group["rules"]
     ]
+    assert ALERT not in rules
 
 
 def test_names_fit_however_long_the_release_is_called(chart: Path):

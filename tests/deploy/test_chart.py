@@ -86,7 +86,6 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Document]] = {
             "commonLabels": {"cost": "c"},
         },
     ),
-    "as a part of another": ((), {"global": {"anything": {"goes": 1}}, "enabled": True}),
 }  # fmt: skip
 
 
@@ -242,6 +241,26 @@ def test_every_rule_is_shown_to_fail():
 def test_what_the_chart_holds_of_the_code_is_up_to_date():
     stale = [str(path.relative_to(REPOSITORY)) for path, text in written.written().items() if path.read_text() != text]
     assert stale == [], f"run `{written.COMMAND}`"
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "instead"),
+    [
+        ("files/derived.yaml", "partitions: 6", "partitions: 7"),
+        ("files/derived.yaml", "- Write", "- Alter"),
+        ("values.schema.json", '"HOLD_DAYS"', '"HOLDING_DAYS"'),
+        ("README.md", "How often the store is asked.", "When."),
+    ],
+)
+def test_it_is_noticed_when_the_chart_says_something_else(
+    chart: Path, tmp_path: Path, file: str, said: str, instead: str
+):
+    copy = tmp_path / "sojourn"
+    shutil.copytree(chart, copy)
+    text = (copy / file).read_text()
+    assert said in text
+    (copy / file).write_text(text.replace(said, instead, 1))
+    assert [path for path, text in written.written(copy).items() if path.read_text() != text] == [copy / file]
 
 
 def test_the_topics_are_those_of_the_catalogue(all_rendered: dict[str, list[Document]]):
@@ -459,6 +478,20 @@ def test_alerts_are_one_rule_without_those_that_are_dropped_and_dashboards_stay_
         for rule in group["rules"]
     ]
     assert ALERT not in rules
+
+
+def test_it_can_be_a_part_of_another_chart(chart: Path, tmp_path: Path):
+    whole = tmp_path / "whole"
+    shutil.copytree(chart, whole / "charts" / "sojourn")
+    part = {"name": "sojourn", "version": "0.1.0", "condition": "sojourn.enabled"}
+    about = {"apiVersion": "v2", "name": "whole", "version": "1.0.0", "dependencies": [part]}
+    (whole / "Chart.yaml").write_text(yaml.safe_dump(about))
+    values = {"global": {"anything": {"goes": 1}}, "sojourn": {"enabled": True, "survey": {"replicas": 4}}}
+    (whole / "values.yaml").write_text(yaml.safe_dump(values))
+    found = documents(helm("template", chart=whole))
+    assert one(found, "Deployment/sojourn-survey")["spec"]["replicas"] == 4
+    assert [f"{name}: {wrong}" for name, rule in RULES.items() for wrong in rule(found)] == []
+    assert documents(helm("template", "--set=sojourn.enabled=false", chart=whole)) == []
 
 
 def test_names_fit_however_long_the_release_is_called(chart: Path):

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 import yaml
 from chassis.migrations import migrate
+from chassis.settings import Settings
 from exchange.main import service as exchange
 from laptop.postgres import Postgres
 from laptop.roles import Database
@@ -451,6 +452,15 @@ def test_matchings_memory_grows_with_the_companies(all_rendered: dict[str, list[
 
     assert memory("as it is") == f"{190 + -(-370 * 100_000 // 2**20)}Mi"
     assert memory("production") == f"{190 + -(-370 * 250_000 // 2**20)}Mi"
+
+
+def test_the_database_has_connections_for_as_many_pods_as_there_may_be(all_rendered: dict[str, list[Document]]):
+    found = all_rendered["production"]
+    most = {d["metadata"]["name"]: d["spec"]["maxReplicaCount"] for d in of_kind(found, "ScaledObject")}
+    pods = sum(most.get(d["metadata"]["name"], d["spec"].get("replicas", 0)) + 1 for d in of_kind(found, "Deployment"))
+    each = Settings.model_fields["pool_size"].default + 2
+    cluster = one(all_rendered["backing"], "Cluster/sojourn-postgres")["spec"]
+    assert pods * each <= int(cluster["postgresql"]["parameters"]["max_connections"])
 
 
 def test_a_changed_setting_replaces_the_pods(all_rendered: dict[str, list[Document]]):

@@ -220,12 +220,12 @@ spec:
       securityContext:
         {{- include "sojourn.containerSecurity" . | nindent 8 }}
       resources:
-        {{- include "sojourn.resources" . | nindent 8 }}
+        {{- include "sojourn.resources" . | trim | nindent 8 }}
       envFrom:
         - configMapRef:
             name: {{ include "sojourn.of" . }}
       env:
-        {{- include "sojourn.database" (dict "root" .root "role" $of.service "variable" $of.database) | nindent 8 }}
+        {{- include "sojourn.database" (dict "root" .root "role" $of.service "variable" $of.database) | trim | nindent 8 }}
         {{- if and $of.user (ne $values.kafka.securityProtocol "PLAINTEXT") }}
         - name: KAFKA_PASSWORD
           valueFrom:

@@ -200,7 +200,11 @@ def keys(values: str) -> Iterator[tuple[str, str, str]]:
             if comment:
                 value = _at(data, where)
                 nested = isinstance(value, dict) and value and not found[2]
-                yield ".".join(where), "" if nested else _default(value), " ".join(comment).replace("|", "\\|")
+                yield (
+                    ".".join(where),
+                    "" if nested else _default(value),
+                    " ".join(comment).replace("|", "\\|").replace("<", "&lt;"),
+                )
             comment = []
         else:
             comment = []

@@ -45,8 +45,9 @@ bench-matching-full: sync ## the same with more and larger markets
 freeze: sync ## publish new versions of events: golden messages, and digests of what will never change again
 	@$(RUN) python -m sojourn_contracts.frozen
 
-contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, its page and drawing, the README's table
+contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, its page and drawing, the README's table, the chart's topics, ACLs and settings
 	@$(RUN) python -m sojourn_contracts.generated
+	@$(RUN) python -m deploy.helm.written
 
 lint: sync ## style, types, layers
 	$(RUN) ruff check

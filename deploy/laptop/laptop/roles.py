@@ -27,6 +27,17 @@ def runtime_role(service: str) -> str:
     return f"sojourn_{service}"
 
 
+def limits(role: str) -> dict[str, str]:
+    """The settings that its sessions begin with."""
+    if role == MIGRATOR:
+        return {"lock_timeout": LOCK_TIMEOUT}
+    return {
+        "lock_timeout": LOCK_TIMEOUT,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
+        "search_path": role.removeprefix(runtime_role("")),
+    }
+
+
 @dataclass(frozen=True)
 class Database:
     """Where a provisioned database is. Every URL holds a password: not for logs."""
@@ -87,22 +98,14 @@ async def drop(database: Database) -> None:
 
 
 async def _make_roles(admin: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
-    limits = {MIGRATOR: {"lock_timeout": LOCK_TIMEOUT}} | {
-        runtime_role(service): {
-            "lock_timeout": LOCK_TIMEOUT,
-            "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
-            "search_path": service,
-        }
-        for service in SERVICES
-    }
-    for role, settings in limits.items():
+    for role in (MIGRATOR, *map(runtime_role, SERVICES)):
         if not await admin.fetchval("select true from pg_roles where rolname = $1", role):
             await admin.execute(f"create role {role} login nocreatedb nocreaterole")
         statement = await admin.fetchval(
             "select format('alter role %I password %L', $1::text, $2::text)", role, passwords[role]
         )
         await admin.execute(statement)
-        for name, value in settings.items():
+        for name, value in limits(role).items():
             await admin.execute(f"alter role {role} set {name} = '{value}'")
 
 

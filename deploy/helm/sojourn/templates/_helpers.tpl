@@ -1,0 +1,370 @@
+{{- define "sojourn.name" -}}
+{{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Short enough for a CronJob's 52 characters with the longest process' name. */}}
+{{- define "sojourn.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- default (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) .Values.fullnameOverride | trunc 33 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Of a process: dict "root" $ "name" "surveySink". */}}
+{{- define "sojourn.of" -}}
+{{ include "sojourn.fullname" .root }}-{{ kebabcase .name }}
+{{- end }}
+
+{{/* With a component, or of the release as a whole. */}}
+{{- define "sojourn.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "sojourn.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .name }}
+app.kubernetes.io/component: {{ kebabcase . }}
+{{- end }}
+{{- end }}
+
+{{- define "sojourn.labels" -}}
+{{ include "sojourn.selectorLabels" . }}
+app.kubernetes.io/part-of: sojourn
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* dict "root" $ "called" name, and if there are any "name" component, "labels", "annotations", "namespace". */}}
+{{- define "sojourn.metadata" -}}
+name: {{ .called }}
+namespace: {{ default .root.Release.Namespace .namespace }}
+labels:
+  {{- include "sojourn.labels" . | nindent 2 }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "sojourn.derived" -}}
+{{ .Files.Get "files/derived.yaml" | fromYaml | toJson }}
+{{- end }}
+
+{{/* All processes by name, as JSON: what the values say over their defaults, and under "of" what the code says. */}}
+{{- define "sojourn.processes" -}}
+{{- $found := dict }}
+{{- if .Values.services.enabled }}
+{{- range $name, $of := (include "sojourn.derived" . | fromJson).components }}
+  {{- $process := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (index $.Values $name)) }}
+  {{- if $process.enabled }}
+    {{- $_ := set $found $name (set $process "of" $of) }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{/* Those that serve HTTP, so all but the evaluation. */}}
+{{- define "sojourn.serving" -}}
+{{ omit (include "sojourn.processes" . | fromJson) "surveyEvaluation" | toJson }}
+{{- end }}
+
+{{- define "sojourn.serviceAccountName" -}}
+{{ default (include "sojourn.of" .) .process.serviceAccount.name }}
+{{- end }}
+
+{{/* dict "root" $ "service" name: a digest beats a tag. */}}
+{{- define "sojourn.image" -}}
+{{- $image := .root.Values.image }}
+{{- $registry := ternary "" (printf "%s/" $image.registry) (empty $image.registry) }}
+{{- with index $image.digests .service }}
+{{- printf "%s%s@%s" $registry $.service . }}
+{{- else }}
+{{- printf "%s%s:%s" $registry .service (default .root.Chart.AppVersion $image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "sojourn.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "sojourn.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "sojourn.resources" -}}
+{{- $companies := int64 .root.Values.sizing.companies }}
+{{- $of := .process.resources }}
+{{- $memory := add (int64 $of.memoryMi) (div (add (mul $companies (int64 $of.memoryBytesPerCompany)) 1048575) 1048576) }}
+requests:
+  cpu: {{ $of.cpu | quote }}
+  memory: {{ $memory }}Mi
+limits:
+  memory: {{ ceil (mulf $memory $of.memoryLimitFactor) | int64 }}Mi
+{{- end }}
+
+{{/* dict "root" $ "role" "survey" "variable" "DATABASE_URL": the password goes before the URL that has it. */}}
+{{- define "sojourn.database" -}}
+{{- $postgres := .root.Values.postgres }}
+{{- $parameters := deepCopy $postgres.parameters }}
+{{- if $postgres.caSecret }}
+{{- $_ := set $parameters "sslrootcert" (printf "/etc/sojourn/postgres/%s" $postgres.caKey) }}
+{{- end }}
+{{- $query := list }}
+{{- range $name, $value := $parameters }}
+{{- $query = append $query (printf "%s=%s" $name (urlquery $value)) }}
+{{- end }}
+{{- $role := index (include "sojourn.derived" .root | fromJson).roles .role }}
+- name: DATABASE_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ $postgres.secretPrefix }}{{ .role }}
+      key: password
+- name: {{ .variable }}
+  value: {{ printf "postgresql://%s:$(DATABASE_PASSWORD)@%s:%d/%s%s" $role.name $postgres.host (int $postgres.port) $postgres.database (ternary (printf "?%s" (join "&" $query)) "" (not (empty $query))) | quote }}
+{{- end }}
+
+{{/* What a process takes from its ConfigMap, as JSON: what the values say, over what follows from them. */}}
+{{- define "sojourn.settings" -}}
+{{- $values := .root.Values }}
+{{- $of := .process.of }}
+{{- $settings := dict "LOG_FORMAT" "json" }}
+{{- if ne .name "surveyEvaluation" }}
+{{- $_ := set $settings "HTTP_HOST" "0.0.0.0" }}
+{{- $_ := set $settings "HTTP_PORT" "8000" }}
+{{- end }}
+{{- if $of.user }}
+  {{- $_ := set $settings "KAFKA_BOOTSTRAP_SERVERS" $values.kafka.bootstrapServers }}
+  {{- $_ := set $settings "KAFKA_SECURITY_PROTOCOL" $values.kafka.securityProtocol }}
+  {{- if ne $values.kafka.securityProtocol "PLAINTEXT" }}
+    {{- $_ := set $settings "KAFKA_USERNAME" $of.user }}
+  {{- end }}
+  {{- if and $values.kafka.caSecret (eq $values.kafka.securityProtocol "SASL_SSL") }}
+    {{- $_ := set $settings "KAFKA_CA_FILE" (printf "/etc/sojourn/kafka/%s" $values.kafka.caKey) }}
+  {{- end }}
+{{- end }}
+{{- if $of.tokens }}
+  {{- $at := ternary "127.0.0.1" (include "sojourn.of" (dict "root" .root "name" "registration")) (eq .name "registration") }}
+  {{- $_ := set $settings "JWKS" (printf "http://%s:8000/.well-known/jwks.json" $at) }}
+{{- end }}
+{{- if eq $of.database "CATALOG_URL" }}
+  {{- $_ := set $settings "WAREHOUSE" $values.warehouse.location }}
+{{- end }}
+{{- range $setting, $file := .process.files }}
+  {{- $_ := set $settings $setting (printf "/etc/sojourn/files/%s/%s" (kebabcase (lower $setting)) $file.key | trimSuffix "/") }}
+{{- end }}
+{{- mergeOverwrite $settings .process.environment .process.settings | toJson }}
+{{- end }}
+
+{{/* A process' pod: dict "root" $ "name" "survey" "process" merged. */}}
+{{- define "sojourn.pod" -}}
+{{- $values := .root.Values }}
+{{- $of := .process.of }}
+{{- $serves := ne .name "surveyEvaluation" }}
+{{- $claim := and (eq $of.database "CATALOG_URL") $values.warehouse.existingClaim }}
+{{- $kafkaCa := and $of.user $values.kafka.caSecret (eq $values.kafka.securityProtocol "SASL_SSL") }}
+metadata:
+  labels:
+    {{- include "sojourn.labels" . | nindent 4 }}
+    {{- with .process.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    checksum/settings: {{ include "sojourn.settings" . | sha256sum }}
+    {{- with .process.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "sojourn.serviceAccountName" . }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  {{- with $values.image.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  securityContext:
+    {{- include "sojourn.podSecurity" . | nindent 4 }}
+  terminationGracePeriodSeconds: {{ add (int .process.drainSeconds) (int .process.stopSeconds) 5 }}
+  {{- if not $serves }}
+  restartPolicy: Never
+  {{- else if .process.topologySpread.enabled }}
+  topologySpreadConstraints:
+    {{- range .process.topologySpread.keys }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: {{ $.process.topologySpread.whenUnsatisfiable }}
+      labelSelector:
+        matchLabels:
+          {{- include "sojourn.selectorLabels" $ | nindent 10 }}
+      matchLabelKeys: [pod-template-hash]
+    {{- end }}
+  {{- end }}
+  containers:
+    - name: {{ kebabcase .name }}
+      image: {{ include "sojourn.image" (dict "root" .root "service" $of.service) }}
+      imagePullPolicy: {{ $values.image.pullPolicy }}
+      command: {{ toJson $of.command }}
+      securityContext:
+        {{- include "sojourn.containerSecurity" . | nindent 8 }}
+      resources:
+        {{- include "sojourn.resources" . | trim | nindent 8 }}
+      envFrom:
+        - configMapRef:
+            name: {{ include "sojourn.of" . }}
+      env:
+        {{- include "sojourn.database" (dict "root" .root "role" $of.service "variable" $of.database) | trim | nindent 8 }}
+        {{- if and $of.user (ne $values.kafka.securityProtocol "PLAINTEXT") }}
+        - name: KAFKA_PASSWORD
+          valueFrom:
+            secretKeyRef:
+              name: {{ $values.kafka.secretPrefix }}{{ $of.user }}
+              key: password
+        {{- end }}
+        {{- range $variable, $from := .process.secretEnvironment }}
+        - name: {{ $variable }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ $from.secret }}
+              key: {{ $from.key }}
+        {{- end }}
+      {{- if $serves }}
+      ports:
+        - name: http
+          containerPort: 8000
+      startupProbe:
+        httpGet: {path: /ready, port: http}
+        periodSeconds: 5
+        timeoutSeconds: 3
+        failureThreshold: {{ max 1 (div (int .process.startSeconds) 5) }}
+      readinessProbe:
+        httpGet: {path: /ready, port: http}
+        periodSeconds: 5
+        timeoutSeconds: 3
+        failureThreshold: 2
+      livenessProbe:
+        httpGet: {path: /live, port: http}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 6
+      {{- if .process.drainSeconds }}
+      lifecycle:
+        preStop:
+          sleep:
+            seconds: {{ int .process.drainSeconds }}
+      {{- end }}
+      {{- end }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+        {{- if $values.postgres.caSecret }}
+        - name: postgres-ca
+          mountPath: /etc/sojourn/postgres
+          readOnly: true
+        {{- end }}
+        {{- if $kafkaCa }}
+        - name: kafka-ca
+          mountPath: /etc/sojourn/kafka
+          readOnly: true
+        {{- end }}
+        {{- if $claim }}
+        - name: warehouse
+          mountPath: {{ $values.warehouse.location }}
+          {{- if ne .name "surveySink" }}
+          readOnly: true
+          {{- end }}
+        {{- end }}
+        {{- range $setting, $_ := .process.files }}
+        - name: {{ kebabcase (lower $setting) }}
+          mountPath: /etc/sojourn/files/{{ kebabcase (lower $setting) }}
+          readOnly: true
+        {{- end }}
+  volumes:
+    - name: tmp
+      emptyDir: {}
+    {{- if $values.postgres.caSecret }}
+    - name: postgres-ca
+      secret:
+        secretName: {{ $values.postgres.caSecret }}
+        items:
+          - {key: {{ $values.postgres.caKey | quote }}, path: {{ $values.postgres.caKey | quote }}}
+    {{- end }}
+    {{- if $kafkaCa }}
+    - name: kafka-ca
+      secret:
+        secretName: {{ $values.kafka.caSecret }}
+        items:
+          - {key: {{ $values.kafka.caKey | quote }}, path: {{ $values.kafka.caKey | quote }}}
+    {{- end }}
+    {{- if $claim }}
+    - name: warehouse
+      persistentVolumeClaim:
+        claimName: {{ $values.warehouse.existingClaim }}
+    {{- end }}
+    {{- range $setting, $file := .process.files }}
+    - name: {{ kebabcase (lower $setting) }}
+      {{- if $file.secret }}
+      secret:
+        secretName: {{ $file.secret }}
+      {{- else }}
+      configMap:
+        name: {{ $file.configMap }}
+      {{- end }}
+    {{- end }}
+  {{- with .process.podSpec }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- define "sojourn.egressToDns" -}}
+- to:
+    {{- toYaml .Values.networkPolicy.dns | nindent 4 }}
+  ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+{{- end }}
+
+{{- define "sojourn.egressToPostgres" -}}
+- to:
+    {{- toYaml .Values.networkPolicy.postgres | nindent 4 }}
+  ports:
+    - {protocol: TCP, port: {{ int .Values.postgres.port }}}
+{{- end }}
+
+{{/* The ports of what settings lead to outside of the cluster, as a JSON list. */}}
+{{- define "sojourn.portsOutside" -}}
+{{- $settings := include "sojourn.settings" . | fromJson }}
+{{- $ports := list }}
+{{- with index $settings "SMTP_HOST" }}
+  {{- $ports = append $ports (default "25" (index $settings "SMTP_PORT") | int) }}
+{{- end }}
+{{- range tuple "VIES_URL" "OIDC_ISSUER" "JWKS" }}
+  {{- with index $settings . }}
+    {{- $url := urlParse . }}
+    {{- if eq $url.scheme "https" }}
+      {{- $ports = append $ports (regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default "443" | int) }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- if hasPrefix "s3://" (default "" (index $settings "WAREHOUSE")) }}
+  {{- $ports = append $ports 443 }}
+{{- end }}
+{{- uniq $ports | toJson }}
+{{- end }}
+
+{{/* What a resource says, with the values' own on top: dict "said" yaml "spec" map. */}}
+{{- define "sojourn.spec" -}}
+{{ mergeOverwrite (fromYaml .said) (deepCopy .spec) | toYaml }}
+{{- end }}

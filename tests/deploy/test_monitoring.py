@@ -98,6 +98,8 @@ async def test_what_is_taken_for_told_is_what_processes_tell(driving: Driving):
         driver = await driving(service)
         text = (await driver.http.get("/metrics")).text
         told |= set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
+        for gauge in (name for name, gauged in service.gauges.items() if not gauged.labels):
+            assert f'sojourn_{gauge}{{service="{service.name}"}} ' in text
         for name in RUNBOOKS:
             for statement in statements(name, service.name):
                 await driver.rows(f"explain {statement}")

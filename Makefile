@@ -8,7 +8,7 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/u
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo load test test-full up down bench bench-matching bench-matching-full contracts freeze lint clean
+.PHONY: help sync demo load test test-full up down bench bench-matching bench-matching-full contracts dashboards freeze lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ freeze: sync ## publish new versions of events: golden messages, and digests of 
 contracts: sync ## write anew what the catalogue says: schemas, asyncapi.yaml, its page and drawing, the README's table, the chart's topics, ACLs and settings
 	@$(RUN) python -m sojourn_contracts.generated
 	@$(RUN) python -m deploy.helm.written
+
+dashboards: sync ## draw the dashboards anew, as deploy/monitoring/drawn.py says
+	@$(RUN) python -m deploy.monitoring.drawn
 
 lint: sync ## style, types, layers
 	$(RUN) ruff check

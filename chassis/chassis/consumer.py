@@ -74,7 +74,7 @@ class Consumer(ConsumerRebalanceListener):
         self._ends: AIOKafkaConsumer | None = None
         self.in_hand = 0
         self.done = 0
-        self._oldest = 0.0
+        self._level_at = time.time()
         self.broker = KafkaBroker(
             brokers.servers.split(","),  # aiokafka splits them, but FastStream takes a string for one address
             security=brokers.security(),
@@ -160,7 +160,7 @@ class Consumer(ConsumerRebalanceListener):
     async def _receive(self, records: Sequence[ConsumerRecord]) -> None:
         began = time.monotonic()
         self.in_hand = len(records)
-        self._oldest = min(record.timestamp for record in records) / 1000
+        self._level_at = min(record.timestamp for record in records) / 1000
         done = False
         try:
             done = await self._handle(deque(arrival(record) for record in records))
@@ -264,16 +264,22 @@ class Consumer(ConsumerRebalanceListener):
             return None
         mine = list(consumer.assignment())
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(1):
                 ends = await self._ends.end_offsets(mine) if mine else {}
                 return sum([max(0, ends[place] - await consumer.position(place)) for place in mine])
         except (TimeoutError, KafkaError):
             return None
 
-    @property
-    def seconds_behind(self) -> float:
-        """Wall-clock age of the oldest record in hand; 0 when there is none."""
-        return max(0.0, time.time() - self._oldest) if self.in_hand else 0.0
+    def seconds_behind(self, lag: int | None) -> float:
+        """Wall-clock age of the oldest record that waits, where ``lag`` is what was found just now; 0 when none does.
+
+        Of a record that was not read yet nothing is known but that it came after those that were, or after the last time that
+        none waited. While it is not known whether records wait, with Kafka away or after a halt, they are taken to.
+        """
+        if lag == 0 and not self.in_hand:
+            self._level_at = time.time()
+            return 0.0
+        return max(0.0, time.time() - self._level_at)
 
 
 def _rewind(consumer: AIOKafkaConsumer, records: Sequence[ConsumerRecord]) -> None:

@@ -1,5 +1,6 @@
 """The connection pool: bounded, and with the time limits that keep a frozen process from holding rows for long."""
 
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,29 @@ async def _nothing_to_reset(connection: Any) -> None:
 
     An open transaction is rolled back before this is called, by asyncpg itself.
     """
+
+
+class OldestTransaction:
+    """How long the oldest open transaction that writes was seen to be open, whoever's it is, in any database of the server.
+
+    By snapshots, which count all of them: views of activity show a role no more than its own. So it is as old as the first look
+    at it, and one that only reads is not seen.
+    """
+
+    def __init__(self) -> None:
+        self._oldest = 0
+        self._since = 0.0
+
+    async def seconds(self, connection: Connection) -> float:
+        """0 when none was open at two looks in a row."""
+        row = await connection.fetchrow(
+            "select pg_snapshot_xmin(seen)::text::bigint as oldest, pg_snapshot_xmax(seen)::text::bigint as next"
+            " from pg_current_snapshot() as seen"
+        )
+        now = time.monotonic()
+        if row is not None and (row["oldest"] != self._oldest or row["oldest"] == row["next"]):
+            self._oldest, self._since = row["oldest"], now
+        return now - self._since
 
 
 @asynccontextmanager

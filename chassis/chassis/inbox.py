@@ -7,6 +7,7 @@ effect afterwards, neither as its subject nor as one of those whom it names, wha
 they meet.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,6 +23,7 @@ from chassis import dead_letters, erased, log, spans
 from chassis.dead_letters import Record
 from chassis.doors import BatchHandler, Door, OnErasure, OnEvent, OnEvents, Received
 from chassis.metrics import Metrics
+from chassis.outbox import emitted_at
 from chassis.transaction import Cause, OpenTransaction, Transaction
 
 logger = structlog.get_logger(__name__)
@@ -191,8 +193,12 @@ class Inbox:
                 await handle(received)
 
     def _count(self, envelopes: Sequence[Envelope], fresh: dict[UUID, Envelope]) -> None:
+        now = time.time()
         for envelope in fresh.values():
             self._metrics.handled(envelope.event.__name__)
+            emitted = emitted_at(envelope.id)
+            if emitted is not None:
+                self._metrics.delivered(envelope.event.__name__, max(0.0, now - emitted))
         repeats = len(envelopes) - len(fresh)
         if repeats:
             for envelope in envelopes:

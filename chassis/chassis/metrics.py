@@ -13,13 +13,21 @@ from chassis.failures import is_trouble
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LONG_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 3600)
+"""Of what waits on its way; what is promised within 5 seconds or a minute is told by a bucket that ends there."""
+
+
+class Gauged(NamedTuple):
+    """A gauge of a service's own: what it tells, and by what it is told apart."""
+
+    text: str
+    labels: tuple[str, ...] = ()
 
 
 class Observed(NamedTuple):
-    """One value of a gauge of a service's own."""
+    """One value of such a gauge."""
 
     name: str
-    text: str
     value: float
     labels: Mapping[str, str] = MappingProxyType({})
 
@@ -27,8 +35,14 @@ class Observed(NamedTuple):
 class Metrics:
     """The metrics of one service, in a registry of its own, each labelled with the service's name."""
 
-    def __init__(self, service: str, counters: Mapping[str, str] | None = None) -> None:
-        """``counters`` are the service's own, each with what it counts."""
+    def __init__(
+        self,
+        service: str,
+        counters: Mapping[str, str] | None = None,
+        durations: Mapping[str, str] | None = None,
+        gauges: Mapping[str, Gauged] | None = None,
+    ) -> None:
+        """``counters``, ``durations`` and ``gauges`` are the service's own, each with what it tells; durations are in seconds."""
         self.registry = CollectorRegistry()
         self._service = service
         ProcessCollector(registry=self.registry)
@@ -37,6 +51,9 @@ class Metrics:
         self._duplicates = self._counter("duplicates", "Events that were skipped as handled before", "event")
         self._dead = self._counter("dead_letters", "Events and due work given up", "event")
         self._requests = self._counter("http_requests", "Requests answered", "method", "route", "status")
+        self._delivery_seconds = self._histogram(
+            "delivery_seconds", "Time from an event's emission until it is handled", "event", buckets=_LONG_SECONDS
+        )
         self._handler_seconds = self._histogram("handler_seconds", "Time in a handler", "event")
         self._request_seconds = self._histogram("http_request_seconds", "Time to answer", "method", "route")
         self._dead_open = self._gauge("dead_letters_open", "Dead letters that nobody has settled")
@@ -50,25 +67,38 @@ class Metrics:
         self._lag_seconds = self._gauge("consumer_lag_seconds", "Age of the oldest record that waits to be handled")
         self._halted = self._gauge("halted", "1 when a part of the process has stopped and waits for an operator")
         self._due_late = self._gauge("due_late_seconds", "How late the oldest due work is")
+        self._due_parked = self._gauge("due_parked", "Due work that was given up and waits for an operator")
+        self._oldest_transaction = self._gauge(
+            "oldest_transaction_seconds", "Age of the oldest open transaction that writes, of the whole database server"
+        )
 
-        self._observed: dict[str, Gauge] = {}
+        self._observed = {name: self._gauge(name, text, *labels) for name, (text, labels) in (gauges or {}).items()}
+        self._durations = {
+            name: self._histogram(name, text, buckets=_LONG_SECONDS) for name, text in (durations or {}).items()
+        }
         self._own = {name: self._counter(name, counts) for name, counts in (counters or {}).items()}
 
     def count(self, name: str, count: int) -> None:
         """Raises one of the service's own counters."""
         self._own[name].labels(self._service).inc(count)
 
+    def lasted(self, name: str, seconds: float) -> None:
+        """Adds to one of the service's own durations."""
+        self._durations[name].labels(self._service).observe(seconds)
+
     def observed(self, found: Iterable[Observed]) -> None:
         """Sets the service's own gauges, and forgets the labels that they do not have any more."""
         for gauge in self._observed.values():
             gauge.clear()
-        for name, text, value, labels in found:
-            if name not in self._observed:
-                self._observed[name] = self._gauge(name, text, *labels)
-            self._observed[name].labels(self._service, *labels.values()).set(value)
+        for name, value, labels in found:
+            self._observed[name].labels(service=self._service, **labels).set(value)
 
     def handled(self, event: str, count: int = 1) -> None:
         self._handled.labels(self._service, event).inc(count)
+
+    def delivered(self, event: str, seconds: float) -> None:
+        """An event was handled so long after it was emitted."""
+        self._delivery_seconds.labels(self._service, event).observe(seconds)
 
     def failed(self, event: str, kind: str, count: int = 1) -> None:
         """``kind`` is ``poison`` or ``trouble``."""
@@ -120,6 +150,12 @@ class Metrics:
     def due_late(self, seconds: float) -> None:
         self._due_late.labels(self._service).set(seconds)
 
+    def due_parked(self, count: int) -> None:
+        self._due_parked.labels(self._service).set(count)
+
+    def oldest_transaction(self, seconds: float) -> None:
+        self._oldest_transaction.labels(self._service).set(seconds)
+
     def exposition(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -127,10 +163,8 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, ("service", *labels), namespace="sojourn", registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(
-            name, text, ("service", *labels), namespace="sojourn", registry=self.registry, buckets=_SECONDS
-        )
+    def _histogram(self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS) -> Histogram:
+        return Histogram(name, text, ("service", *labels), namespace="sojourn", registry=self.registry, buckets=buckets)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, ("service", *labels), namespace="sojourn", registry=self.registry)

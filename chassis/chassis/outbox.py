@@ -39,6 +39,11 @@ class Entry:
     traceparent: str | None
 
 
+def emitted_at(event_id: UUID) -> float | None:
+    """When an event was emitted, by the wall clock, in seconds since 1970; None if its id does not tell."""
+    return (event_id.int >> 80) / 1000 if event_id.version == 7 else None
+
+
 HEADERS_ROOM = 2_000
 """Bytes that key and headers take at most; all of them are bounded."""
 

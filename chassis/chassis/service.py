@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -40,7 +39,7 @@ from chassis import (
 )
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
-from chassis.database import Connection, Pool, pool
+from chassis.database import Connection, OldestTransaction, Pool, pool
 from chassis.doors import Door
 from chassis.due import DueWork
 from chassis.erasure import empty_log, search_log
@@ -48,7 +47,7 @@ from chassis.failures import backoff
 from chassis.feed import Feed
 from chassis.identity import KeySource
 from chassis.inbox import Inbox
-from chassis.metrics import Metrics, Observed
+from chassis.metrics import Gauged, Metrics, Observed
 from chassis.relay import Relay, channel
 from chassis.retention import Kept
 from chassis.settings import Settings
@@ -70,10 +69,14 @@ class Service:
     """Beginnings of paths whose requests are not to be joined to others by who made them: see ``http.Observed``."""
     counters: Mapping[str, str] = field(default_factory=dict[str, str])
     """Metrics of its own that ``tx.count`` raises, each with what it counts."""
+    durations: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Those that ``tx.lasted`` adds to, in seconds, each with what it measures."""
+    gauges: Mapping[str, Gauged] = field(default_factory=dict[str, Gauged])
+    """Those that ``observed`` tells."""
     kept: Sequence[Kept] = ()
     """What it forgets after a while, beside what every service does."""
-    observed: Callable[[Connection, datetime], Awaitable[Iterable[Observed]]] | None = None
-    """Gauges of its own, asked for when somebody reads the metrics, with the programme's time."""
+    observed: Callable[[Connection, "Process"], Awaitable[Iterable[Observed]]] | None = None
+    """Values of its gauges, asked for when somebody reads the metrics; a gauge that is left out has none."""
     prepare: Callable[["Process"], AbstractAsyncContextManager[Any]] | None = None
     """Makes what each process keeps in memory; handlers have it as ``tx.prepared``.
 
@@ -106,7 +109,7 @@ class Process:
         self.service = service
         self.settings = settings
         self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
-        self.metrics = Metrics(service.name, service.counters)
+        self.metrics = Metrics(service.name, service.counters, service.durations, service.gauges)
         self.pool: Pool = pool(settings.database_url.get_secret_value(), service.name, settings.pool_size)
         self.inbox = Inbox(service.name, service.doors, self.open_transaction, self.metrics)
         self.consumer = Consumer(
@@ -135,6 +138,7 @@ class Process:
         self._nudge = asyncio.Event()
         self._grown = asyncio.Event()
         self._requests = 0
+        self._oldest_transaction = OldestTransaction()
         probes = health.Probes(
             missing_migrations=self.missing_migrations,
             stopping=lambda: self.stopping,
@@ -175,6 +179,8 @@ class Process:
             self.due.wake()
         for name, count in tx.effects.counts.items():
             self.metrics.count(name, count)
+        for name, seconds in tx.effects.durations:
+            self.metrics.lasted(name, seconds)
 
     @asynccontextmanager
     async def open_request(self, cause: Cause) -> AsyncGenerator[Transaction]:
@@ -352,26 +358,41 @@ class Process:
         return self.consumer.halted or self.due.halted or self.relay.halted
 
     async def observe(self) -> None:
-        """Brings the gauges up to date, when somebody reads them."""
+        """Brings the gauges up to date, when somebody reads them; those of Kafka also while PostgreSQL is away, and the reverse.
+
+        Raises:
+            Exception: what kept the others from it.
+        """
+        published = self.relay.published
+        self.metrics.published_position(math.nan if published is None else published)
+        self.metrics.halted(self.halted)
+        failures = await asyncio.gather(self._observe_kafka(), self._observe_database(), return_exceptions=True)
+        for failure in failures:
+            if failure is not None:
+                raise failure
+
+    async def _observe_kafka(self) -> None:
+        lag = await self.consumer.lag()
+        self.metrics.consumer_lag(math.nan if lag is None else lag, self.consumer.seconds_behind(lag))
+
+    async def _observe_database(self) -> None:
         async with self.pool.acquire() as connection:
             works = await due.figures(connection, self.clock.now())
             row = await connection.fetchrow(
                 "select count(*) as size, coalesce(extract(epoch from clock_timestamp() - min(written_at)), 0)::float as age,"
                 " (select coalesce(max(position), 0) from event_log) as log_end,"
-                " (select count(*) from dead_letter where state = 'dead') as dead from outbox"
+                " (select count(*) from dead_letter where state = 'dead') as dead,"
+                " (select count(*) from due where parked_at is not null) as parked from outbox"
             )
+            self.metrics.oldest_transaction(await self._oldest_transaction.seconds(connection))
             if self.service.observed is not None:
-                self.metrics.observed(await self.service.observed(connection, self.clock.now()))
+                self.metrics.observed(await self.service.observed(connection, self))
+        self.metrics.due_late(works["late"])
         if row is not None:
             self.metrics.outbox(row["size"], row["age"])
             self.metrics.log_position(row["log_end"])
             self.metrics.dead_letters_open(row["dead"])
-        published = self.relay.published
-        self.metrics.published_position(math.nan if published is None else published)
-        self.metrics.due_late(works["late"])
-        self.metrics.halted(self.halted)
-        lag = await self.consumer.lag()
-        self.metrics.consumer_lag(math.nan if lag is None else lag, self.consumer.seconds_behind)
+            self.metrics.due_parked(row["parked"])
 
 
 class _Server(uvicorn.Server):

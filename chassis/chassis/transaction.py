@@ -55,6 +55,7 @@ class Effects:
     events: list[outbox.Entry] = field(default_factory=list[outbox.Entry])
     due: dict[tuple[str, str], Scheduled | None] = field(default_factory=dict[tuple[str, str], Scheduled | None])
     counts: Counter[str] = field(default_factory=Counter[str])
+    durations: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,10 @@ class Transaction:
     def count(self, name: str, count: int = 1) -> None:
         """Raises one of the service's own counters, once this is committed."""
         self.effects.counts[name] += count
+
+    def lasted(self, name: str, seconds: float) -> None:
+        """Adds to one of the service's own durations, once this is committed."""
+        self.effects.durations.append((name, seconds))
 
     def caused_by(self, cause: Cause) -> "Transaction":
         """The same transaction, working for another cause: one event of a batch."""

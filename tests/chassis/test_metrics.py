@@ -1,17 +1,23 @@
 """What Prometheus reads of a process that has been through everything, over real Kafka."""
 
 import asyncio
+import math
+import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 from chassis.doors import OnDue, Work
 from chassis.transaction import Cause, Transaction
 from laptop.kafka import Kafka
+from laptop.roles import Database
 from laptop.topics import create_topics
 from sojourn_contracts.company import CompanyWithdrawn
+from uuid_utils.compat import uuid7
 
 from tests.chassis.given import a_service, declined, note, withdrawn
 from tests.chassis.waiting import until
@@ -48,6 +54,11 @@ class Said:
             pytest.fail(f"{expected} not in {self.last}")
 
 
+async def waits_for_what_nobody_knows(said: Said) -> bool:
+    await said.comes(due_parked=1)
+    return math.isnan(said.last["consumer_lag_records"]) and said.last["consumer_lag_seconds"] > 1
+
+
 async def do(work: Work, tx: Transaction) -> None:
     if work.subject == "poison":
         raise LookupError
@@ -72,15 +83,24 @@ async def test_the_exposition_shows_what_was_handled_failed_waits_and_since_when
     try:
         await create_topics(broker.bootstrap)
         driver = await driving(
-            a_service(OnDue("do", do), withdrawal=withdrawal), kafka_bootstrap_servers=broker.bootstrap
+            replace(
+                a_service(OnDue("do", do), withdrawal=withdrawal),
+                counters={"letters": "Letters brought"},
+                durations={"walk_seconds": "Time on foot"},
+            ),
+            kafka_bootstrap_servers=broker.bootstrap,
         )
         said = Said(driver)
         async with driver.process.open_transaction(Cause()) as tx:
             tx.emit(declined(), declined())
             tx.schedule("do", "it", NOON - timedelta(minutes=2))
             tx.schedule("do", "poison", NOON - timedelta(minutes=1))
+            tx.count("letters", 3)
+            tx.lasted("walk_seconds", 42)
         await said.comes(outbox_size=2, log_position=0, due_late_seconds=120, dead_letters_open=0)
         assert said.last["outbox_age_seconds"] > 0
+        assert said.last["letters_total"] == 3
+        assert (said.last['walk_seconds_bucket{le="30.0"}'], said.last['walk_seconds_bucket{le="60.0"}']) == (0, 1)
 
         async with driver.process.running(), AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
 
@@ -99,6 +119,7 @@ async def test_the_exposition_shows_what_was_handled_failed_waits_and_since_when
                     'dead_letters_total{event="due do"}': 1,
                 },
                 dead_letters_open=1,
+                due_parked=1,
                 outbox_size=0,
                 outbox_age_seconds=0,
                 log_position=2,
@@ -111,6 +132,7 @@ async def test_the_exposition_shows_what_was_handled_failed_waits_and_since_when
             assert said.last['failed_total{event="due do",kind="poison"}'] >= 3
             assert said.last['handler_seconds_count{event="CompanyWithdrawn"}'] >= 5
             assert said.last['handler_seconds_sum{event="due do"}'] > 0
+            assert said.last['delivery_seconds_bucket{event="CompanyWithdrawn",le="30.0"}'] == 2, "each event once"
 
             await send(record(slow))
             await until(lambda: bool(held))
@@ -118,6 +140,50 @@ async def test_the_exposition_shows_what_was_handled_failed_waits_and_since_when
             await said.comes(consumer_lag_records=1)
             assert said.last["consumer_lag_seconds"] > 0
             go_on.set()
-            await said.comes(**{'handled_total{event="CompanyWithdrawn"}': 4}, consumer_lag_records=0)
+            await said.comes(
+                **{'handled_total{event="CompanyWithdrawn"}': 4}, consumer_lag_records=0, consumer_lag_seconds=0
+            )
+            await broker.stop()
+            await until(lambda: waits_for_what_nobody_knows(said), within=30)
     finally:
         await broker.stop()
+
+
+async def test_an_event_was_delivered_as_long_after_its_emission_as_its_id_tells(driving: Driving):
+    driver = await driving(a_service())
+    minute_old = UUID(int=(uuid7().int & ~(0xFFFFFFFFFFFF << 80)) | (int((time.time() - 60) * 1000) << 80))
+    await driver.handle(withdrawn(), event_id=minute_old)
+    await driver.handle(withdrawn(), event_id=uuid4())
+    found = await read(driver)
+    assert found['delivery_seconds_count{event="CompanyWithdrawn"}'] == 1, "not where the id tells nothing"
+    assert 60 <= found['delivery_seconds_sum{event="CompanyWithdrawn"}'] < 70
+
+
+async def test_whoever_holds_a_transaction_open_anywhere_on_the_server_is_seen(driving: Driving, postgres: Database):
+    driver, elsewhere = await driving(a_service()), await asyncpg.connect(postgres.admin_url)
+
+    async def age() -> float:
+        await driver.rows("select pg_current_xact_id()")
+        return (await read(driver))["oldest_transaction_seconds"]
+
+    async def open_for_a_while() -> bool:
+        return await age() > 0.3
+
+    async def none() -> bool:
+        return await age() == 0
+
+    try:
+        async with elsewhere.transaction():
+            await elsewhere.execute("select pg_current_xact_id()")
+            await until(open_for_a_while)
+        await until(none)
+    finally:
+        await elsewhere.close()
+
+
+async def test_while_postgresql_is_away_the_gauges_of_kafka_are_brought_up_to_date(driving: Driving):
+    driver = await driving(a_service())
+    await driver.process.pool.close()
+    found = await read(driver)
+    assert found["consumer_lag_seconds"] > 0
+    assert "outbox_size" not in found

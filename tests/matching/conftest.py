@@ -12,7 +12,10 @@ from matching.main import service
 
 from tests.chassis_driver import Driver, driving
 
-TABLES = ("companies", "placements", "offers", "matches", "edges", "interests", "outbox", "inbox", "erased", "due")
+TABLES = (
+    *("companies", "placements", "offers", "matches", "edges", "interests", "plan_asked"),
+    *("outbox", "inbox", "erased", "due"),
+)
 
 Starting = Callable[..., Awaitable[Driver]]
 

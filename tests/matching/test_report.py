@@ -1,14 +1,19 @@
 """What operators see of the market's health."""
 
+import time
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from chassis.identity import Role
 from sojourn_contracts.company import CompanyWithdrawn
 from sojourn_contracts.match import MatchProposed
+from uuid_utils.compat import uuid7
 
+from tests.chassis.waiting import until
 from tests.chassis_driver import NOON, Driver
+from tests.matching.conftest import Starting
 from tests.matching.endings import declined
 from tests.matching.market import company, host, named, offer, placement, sender, updated
 
@@ -98,3 +103,57 @@ async def test_the_same_stands_among_the_metrics_and_goes_with_the_placements(ma
     assert len(shown(before, "open_placements")) == len(shown(before, "hosts_per_placement")) == 1
     await matching.handle(CompanyWithdrawn(company_id=named("abroad"), revision=2, reason="left"))
     assert shown((await matching.http.get("/metrics")).text, "without_hosts") == []
+
+
+async def told(driver: Driver, name: str) -> float:
+    [line] = [
+        line
+        for line in (await driver.http.get("/metrics")).text.splitlines()
+        if line.startswith(f'sojourn_{name}{{service="matching"')
+    ]
+    return float(line.rsplit(" ", 1)[1])
+
+
+async def test_how_long_a_proposal_took_counts_from_the_event_that_led_to_it(matching: Driver):
+    minute_old = UUID(int=(uuid7().int & ~(0xFFFFFFFFFFFF << 80)) | (int((time.time() - 60) * 1000) << 80))
+    await matching.handle(host())
+    await matching.run_due()
+    await matching.handle(sender(), event_id=minute_old)
+    await matching.run_due()
+    assert len(await matching.emitted()) == 1
+    assert await told(matching, "proposal_seconds_count") == 1
+    assert 60 <= await told(matching, "proposal_seconds_sum") < 120
+
+
+async def test_a_planner_is_silent_from_a_tick_after_the_market_first_waited_for_it_until_it_has_planned(
+    starting: Starting,
+):
+    driver = await starting(planner_tick_hours=24, batching_from=0)
+    assert await told(driver, "planner_silent_seconds") == 0
+    await driver.handle(sender(), host())
+    await driver.run_due()
+    driver.clock.now_is(NOON + timedelta(days=1, minutes=15))
+    assert await told(driver, "planner_silent_seconds") == 0
+    await driver.handle(sender("another"))
+    driver.clock.now_is(NOON + timedelta(days=1, minutes=25))
+    assert await told(driver, "planner_silent_seconds") == 600, "whoever else waits meanwhile"
+    await driver.run_due()
+    await driver.run_due(NOON + timedelta(days=2))
+    assert await told(driver, "planner_silent_seconds") == 0
+
+
+async def test_an_index_that_does_not_follow_grows_old(matching: Driver):
+    async def is_young() -> bool:
+        return await told(matching, "index_age_seconds") < 1.5
+
+    async def is_old() -> bool:
+        return await told(matching, "index_age_seconds") > 2
+
+    await until(is_young)
+    await matching.handle(sender())
+    await matching.run_due()
+    assert await told(matching, "index_ends") == 1
+    replica = matching.process.prepared
+    async with replica._one_at_a_time:
+        await until(is_old)
+    await until(is_young)

@@ -58,7 +58,7 @@ HELD = Holdings(
     ),
     subjects=f"select match_id from matches where {_MATCHES}",  # noqa: S608
 )
-NOBODY = {"rules": "by which rules pairs are scored"}
+NOBODY = {"plan_asked": "since when the market waits for a plan", "rules": "by which rules pairs are scored"}
 
 
 async def forget_company(company_id: UUID, tx: Transaction) -> None:

@@ -8,7 +8,7 @@ from chassis.commands import on_process
 from chassis.service import Service
 from fastapi import APIRouter
 
-from matching import api, candidates, erasure, handlers, planned, replica, report
+from matching import api, candidates, erasure, handlers, planned, proposing, replica, report
 from matching.settings import MatchingSettings
 
 routes = APIRouter()
@@ -24,6 +24,8 @@ service = Service(
     migrations=Path(__file__).parent / "migrations",
     settings=MatchingSettings,
     counters=handlers.COUNTERS,
+    durations=proposing.DURATIONS,
+    gauges=report.GAUGES,
     observed=report.observed,
     prepare=replica.following,
 )

@@ -38,11 +38,19 @@ def after_searches(tick: datetime) -> datetime:
     return tick + AFTER
 
 
-def ask(tx: Transaction) -> None:
+async def ask(tx: Transaction) -> None:
     """Has the market planned at this tick, if it is one, or else at the next."""
+    await store.wait_for_plan(tx)
     settings = cast(MatchingSettings, tx.settings)
     tick = planning.next_search(tx.now - timedelta(microseconds=1), settings.planner_tick_hours)
     tx.schedule(PLAN, planning.MARKET, after_searches(tick))
+
+
+def silent(asked_at: datetime | None, now: datetime, settings: MatchingSettings) -> float:
+    """Seconds beyond a tick that the market has waited for a plan; 0 while it does not."""
+    if asked_at is None:
+        return 0.0
+    return max(0.0, (now - after_searches(asked_at) - timedelta(hours=settings.planner_tick_hours)).total_seconds())
 
 
 def verdicts(market: OpenMarket, now: datetime, parameters: PlannerParameters) -> tuple[list[Verdict], list[Verdict]]:
@@ -70,6 +78,7 @@ async def plan(work: Work, tx: Transaction) -> None:
     market = await store.open_market(tx.connection, tx.now)
     await store.be_patient(tx)
     released, held = await asyncio.to_thread(verdicts, market, tx.now, parameters(settings))
+    await store.has_planned(tx)
     for (placement_id, offer_id, _), _ in released:
         tx.schedule(PROPOSE, placement_id, work.at, data={"offer_id": str(offer_id)})
     tick = planning.next_search(tx.now, settings.planner_tick_hours)
@@ -77,6 +86,7 @@ async def plan(work: Work, tx: Transaction) -> None:
         tx.schedule("search", company_id, tick)
     if held:
         tx.schedule(PLAN, planning.MARKET, after_searches(tick))
+        await store.wait_for_plan(tx)
 
 
 @on_all_due(PROPOSE)
@@ -86,20 +96,20 @@ async def propose_planned(works: Sequence[tuple[Work, Transaction]]) -> None:
     Both, since what either's latest search kept of the pair is what the planner goes by: kept by one alone, a pair that fits no
     more would be chosen at every tick, and nobody else for its ends.
     """
-    pairs = [(UUID(work.subject), UUID(work.data["offer_id"]), tx) for work, tx in works]
+    pairs = [(UUID(work.subject), UUID(work.data["offer_id"]), tx, work.at) for work, tx in works]
     tx = works[0][1]
     ends = {
         each.id: each
         for each in await store.locked_if_free(tx, [each[0] for each in pairs], list({each[1] for each in pairs}))
     }
     wanted, rules = list[Wanted](), planning.parameters(tx.now.date(), taxonomy(tx))
-    for placement_id, offer_id, each in pairs:
+    for placement_id, offer_id, each, at in pairs:
         placement, offer = ends.get(placement_id), ends.get(offer_id)
         fit = None
         if isinstance(placement, OpenPlacement) and isinstance(offer, OpenOffer):
             fit = domain.score(placement, offer, rules)
             if fit is not None:
-                wanted.append(Wanted(each, placement, offer, fit))
+                wanted.append(Wanted(each, placement, offer, fit, due=at))
                 ends[offer_id] = replace(offer, held=offer.held + 1)
         if fit is None:
             await _search_at_the_next_tick(each, placement_id, offer_id)

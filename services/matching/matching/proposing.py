@@ -1,11 +1,14 @@
 """How a pair becomes a match: looked at again under its locks, reserved, and handed to exchange."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import count
 from typing import cast
 from uuid import UUID
 
+from chassis.outbox import emitted_at
 from chassis.transaction import Transaction
 from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.refusal import Invalid, Refused
@@ -17,6 +20,11 @@ from matching.settings import MatchingSettings, taxonomy
 
 SEARCH = "matching"
 """Who asked for a match that no side did."""
+
+PROPOSAL_SECONDS = "proposal_seconds"
+DURATIONS = {
+    PROPOSAL_SECONDS: "Time from what led to a search until it proposes; what waits for a tick, from the tick on"
+}
 
 _WHY_NOT = {
     Obstacle.SAME_COUNTRY: "both companies are in the same country",
@@ -40,6 +48,8 @@ class Wanted:
     offer: OpenOffer
     fit: Score
     initiator: str = SEARCH
+    due: datetime | None = None
+    """When a search had to propose it; None where a side asked for it."""
 
     def proposal(self, attempt: int) -> MatchProposed:
         settings = cast(MatchingSettings, self.tx.settings)
@@ -64,11 +74,21 @@ async def propose(wanted: Sequence[Wanted]) -> list[UUID | None]:
         for number, proposal in proposals.items():
             if proposal.match_id in reserved:
                 wanted[number].tx.emit(proposal)
+                _measure(wanted[number])
                 made[number] = proposal.match_id
         refused = {number: each.match_id for number, each in proposals.items() if each.match_id not in reserved}
         known = await store.known_matches(tx, list(refused.values())) if refused else set[UUID]()
         left = {number: wanted[number] for number, match_id in refused.items() if match_id in known}
     return [made.get(number) for number in range(len(wanted))]
+
+
+def _measure(proposed: Wanted) -> None:
+    """By the wall clock, from which the programme's differs in a replay alone."""
+    if proposed.due is not None:
+        caused = proposed.tx.cause.causation_id
+        emitted = emitted_at(UUID(caused)) if caused else None
+        since = max(emitted or 0.0, proposed.due.timestamp())
+        proposed.tx.lasted(PROPOSAL_SECONDS, max(0.0, time.time() - since))
 
 
 async def ask_for(tx: Transaction, placement_id: UUID, offer_id: UUID, side: Side) -> UUID | None:

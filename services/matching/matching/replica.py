@@ -51,6 +51,7 @@ class Replica:
     def __init__(self, index: Index, moment: str, taxonomy: Taxonomy) -> None:
         self._index = index
         self._moment = moment
+        self._current_at = time.monotonic()
         self._taxonomy = taxonomy
         self.rules = planning.rules(taxonomy)
         self._one_at_a_time = asyncio.Lock()
@@ -59,6 +60,11 @@ class Replica:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the index was last known to show all that was committed."""
+        return time.monotonic() - self._current_at
 
     async def candidates(self, end_ids: Sequence[UUID], k: int, today: date) -> dict[UUID, list[Candidate]]:
         """The ``k`` that fit each end best, best first, ties by id; none for an id that is not known."""
@@ -70,13 +76,14 @@ class Replica:
         False when the log does not reach back to what is known: the index answers on, and is read anew meanwhile.
         """
         async with self._one_at_a_time:
+            asked_at = time.monotonic()
             news = await store.changed_since(connection, self._moment)
             if news.ids is None:
                 self._lost.set()
                 return False
             if news.ids:
                 await self._take_in(connection, news.ids)
-            self._moment = news.moment
+            self._moment, self._current_at = news.moment, asked_at
             return True
 
     async def _take_in(self, connection: Connection, ids: Sequence[UUID]) -> None:

@@ -1,20 +1,22 @@
 """What operators see of the market's health: how many hosts placements have, how long they wait, and what stands in the way."""
 
 from collections import Counter
-from datetime import datetime
+from typing import cast
 
 from chassis.database import Connection
 from chassis.http import Tx
-from chassis.metrics import Observed
+from chassis.metrics import Gauged, Observed
+from chassis.service import Process
 from chassis.transaction import Transaction
 from fastapi import APIRouter
 from pydantic import BaseModel
 from sojourn_contracts.vocabulary import Country
 
-from matching import planning, store
+from matching import planned, planning, store
 from matching.api import Operator
 from matching.domain import Obstacle, section
-from matching.settings import taxonomy
+from matching.replica import Replica
+from matching.settings import MatchingSettings, taxonomy
 
 routes = APIRouter()
 
@@ -59,19 +61,37 @@ async def report(_: Operator, tx: Tx) -> MarketReport:
     )
 
 
-async def observed(connection: Connection, now: datetime) -> list[Observed]:
-    """The same as gauges, but for the reasons, which take a search."""
+_OF_A_SECTION = ("country", "section")
+GAUGES = {
+    "median_days_waited": Gauged("Days that open placements have waited, the median"),
+    "p90_days_waited": Gauged("Days that open placements have waited, nine of ten no longer"),
+    "open_placements": Gauged("Placements that wait for a match", _OF_A_SECTION),
+    "without_hosts": Gauged("Those of them that fit no host", _OF_A_SECTION),
+    "hosts_per_placement": Gauged("Hosts that each fits, at most 20", _OF_A_SECTION),
+    "planner_silent_seconds": Gauged("For how long more than a tick the market has waited for a plan"),
+    "index_ends": Gauged("Placements and offers in this process's index"),
+    "index_age_seconds": Gauged("Time since this process's index was known to show all that is committed"),
+}
+
+
+async def observed(connection: Connection, process: Process) -> list[Observed]:
+    """The same as gauges, but for the reasons, which take a search; and how the planner and this process's index do."""
+    now, replica = process.clock.now(), cast(Replica | None, process.prepared)
     median, most = await store.days_waited(connection, now.date())
+    silent = planned.silent(await store.plan_asked_at(connection), now, cast(MatchingSettings, process.settings))
     gauges = [
-        Observed("median_days_waited", "Days that open placements have waited, the median", median or 0),
-        Observed("p90_days_waited", "Days that open placements have waited, nine of ten no longer", most or 0),
+        Observed("median_days_waited", median or 0),
+        Observed("p90_days_waited", most or 0),
+        Observed("planner_silent_seconds", silent),
     ]
+    if replica is not None:
+        gauges += [Observed("index_ends", len(replica)), Observed("index_age_seconds", replica.age)]
     for hosts in _by_section(await store.waiting(connection)):
         labels = {"country": hosts.country, "section": hosts.section}
         gauges += [
-            Observed("open_placements", "Placements that wait for a match", hosts.placements, labels),
-            Observed("without_hosts", "Those of them that fit no host", hosts.without_hosts, labels),
-            Observed("hosts_per_placement", "Hosts that each fits, at most 20", hosts.hosts_per_placement, labels),
+            Observed("open_placements", hosts.placements, labels),
+            Observed("without_hosts", hosts.without_hosts, labels),
+            Observed("hosts_per_placement", hosts.hosts_per_placement, labels),
         ]
     return gauges
 

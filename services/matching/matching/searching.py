@@ -119,11 +119,11 @@ async def search(works: Sequence[tuple[Work, Transaction]]) -> None:
         if not await _choose(tx, wish.placement_id, wish.offer_id, market, wish.side):
             _search_again(tx, wish.sender_id, tx.now)
     if batching:
-        planned.ask(tx)
+        await planned.ask(tx)
     else:
         for company_id, (work, each) in searching.items():
             async for placement_id, offer_id in market.pairs(ends[company_id]):
-                if not await _choose(each, placement_id, offer_id, market):
+                if not await _choose(each, placement_id, offer_id, market, due=work.at):
                     _search_again(each, company_id, work.at)
     for wanted, match_id in zip(market.wanted, await propose(market.wanted), strict=True):
         if match_id is None:
@@ -178,7 +178,12 @@ async def _hold_the_best(tx: Transaction, ends: dict[UUID, Ends], market: _Marke
 
 
 async def _choose(
-    tx: Transaction, placement_id: UUID, offer_id: UUID, market: _Market, initiator: str = SEARCH
+    tx: Transaction,
+    placement_id: UUID,
+    offer_id: UUID,
+    market: _Market,
+    initiator: str = SEARCH,
+    due: datetime | None = None,
 ) -> bool:
     """Takes a pair as long as slots last. False if somebody else was at one of the two."""
     if placement_id in market.settled or offer_id in market.settled:
@@ -191,7 +196,7 @@ async def _choose(
     parameters = planning.parameters(market.today, taxonomy(tx))
     fit = domain.score(placement, offer, parameters)
     if fit is not None:
-        market.wanted.append(Wanted(tx, placement, offer, fit, initiator))
+        market.wanted.append(Wanted(tx, placement, offer, fit, initiator, due))
         market.held[placement_id] = replace(placement, taken=True)
         market.held[offer_id] = replace(offer, held=offer.held + 1)
         market.settled.add(placement_id)

@@ -463,6 +463,23 @@ async def open_market(connection: Connection, now: datetime) -> OpenMarket:
     )
 
 
+async def wait_for_plan(tx: Transaction) -> None:
+    """The market waits for a plan from now on, unless it does already; who is planning meanwhile is not waited for."""
+    await tx.connection.execute(
+        "insert into plan_asked (at) select $1 where not exists (select from plan_asked) on conflict do nothing", tx.now
+    )
+
+
+async def has_planned(tx: Transaction) -> None:
+    """The market waits for a plan no more."""
+    await tx.connection.execute("delete from plan_asked")
+
+
+async def plan_asked_at(connection: Connection) -> datetime | None:
+    """Since when the market waits for a plan."""
+    return await connection.fetchval("select at from plan_asked")
+
+
 async def be_patient(tx: Transaction) -> None:
     """While a market is solved, PostgreSQL hears nothing of the transaction; only the limit on the whole of it ends it then."""
     await tx.connection.execute("set local idle_in_transaction_session_timeout = 0")

@@ -49,6 +49,7 @@ service = Service(
     name="registration",
     routes=routes,
     doors=(*handlers.DOORS, *sign_in_handlers.doors, *notice_handlers.DOORS, *forgetting.DOORS),
+    gauges=metrics.GAUGES,
     observed=metrics.observed,
     kept=KEPT,
     migrations=Path(__file__).parent / "migrations",

@@ -1,9 +1,10 @@
 """How erasures do, as gauges: an alert on ``erasures_overdue`` comes long before the month that the law gives."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from chassis.database import Connection
-from chassis.metrics import Observed
+from chassis.metrics import Gauged, Observed
+from chassis.service import Process
 
 from registration.erasure import store
 
@@ -11,10 +12,13 @@ OVERDUE = timedelta(hours=24)
 """They take seconds; who has not answered by then will not without help."""
 
 
-async def observed(connection: Connection, now: datetime) -> list[Observed]:
-    open_, overdue, oldest = await store.how_late(connection, now, OVERDUE)
-    return [
-        Observed("erasures_open", "Erasures that a service has not answered", open_),
-        Observed("erasures_overdue", "Those of them that are older than a day", overdue),
-        Observed("erasure_age_seconds", "Age of the oldest of them", oldest),
-    ]
+GAUGES = {
+    "erasures_open": Gauged("Erasures that a service has not answered"),
+    "erasures_overdue": Gauged("Those of them that are older than a day"),
+    "erasure_age_seconds": Gauged("Age of the oldest of them"),
+}
+
+
+async def observed(connection: Connection, process: Process) -> list[Observed]:
+    found = await store.how_late(connection, process.clock.now(), OVERDUE)
+    return [Observed(name, value) for name, value in zip(GAUGES, found, strict=True)]

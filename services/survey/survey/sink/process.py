@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from chassis.failures import backoff
 from chassis.health import Probes
-from chassis.metrics import Metrics, Observed
+from chassis.metrics import Gauged, Metrics, Observed
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table import Table
@@ -61,6 +61,12 @@ COUNTERS = {
     "sink_broken_files": "Files of the warehouse that were found broken",
     "sink_compacted_files": "Small files that were put together",
 }
+GAUGES = {
+    "sink_working": Gauged("1 while nothing keeps the sink from working"),
+    "sink_table_rows": Gauged("Rows in the table"),
+    "sink_set_aside_open": Gauged("Records that were set aside and wait"),
+    "sink_snapshot_timestamp_seconds": Gauged("When the newest snapshot was made, in seconds since 1970"),
+}
 
 
 @dataclass
@@ -68,7 +74,7 @@ class Sink:
     """The loop, and what is known about it."""
 
     settings: SinkSettings
-    metrics: Metrics = field(default_factory=lambda: Metrics(GROUP, COUNTERS))
+    metrics: Metrics = field(default_factory=lambda: Metrics(GROUP, COUNTERS, gauges=GAUGES))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     waiting_for: str | None = "its first look at Kafka and the table"
     """What keeps it from working, in words; None while it works."""
@@ -325,16 +331,15 @@ class Sink:
     async def observe(self) -> None:
         """Brings the gauges up to date."""
         found = [
-            Observed("sink_working", "1 while nothing keeps the sink from working", float(self.waiting_for is None)),
-            Observed("sink_table_rows", "Rows in the table", float(_rows(self._table))),
+            Observed("sink_working", float(self.waiting_for is None)),
+            Observed("sink_table_rows", float(_rows(self._table))),
         ]
         if self._catalog is not None:
             waiting = await asyncio.to_thread(aside.count, self._catalog.engine)
-            found.append(Observed("sink_set_aside_open", "Records that were set aside and wait", float(waiting)))
+            found.append(Observed("sink_set_aside_open", float(waiting)))
         snapshot = None if self._table is None else self._table.current_snapshot()
         if snapshot is not None:
-            text_ = "When the newest snapshot was made, in seconds since 1970"
-            found.append(Observed("sink_snapshot_timestamp_seconds", text_, snapshot.timestamp_ms / 1000))
+            found.append(Observed("sink_snapshot_timestamp_seconds", snapshot.timestamp_ms / 1000))
         self.metrics.observed(found)
 
 

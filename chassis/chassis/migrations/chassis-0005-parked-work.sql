@@ -1,0 +1,10 @@
+-- What was given up is counted whenever somebody reads the metrics
+-- depends: chassis-0004-log-by-topic
+
+-- migrate: apply
+
+create index due_parked on due (parked_at) where parked_at is not null;
+
+-- migrate: rollback
+
+drop index due_parked;

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import httpx
-from chassis.transaction import RETENTION
+from chassis.transaction import MANIFESTS, RETENTION
 from laptop.system import System
 from pilot.logs import Logged
 from sojourn_contracts.catalogue import SERVICES, consumed_by
@@ -95,7 +95,7 @@ def _figures() -> str:
                    (select count(*) from {service}.inbox) as handled,
                    (select coalesce(sum(n), 0) from ({topics or "select 0 as n"}) topics)::bigint as to_handle,
                    (select count(*) from {service}.due where parked_at is null and at <= $1
-                    and kind <> '{RETENTION}') as due
+                    and kind not in ('{RETENTION}', '{MANIFESTS}')) as due
         """
 
     return " union all ".join(map(one, SERVICES))

@@ -23,7 +23,7 @@ ENDS = {"MatchDeclined.v1": "declined", "ExchangeCancelled.v1": "cancelled", "Ex
 
 Row = Mapping[str, Any]
 
-TOLD_OF = ("notify", "remind", "retention")
+TOLD_OF = ("notify", "remind", "retention", "manifests")
 """Due work that brings no exchange on."""
 
 

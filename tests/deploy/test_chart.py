@@ -490,6 +490,19 @@ def test_alerts_are_one_rule_without_those_that_are_dropped_and_dashboards_stay_
     assert ALERT not in rules
 
 
+def test_whoever_scrapes_keeps_our_labels_which_the_alerts_go_by(all_rendered: dict[str, list[Document]]):
+    monitors = [
+        document
+        for documents in all_rendered.values()
+        for document in documents
+        if document["kind"] in ("ServiceMonitor", "PodMonitor")
+    ]
+    assert {monitor["kind"] for monitor in monitors} == {"ServiceMonitor", "PodMonitor"}
+    for monitor in monitors:
+        endpoints = monitor["spec"].get("endpoints") or monitor["spec"]["podMetricsEndpoints"]
+        assert all(endpoint["honorLabels"] for endpoint in endpoints)
+
+
 def test_it_can_be_a_part_of_another_chart(chart: Path, tmp_path: Path):
     whole = tmp_path / "whole"
     shutil.copytree(chart, whole / "charts" / "sojourn")

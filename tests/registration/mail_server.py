@@ -1,6 +1,7 @@
 """A real SMTP server on this machine that takes mails, or refuses them, hangs or hangs up as a test tells it."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +10,8 @@ from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult
+
+logging.getLogger("mail.log").setLevel(logging.WARNING)  # it tells of every address
 
 Answer = str | Callable[[Any], Any]
 """An SMTP answer, or a coroutine function that gets the server's side of the connection and may give one."""

@@ -1,5 +1,6 @@
 """Real Kafka and PostgreSQL for every test that asks for them: embedded, started once per run, nothing left behind."""
 
+import logging
 import os
 import shutil
 import time
@@ -108,6 +109,16 @@ async def recorded() -> AsyncIterator[Recorded]:
     telemetry.record("service", SimpleSpanProcessor(kept.exporter))
     yield kept
     await telemetry.switch_off(5)
+
+
+@pytest.fixture(autouse=True)
+def whoever_logs_next() -> Iterator[None]:
+    """A command that a test called in this process has set up its log on a stream that is gone after it."""
+    yield
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if type(handler) is logging.StreamHandler]:
+        root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
 
 
 @pytest.fixture

@@ -268,16 +268,16 @@ async def soon(condition: Callable[[], bool]) -> None:
 
 RELAYS = [
     (Kind.TOPIC, "MatchDeclined", ()),
-    (Kind.TOPIC, "MatchDeclined", (Operation.WRITE,)),
+    pytest.param(Kind.TOPIC, "MatchDeclined", (Operation.WRITE,), marks=pytest.mark.full),
     pytest.param(Kind.TOPIC, "MatchDeclined", (Operation.READ,), marks=pytest.mark.full),
     pytest.param(Kind.TOPIC, "relay-position", (), marks=pytest.mark.full),
-    (Kind.TOPIC, "relay-position", (Operation.READ,)),
+    pytest.param(Kind.TOPIC, "relay-position", (Operation.READ,), marks=pytest.mark.full),
     (Kind.GROUP, "exchange.relay", ()),
     (Kind.TRANSACTIONAL_ID, "exchange.relay", ()),
 ]
 CONSUMERS = [
     (Kind.TOPIC, "CompanyWithdrawn", ()),
-    (Kind.TOPIC, "CompanyWithdrawn", (Operation.READ,)),
+    pytest.param(Kind.TOPIC, "CompanyWithdrawn", (Operation.READ,), marks=pytest.mark.full),
     (Kind.GROUP, "exchange", ()),
 ]
 

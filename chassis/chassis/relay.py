@@ -81,10 +81,11 @@ class Published:
         return OffsetAndMetadata(self.position, json.dumps([self.generation, self.event_id]))
 
 
-_ROW = (
+ROW = (
     "position, generation, topic, sequence, event_id::text, type, dataschema, subject::text, time, data,"
     " correlation_id, causation_id, traceparent"
 )
+"""What ``record`` takes of the log."""
 
 MOVE = f"""
 with held as (
@@ -106,7 +107,7 @@ select (select coalesce(max(position), 0) from event_log) + step, (select genera
        topics.last + topic_step, event_id, type, dataschema, subject, time, data,
        correlation_id, causation_id, traceparent, written_at
 from numbered join topics using (topic)
-returning {_ROW}
+returning {ROW}
 """  # noqa: S608
 
 
@@ -281,7 +282,7 @@ class Relay:
         """Sends what an earlier leader moved and did not publish; returns what is published then."""
         while True:
             rows = await connection.fetch(
-                f"select {_ROW} from event_log where position > $1 order by position limit $2",  # noqa: S608
+                f"select {ROW} from event_log where position > $1 order by position limit $2",  # noqa: S608
                 published.position,
                 self._batch,
             )

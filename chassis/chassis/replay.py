@@ -22,7 +22,7 @@ from sojourn_contracts.catalogue import Visibility, reserved
 
 from chassis.brokers import Brokers
 from chassis.database import Pool
-from chassis.relay import record
+from chassis.relay import ROW, record
 
 if TYPE_CHECKING:
     from chassis.service import Process, Service
@@ -127,14 +127,12 @@ async def _batches(pool: Pool, wanted: Wanted, size: int) -> AsyncGenerator[list
     """Each read by itself, so that nothing is held open while it is sent."""
     after = wanted.after
     while rows := await pool.fetch(
-        """
-        select position, generation, topic, sequence, event_id::text, type, dataschema, subject::text, time, data,
-               correlation_id, causation_id, traceparent
-        from event_log
+        f"""
+        select {ROW} from event_log
         where position > $1 and ($2::bigint is null or position <= $2) and topic = any ($3)
           and ($4::timestamptz is null or written_at >= $4) and ($5::timestamptz is null or written_at < $5)
         order by position limit $6
-        """,
+        """,  # noqa: S608
         after,
         wanted.until,
         wanted.topics,

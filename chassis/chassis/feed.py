@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from sojourn_contracts import catalogue
 from sojourn_contracts.catalogue import Topic, Visibility
-from sojourn_contracts.grants import SCOPE
+from sojourn_contracts.grants import scope_of
 from starlette.types import Receive, Scope, Send
 
 from chassis import following
@@ -78,7 +78,7 @@ class Feed:
         self._service = service
         self._pool = pool
         self._limit = followers
-        self._shown = {topic.name: topic for topic in catalogue.emitted_by(service) if _is_shown(topic)}
+        self._shown = {topic.name: topic for topic in catalogue.emitted_by(service) if scope_of(topic)}
         public = [name for name, topic in self._shown.items() if topic.visibility is Visibility.PUBLIC]
         logs = [Log(service, public, "position")] if public else []
         logs += [Log(service, [name], "sequence") for name in self._shown if name not in public]
@@ -96,17 +96,18 @@ class Feed:
             InvalidFields: a name is not that of a topic of this service that can be shown, or one is to be read by itself.
             Problem: 403, a topic was not granted, or none was.
         """
-        granted = [name for name, topic in self._shown.items() if _may_read(caller, name) and not topic.is_of_manifests]
-        asked = granted if topics is None else topics.split(",")
+        granted = [name for name, topic in self._shown.items() if _may_read(caller, topic)]
+        usual = [name for name in granted if not self._shown[name].is_of_manifests]
+        asked = usual if topics is None else topics.split(",")
         wrong = [place for place, name in enumerate(asked) if name not in self._shown]
         if wrong:
             allowed = ", ".join(self._shown) or "there are none"
             detail = f"is not a topic that {self._service} shows"
             raise InvalidFields([FieldError(f"query.topics.{place}", detail, allowed) for place in wrong])
         names = list(dict.fromkeys(asked))
-        refused = [name for name in names or self._shown if not _may_read(caller, name)]
+        refused = [name for name in names or self._shown if name not in granted]
         if refused or not names:
-            scopes = " ".join(map(_scope, refused))
+            scopes = " ".join(scope for name in refused if (scope := scope_of(self._shown[name])))
             challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scopes}"'}
             raise Problem(403, "topic_not_granted", f"The token does not grant {', '.join(refused)}", challenge)
         for reading in self._readings:
@@ -175,19 +176,12 @@ def channel(service: str) -> str:
     return f"{service}_log"
 
 
-def _is_shown(topic: Topic) -> bool:
-    return topic.visibility is not Visibility.INTERNAL
-
-
-def _scope(topic: str) -> str:
-    return SCOPE + topic
-
-
-def _may_read(caller: Caller, topic: str) -> bool:
+def _may_read(caller: Caller, topic: Topic) -> bool:
+    """Of a topic that is shown."""
     if caller.role is Role.SUBSCRIBER:
-        return _scope(topic) in caller.scopes
-    analysts = any(each.name == topic and each.visibility is Visibility.ANALYSTS for each in catalogue.TOPICS)
-    return caller.role is Role.OPERATOR or (caller.role is Role.ANALYST and analysts)
+        return scope_of(topic) in caller.scopes
+    of_analysts = topic.visibility is Visibility.ANALYSTS
+    return caller.role is Role.OPERATOR or (caller.role is Role.ANALYST and of_analysts)
 
 
 def _of_process(request: Request) -> Feed:

@@ -14,7 +14,7 @@ from sojourn_contracts.catalogue import (
     Visibility,
 )
 from sojourn_contracts.envelope import JSON
-from sojourn_contracts.grants import SCOPE
+from sojourn_contracts.grants import SCOPE, scope_of
 from sojourn_contracts.schemas import Json, published, said
 
 BINDING = {"bindingVersion": "0.5.0"}
@@ -242,11 +242,6 @@ def kept(topic: Topic) -> str:
         f"Every record is kept for {STANDS_WHOLE.days} days, and the newest of each key for good; a tombstone for at least "
         f"{_TOMBSTONES_STAY} days."
     )
-
-
-def scope_of(topic: Topic) -> str | None:
-    """What a token has to name for the topic to be read over HTTP; nothing does for an internal one."""
-    return None if topic.visibility is Visibility.INTERNAL else SCOPE + topic.name
 
 
 def _token() -> Json:

@@ -24,7 +24,7 @@ from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from sojourn_contracts.catalogue import SERVICES, TABLE, TOPICS, Visibility, reserved
+from sojourn_contracts.catalogue import SERVICES, TABLE, TOPICS, Topic, Visibility, reserved
 
 PUBLIC = "public"
 SCOPE = "events:"
@@ -37,6 +37,11 @@ _TOPIC = re.compile(r"(?!\.{1,2}\Z)[a-zA-Z0-9._-]{1,249}")
 """Kafka's rule for a topic's name."""
 _EACH_PUBLIC = tuple(topic.name for topic in TOPICS if topic.visibility is Visibility.PUBLIC)
 _BY_TOPIC = {topic.name: topic for topic in TABLE}
+
+
+def scope_of(topic: Topic) -> str | None:
+    """What a token has to name for the topic to be read over HTTP; nothing does for an internal one."""
+    return None if topic.visibility is Visibility.INTERNAL else SCOPE + topic.name
 
 
 def _granted(name: str) -> str:

@@ -76,10 +76,10 @@ def read(settings: type[S], service: str) -> S:
     return found
 
 
-def failed(text: str) -> typer.Exit:
-    """Ends the command with exit code 1, and says why."""
+def failed(text: str, code: int = 1) -> typer.Exit:
+    """Ends the command with this exit code, and says why."""
     typer.echo(text, err=True)
-    return typer.Exit(1)
+    return typer.Exit(code)
 
 
 @asynccontextmanager

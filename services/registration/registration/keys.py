@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from chassis.commands import failed
 from chassis.identity import ALGORITHM
 from joserfc.jwk import OKPKey
 
@@ -31,7 +32,7 @@ def new(
 ) -> None:
     """Adds a key that begins to sign later, when everybody has read its public half; the first key of a folder signs at once."""
     if folder.exists() and not folder.is_dir():
-        raise _failed("should be a folder; make one, and move the file into it with a name that ends in .json")
+        raise failed("should be a folder; make one, and move the file into it with a name that ends in .json")
     held = _held(folder) if folder.exists() and any(folder.glob("[!.]*.json")) else ()
     key = added(folder, time.time() + wait * 60 if held else time.time())
     typer.echo(_line(key, "next" if key.signs_from > time.time() else "current"))
@@ -62,11 +63,11 @@ def retire(
     if kid is None:
         gone = outlived(held, max(timedelta(hours=token_lifetime_hours), *LIFE.values()), time.time())
     elif states.get(kid) == "current":
-        raise _failed("this key signs; add another one first, with `new --wait 0` if it has to be at once")
+        raise failed("this key signs; add another one first, with `new --wait 0` if it has to be at once")
     else:
         gone = [key for key in held if key.kid == kid]
         if not gone:
-            raise _failed(f"there is no key {kid}")
+            raise failed(f"there is no key {kid}")
     for key in gone:
         key.file.unlink()
         typer.echo(_line(key, "retired"))
@@ -113,13 +114,8 @@ def _held(folder: Path) -> tuple[Key, ...]:
     try:
         return signing.read(folder)
     except UnusableKey as error:
-        raise _failed(str(error)) from None
+        raise failed(str(error)) from None
 
 
 def _line(key: Key, state: str) -> str:
     return json.dumps({"kid": key.kid, "state": state, "signs_from": key.begins.isoformat(), "file": str(key.file)})
-
-
-def _failed(text: str) -> typer.Exit:
-    typer.echo(text, err=True)
-    return typer.Exit(1)

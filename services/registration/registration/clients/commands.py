@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
-from chassis.commands import on_process
+from chassis.commands import failed, on_process
 from chassis.transaction import Cause, Transaction
 
 from registration.clients import secret, store
@@ -37,7 +37,7 @@ def command_line(service: "Service") -> typer.Typer:
         async def make(process: "Process", tx: Transaction) -> str:
             file = cast(RegistrationSettings, process.settings).grants
             if file is None or granted(file).caller(client) is None:
-                raise _failed(f"{client} has no grant over HTTP: there is none in GRANTS")
+                raise failed(f"{client} has no grant over HTTP: there is none in GRANTS")
             return await secret.made(tx, client)
 
         typer.echo(ask(make))
@@ -46,12 +46,7 @@ def command_line(service: "Service") -> typer.Typer:
     def remove_secret(client: Name) -> None:
         """From now on the client gets no token; those that it has end within ten minutes."""
         if not ask(lambda _, tx: store.remove(tx, client)):
-            raise _failed(f"{client} has no secret")
+            raise failed(f"{client} has no secret")
         typer.echo(f"{client} has no secret any more")
 
     return app
-
-
-def _failed(text: str) -> typer.Exit:
-    typer.echo(text, err=True)
-    return typer.Exit(1)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from chassis.commands import failed
 from sojourn_contracts.vocabulary import Party
 
 from survey.questionnaires.language import OTHERWISE, Language
@@ -22,19 +23,14 @@ def _right(folder: Path) -> Shelf:
     """All versions; a file that is wrong ends the command, with a line for each thing that is."""
     shelf = read(folder)
     if shelf.wrong:
-        raise _failed(str(Faulty(shelf.wrong)))
+        raise failed(str(Faulty(shelf.wrong)))
     return shelf
 
 
 def _document(shelf: Shelf, version: str) -> Document:
     if version not in shelf.documents:
-        raise _failed(f"There is no version {version}; there are {', '.join(shelf.documents)}.", code=2)
+        raise failed(f"There is no version {version}; there are {', '.join(shelf.documents)}.", code=2)
     return shelf.documents[version]
-
-
-def _failed(text: str, code: int = 1) -> typer.Exit:
-    typer.echo(text, err=True)
-    return typer.Exit(code)
 
 
 @app.command()

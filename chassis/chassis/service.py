@@ -306,8 +306,7 @@ class Process:
             if self.relay.leading:
                 self.relay.wake()
             else:
-                with suppress(Exception):
-                    await self.pool.execute("select pg_notify($1, '')", channel(self.service.name))
+                await self._notify(channel(self.service.name))
                 await asyncio.sleep(0.005)
 
     def _log_has_grown(self) -> None:
@@ -319,9 +318,13 @@ class Process:
         while True:
             await self._grown.wait()
             self._grown.clear()
-            with suppress(Exception):
-                await self.pool.execute("select pg_notify($1, '')", feed.channel(self.service.name))
+            await self._notify(feed.channel(self.service.name))
             await asyncio.sleep(following.REST)
+
+    async def _notify(self, channel: str) -> None:
+        """Wakes who listens; if it cannot, they look by themselves after a while."""
+        with suppress(Exception):
+            await self.pool.execute("select pg_notify($1, '')", channel)
 
     async def missing_migrations(self) -> list[str]:
         """The migrations that this code needs and the database lacks."""

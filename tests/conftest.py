@@ -32,6 +32,21 @@ Driving = Callable[..., Awaitable[Driver]]
 REPOSITORY = Path(__file__).parent.parent
 
 
+COMPACTS_SOON = {"log.cleaner.backoff.ms": "100"}
+"""Of a broker: what is to be compacted is so soon, where a test asks for it."""
+
+
+@asynccontextmanager
+async def with_topics(broker: Kafka) -> AsyncIterator[Kafka]:
+    """The broker runs, and has the catalogue's topics, for as long as the block lasts."""
+    await broker.start()
+    try:
+        await create_topics(broker.bootstrap)
+        yield broker
+    finally:
+        await broker.stop()
+
+
 @pytest.fixture(scope="session")
 def backing_folder(request: pytest.FixtureRequest):
     """Data and logs of this run's servers; kept for an hour when a test failed."""
@@ -59,14 +74,9 @@ async def postgres(backing_folder: Path) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 async def kafka(backing_folder: Path) -> AsyncIterator[str]:
-    """Bootstrap address of a broker with the catalogue's topics; what is to be compacted is so soon, where a test asks for it."""
-    broker = Kafka(backing_folder / "kafka", settings={"log.cleaner.backoff.ms": "200"})
-    await broker.start()
-    try:
-        await create_topics(broker.bootstrap)
+    """Bootstrap address of a broker with the catalogue's topics, which compacts soon."""
+    async with with_topics(Kafka(backing_folder / "kafka", settings=COMPACTS_SOON)) as broker:
         yield broker.bootstrap
-    finally:
-        await broker.stop()
 
 
 @pytest.fixture

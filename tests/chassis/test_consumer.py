@@ -20,7 +20,6 @@ from chassis.metrics import Metrics
 from chassis.transaction import Transaction
 from laptop.kafka import Kafka
 from laptop.roles import Database
-from laptop.topics import create_topics
 from sojourn_contracts import catalogue
 from sojourn_contracts.company import CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.refusal import Refused
@@ -31,6 +30,7 @@ from tests.chassis.given import SERVICE, declined, note, withdrawn
 from tests.chassis.receiving import Gate, Group, Receiver, a_group
 from tests.chassis.waiting import until
 from tests.chassis_driver import Record, record
+from tests.conftest import with_topics
 
 TOPIC = CompanyWithdrawn.topic()
 
@@ -38,13 +38,8 @@ TOPIC = CompanyWithdrawn.topic()
 @pytest.fixture(scope="module")
 async def kafka(backing_folder: Path) -> AsyncIterator[str]:
     """A broker of these tests' own: what they leave on the topics is nothing for others to read."""
-    broker = Kafka(backing_folder / "kafka-consumer")
-    await broker.start()
-    try:
-        await create_topics(broker.bootstrap)
+    async with with_topics(Kafka(backing_folder / "kafka-consumer")) as broker:
         yield broker.bootstrap
-    finally:
-        await broker.stop()
 
 
 @pytest.fixture

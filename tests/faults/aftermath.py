@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import httpx
-from chassis.transaction import MANIFESTS, RETENTION
+from chassis.due import STANDING
 from laptop.system import System
 from pilot.logs import Logged
 from sojourn_contracts.catalogue import SERVICES, consumed_by
@@ -59,7 +59,7 @@ async def _left(system: System, http: httpx.AsyncClient) -> tuple[dict[str, Any]
     left: dict[str, Any] = {}
     connection = await asyncpg.connect(system.database.owner_url, timeout=5)
     try:
-        rows = await connection.fetch(_figures(), system.clock.now)
+        rows = await connection.fetch(_figures(), system.clock.now, list(STANDING))
     finally:
         await connection.close(timeout=5)
     ends = {row["service"]: row["log_end"] for row in rows}
@@ -95,7 +95,7 @@ def _figures() -> str:
                    (select count(*) from {service}.inbox) as handled,
                    (select coalesce(sum(n), 0) from ({topics or "select 0 as n"}) topics)::bigint as to_handle,
                    (select count(*) from {service}.due where parked_at is null and at <= $1
-                    and kind not in ('{RETENTION}', '{MANIFESTS}')) as due
+                    and kind <> all ($2)) as due
         """
 
     return " union all ".join(map(one, SERVICES))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from chassis.due import STANDING
 from pilot.invariants import World
 from pilot.logs import Logged
 from sojourn_contracts.catalogue import SERVICES, consumed_by, emitted_by
@@ -23,7 +24,7 @@ ENDS = {"MatchDeclined.v1": "declined", "ExchangeCancelled.v1": "cancelled", "Ex
 
 Row = Mapping[str, Any]
 
-TOLD_OF = ("notify", "remind", "retention", "manifests")
+TOLD_OF = ("notify", "remind", *STANDING)
 """Due work that brings no exchange on."""
 
 

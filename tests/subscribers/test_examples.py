@@ -19,11 +19,10 @@ from laptop.acls import apply, kept_passwords
 from laptop.backing import ADMINISTRATOR
 from laptop.kafka import Kafka
 from laptop.process import Process
-from laptop.topics import create_topics
 from sojourn_contracts.grants import parse
 
 from tests.chassis.waiting import until
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, with_topics
 from tests.contracts.examples import Example, example
 from tests.subscribers import toolchain
 
@@ -58,13 +57,8 @@ def typescript() -> list[str]:
 @pytest.fixture(scope="module")
 async def broker(backing_folder: Path) -> AsyncIterator[Kafka]:
     """It asks users who they are. One of its own: on the other tests' topics stands much that no relay would write."""
-    broker = Kafka(backing_folder / "kafka-subscribers", administrator=ADMINISTRATOR)
-    await broker.start()
-    try:
-        await create_topics(broker.bootstrap)
+    async with with_topics(Kafka(backing_folder / "kafka-subscribers", administrator=ADMINISTRATOR)) as broker:
         yield broker
-    finally:
-        await broker.stop()
 
 
 @pytest.fixture(scope="module")

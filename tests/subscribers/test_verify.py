@@ -28,7 +28,6 @@ from fastapi import FastAPI, Request, Response
 from laptop.kafka import Kafka
 from laptop.ports import HOST, free_port
 from laptop.roles import Database, drop, provision
-from laptop.topics import create_topics
 from sojourn_contracts import catalogue
 from sojourn_contracts.command import command
 from sojourn_contracts.completeness import Span, Stream
@@ -44,6 +43,7 @@ from tests.chassis.given import MIGRATIONS, SERVICE, a_service, an
 from tests.chassis.manifesting import a_key, hours_ago, look, published
 from tests.chassis.waiting import until
 from tests.chassis_driver import NOON, Driver, driving
+from tests.conftest import COMPACTS_SOON, with_topics
 
 COMMAND = Path(sys.executable).with_name("sojourn-contracts")
 OLD = 24 * 30
@@ -144,13 +144,8 @@ async def configure(kafka: str, topic: str, settings: Mapping[str, str]) -> None
 @pytest.fixture(scope="module")
 async def broker(backing_folder: Path) -> AsyncIterator[str]:
     """One that compacts soon, where that is asked of it."""
-    broker = Kafka(backing_folder / "verified", settings={"log.cleaner.backoff.ms": "100"})
-    await broker.start()
-    try:
-        await create_topics(broker.bootstrap)
+    async with with_topics(Kafka(backing_folder / "verified", settings=COMPACTS_SOON)) as broker:
         yield broker.bootstrap
-    finally:
-        await broker.stop()
 
 
 @pytest.fixture(scope="module")

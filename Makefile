@@ -8,7 +8,7 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/u
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo load test test-full up down bench bench-matching bench-matching-full contracts dashboards freeze lint clean
+.PHONY: help sync demo load test test-deploy test-full up down bench bench-matching bench-matching-full contracts dashboards freeze lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -19,8 +19,13 @@ demo: sync ## a population of companies plays the whole journey; COMPANIES=400 S
 load: sync ## companies register as fast as the system takes them; COMPANIES=2000 SEED=... RATE=a second
 	$(RUN) pilot load $(if $(COMPANIES),--companies $(COMPANIES)) $(if $(SEED),--seed $(SEED)) $(if $(RATE),--rate $(RATE))
 
+IN_PARALLEL = -n 3 --dist loadfile --no-loadscope-reorder
+
 test: lint ## the linters, and every test but the long ones, three files at a time
-	$(RUN) pytest -m "not full" -n 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest -m "not full and not installed" $(IN_PARALLEL)
+
+test-deploy: lint ## what operators do: images, chart, upgrades, alerts, runbooks, security; at most 10 minutes
+	$(RUN) pytest tests/deploy -m "not full" $(IN_PARALLEL)
 
 test-full: lint ## the same, and the long ones
 	FULL=1 $(RUN) pytest

@@ -194,11 +194,13 @@ class Inbox:
 
     def _count(self, envelopes: Sequence[Envelope], fresh: dict[UUID, Envelope]) -> None:
         now = time.time()
+        of_event: defaultdict[str, list[UUID]] = defaultdict(list)
         for envelope in fresh.values():
-            self._metrics.handled(envelope.event.__name__)
-            emitted = emitted_at(envelope.id)
-            if emitted is not None:
-                self._metrics.delivered(envelope.event.__name__, max(0.0, now - emitted))
+            of_event[envelope.event.__name__].append(envelope.id)
+        for event, ids in of_event.items():
+            self._metrics.handled(event, len(ids))
+            if emitted := [at for at in map(emitted_at, ids) if at is not None]:
+                self._metrics.delivered(event, [max(0.0, now - at) for at in emitted])
         repeats = len(envelopes) - len(fresh)
         if repeats:
             for envelope in envelopes:

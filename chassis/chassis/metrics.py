@@ -96,9 +96,11 @@ class Metrics:
     def handled(self, event: str, count: int = 1) -> None:
         self._handled.labels(self._service, event).inc(count)
 
-    def delivered(self, event: str, seconds: float) -> None:
-        """An event was handled so long after it was emitted."""
-        self._delivery_seconds.labels(self._service, event).observe(seconds)
+    def delivered(self, event: str, seconds: Iterable[float]) -> None:
+        """Events were handled so long after each was emitted."""
+        of_event = self._delivery_seconds.labels(self._service, event)
+        for each in seconds:
+            of_event.observe(each)
 
     def failed(self, event: str, kind: str, count: int = 1) -> None:
         """``kind`` is ``poison`` or ``trouble``."""

@@ -1,4 +1,4 @@
-"""A Prometheus of a test's own, on loopback, that scrapes running processes and goes by rules: as docs/operating.md has it set up."""
+"""A Prometheus of a test's own, on loopback, that scrapes processes and goes by rules, set up as docs/operating.md has it."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""Every alert on a threshold fires by a real fault in a Prometheus that scrapes the running services, and is over when that is mended.
+"""Every alert on a threshold fires by a real fault, in a Prometheus that scrapes the services, and is over when that is mended.
 
 One system is broken in eight ways at once, as far as they do not hide each other; then each is mended as its runbook says.
 """
@@ -93,7 +93,9 @@ class Companies:
 
     async def drafts(self, name: str) -> tuple[str, dict[str, str]]:
         """A company's id, and the header that says who calls."""
-        answer = await self._http.post("/companies", json=form(name), headers={"Idempotency-Key": name.replace(" ", "-").ljust(20, "-")})
+        answer = await self._http.post(
+            "/companies", json=form(name), headers={"Idempotency-Key": name.replace(" ", "-").ljust(20, "-")}
+        )
         made = answer.raise_for_status().json()
         return made["company_id"], {"Authorization": f"Bearer {made['access_token']}"}
 
@@ -181,7 +183,7 @@ async def broken_and_mended(told: Told) -> None:
         work = await nobodys_work(administrator)
         async with held_open(system) as holder:
             system.clock.set(NOON + timedelta(days=2))
-            kafka_stays = {name for name in FIRES} - {"SojournOutboxAge", "SojournConsumerLag", "SojournSinkNotWorking"}
+            kafka_stays = set(FIRES) - {"SojournOutboxAge", "SojournConsumerLag", "SojournSinkNotWorking"}
             await seen(told.prometheus, lambda firing: told.fired(firing) or kafka_stays <= told.during.keys(), 40)
             assert system.broker is not None
             system.broker.freeze()

@@ -382,11 +382,11 @@ class Process:
         published = self.relay.published
         self.metrics.published_position(math.nan if published is None else published)
         self.metrics.halted(self.halted)
-        if self.service.known is not None:
-            self._gauged["known"] = list(self.service.known(self))
         try:
             failures = await asyncio.gather(self._observe_kafka(), self._observe_database(), return_exceptions=True)
         finally:
+            if self.service.known is not None:
+                self._gauged["known"] = list(self.service.known(self))
             self.metrics.observed(chain.from_iterable(self._gauged.values()))
         for failure in failures:
             if failure is not None:

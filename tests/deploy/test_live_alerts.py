@@ -122,6 +122,7 @@ class Told:
     correlation_id: str = ""
     """Of the request whose event one service could not handle."""
     trace_id: str = ""
+    sink_waits_for: str = ""
     took: dict[str, float] = field(default_factory=dict)
 
     def fired(self, alerts: Iterable[dict[str, Any]]) -> bool:
@@ -197,6 +198,7 @@ async def broken_and_mended(told: Told) -> None:
             try:
                 await companies.submits(*later)
                 await seen(told.prometheus, told.fired, within=40)
+                told.sink_waits_for = httpx.get(f"{system.sink_url}/status").json()["waiting_for"]
             finally:
                 system.broker.thaw()
             told.took["broken"] = time.monotonic() - began
@@ -290,6 +292,10 @@ def test_an_alert_fires_by_a_fault_and_only_while_that_lasts(told: Told, name: s
         assert not re.search(r"[{}]|<no value>", " ".join(alert["annotations"].values()))
 
 
+def test_the_sink_says_in_words_that_it_waits_for_kafka(told: Told):
+    assert told.sink_waits_for == "Kafka, which does not answer within 10 s"
+
+
 async def test_every_query_of_a_dashboard_and_of_an_alert_is_about_what_prometheus_has(told: Told):
     queries = [
         query.expr for board in drawn.DASHBOARDS for row in board.rows for panel in row for query in panel.queries
@@ -297,7 +303,9 @@ async def test_every_query_of_a_dashboard_and_of_an_alert_is_about_what_promethe
     answered = [await told.prometheus.query(query.replace("$__rate_interval", "10s")) for query in queries]
     assert sum(map(bool, answered)) > len(queries) / 2
     rules = await told.prometheus.rules()
-    assert {name: (rule["health"], rule.get("lastError")) for name, rule in rules.items()} == dict.fromkeys(ALERTS, ("ok", None))
+    assert {name: (rule["health"], rule.get("lastError")) for name, rule in rules.items()} == dict.fromkeys(
+        ALERTS, ("ok", None)
+    )
     names = await told.prometheus.names()
     asked = set(
         re.findall(r"\b(?:sojourn|process)_\w+", " ".join([*queries, *(rule["query"] for rule in rules.values())]))

@@ -315,8 +315,11 @@ async def test_every_query_of_a_dashboard_and_of_an_alert_is_about_what_promethe
     assert set((await told.prometheus.targets()).values()) == {"up"}
 
 
-ONCE_THERE_IS_ONE = {"sojourn_sink_snapshot_timestamp_seconds"}
-"""Gauges of what did not happen in this story."""
+ONCE_THERE_IS_ONE = {
+    "sojourn_sink_snapshot_timestamp_seconds",
+    *(f"sojourn_{name}" for name in ("open_placements", "without_hosts", "hosts_per_placement")),
+}
+"""Gauges of what does not come in this story."""
 
 KUBECTL = """#!/bin/sh
 # stands in for a cluster's: `logs -l LABEL ...` prints the logs of one component, or of all, pod after pod

@@ -115,8 +115,7 @@ async def test_a_dead_letters_line_names_its_event_and_what_led_to_it(pool: Pool
     one = replace(one, headers=[*one.headers, ("ce_traceparent", LED_TO.encode())])
     for each in (one, replace(one, headers=[])):
         await Receiver(pool).inbox.set_aside(arrival(each), ValueError("no"))
-    line, unreadable = lines(capsys)
-    assert line["event"] == unreadable["event"] == "dead letter"
+    line, unreadable = [line for line in lines(capsys) if line["event"] == "dead letter"]
     assert (line["event_id"], line["correlation_id"], line["trace_id"]) == (str(event_id), "c-1", TRACE)
     assert not unreadable.keys() & {"correlation_id", "trace_id"}
 

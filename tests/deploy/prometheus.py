@@ -20,7 +20,7 @@ needs_prometheus = pytest.mark.skipif(
     PROMETHEUS is None,
     reason="prometheus is not there, so NO ALERT IS FIRED BY A FAULT (Debian: apt-get install prometheus)",
 )
-EVERY = "2s"
+EVERY = "3s"
 """Between two scrapes, and what one may take at most: a second of that is waited for a Kafka that is silent."""
 
 

@@ -58,6 +58,7 @@ class System:
         environment: Mapping[str, str] | None = None,
         services: Sequence[str] = (*SERVICES, SINK),
         replicas: Mapping[str, int] | None = None,
+        programs: Path | None = None,
         brokers: int | None = None,
         kafka: str | None = None,
         grants: Path | None = None,
@@ -68,7 +69,8 @@ class System:
     ) -> None:
         """With ``stopped_at``, programme time stands still there until ``clock`` is set. ``say`` hears of progress.
 
-        ``services`` are those that are started, and the survey's sink if it is among them.
+        ``services`` are those that are started, and the survey's sink if it is among them. With ``programs``, a folder, they run the
+        commands there; schemas are migrated by those beside this Python.
         ``vies``, for which the time has to stand still, is what a stand-in for the Union's VAT register knows; without,
         there is none.
 
@@ -84,12 +86,14 @@ class System:
         self._services = [service for service in services if service != SINK]
         self._sinks = SINK in services
         self._replicas = dict(replicas or {})
+        self._programs = programs
         self._say = say
         self._stopped_at = stopped_at
         self._clock: StoppedClock | None = None
         self._database: Database | None = None
         self._external_kafka = kafka
         self._unclean: list[str] = []
+        self._added = max(self._replicas.values(), default=1)
         self._grants: Grants | None = None
         self._grants_file = grants or (Path(os.environ["GRANTS"]) if os.environ.get("GRANTS") else None)
         self.broker = None if kafka else self._broker(brokers)
@@ -187,7 +191,7 @@ class System:
         self._say("starting the services")
         for service in self._services:
             for number in range(1, self._replicas.get(service, 1) + 1):
-                self._add(service if number == 1 else f"{service}-{number}", service)
+                self._add(service if number == 1 else f"{service}-{number}", service, self._programs)
         self._add_sink()
         await together(*(self.start_service(name) for name in self.processes), self._start_sink())
 
@@ -241,12 +245,12 @@ class System:
         )
         await _until_it_listens(self.vies, self._vies_port)
 
-    def _add(self, name: str, service: str) -> None:
+    def _add(self, name: str, service: str, programs: Path | None) -> None:
         port = free_port()
         self.urls[name] = f"http://{HOST}:{port}"
         self.processes[name] = Process(
             name,
-            [_command(service), "serve"],
+            [_command(service, programs), "serve"],
             log=self.logs / f"{name}.log",
             environment=self.environment(service) | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
         )
@@ -336,6 +340,19 @@ class System:
                 await asyncio.sleep(0.05)
         raise process.failure(f"was not ready within {READY_WITHIN:.0f} s")
 
+    async def add(self, service: str, programs: Path | None = None) -> str:
+        """Start another process of a service, of the commands in that folder if it is given; its name, once it is ready."""
+        self._added += 1
+        name = f"{service}-{self._added}"
+        self._add(name, service, programs)
+        await self.start_service(name)
+        return name
+
+    async def remove(self, name: str) -> None:
+        """Stop a process as an upgrade would; it does not come back."""
+        await self._stop_service(self.processes[name])
+        del self.processes[name], self.urls[name]
+
     async def restart(self, name: str) -> None:
         """Stop a process as an upgrade would, and start it again at the same address."""
         await self._stop_service(self.processes[name])
@@ -405,8 +422,8 @@ async def _listens(port: int) -> bool:
     return True
 
 
-def _command(service: str) -> str:
-    path = Path(sys.executable).parent / service
+def _command(service: str, programs: Path | None = None) -> str:
+    path = (programs or Path(sys.executable).parent) / service
     if not path.exists():
         raise StartError(f"there is no command {path}: run `uv sync`")
     return str(path)

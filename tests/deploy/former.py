@@ -6,13 +6,15 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-NAMED_IN = REPOSITORY / "deploy" / "upgrades" / "former"
+NAMED_IN = REPOSITORY / "deploy" / "upgrades" / "former.toml"
 SERVICES = ("registration", "matching", "exchange", "survey")
 
 
@@ -36,9 +38,21 @@ class Former:
         return own | {f"{service}/{name}" for service in SERVICES for name in chassis}
 
 
+def named() -> dict[str, Any]:
+    """Its ``commit``, and the last of its ``migrations`` by service."""
+    return tomllib.loads(NAMED_IN.read_text())
+
+
+def later_migrations() -> list[Path]:
+    """Those that this code has and the former release lacks."""
+    last = named()["migrations"]
+    files = [*REPOSITORY.glob("chassis/chassis/migrations/*.sql"), *REPOSITORY.glob("services/*/*/migrations/*.sql")]
+    return sorted(file for file in files if file.stem > last[file.parents[1].name])
+
+
 def former_release() -> Former:
     """Kept in ``build``: it is made once. Without the history, or without its libraries, the test is skipped."""
-    (commit,) = [line for line in NAMED_IN.read_text().splitlines() if not line.startswith("#")]
+    commit = named()["commit"]
     tree = REPOSITORY / "build" / "former" / commit
     if not (tree / "complete").exists():
         _make(commit, tree)

@@ -27,7 +27,6 @@ from laptop.rolling import Balancer, roll
 from laptop.system import System
 from pilot.load import SETTINGS
 from pilot.population import START, population
-from pilot.steps import Steps, TopicEnds
 from sojourn_contracts.catalogue import SERVICES, consumed_by
 
 from pilot import invariants
@@ -37,9 +36,15 @@ REPLICAS = int(os.environ.get("REPLICAS", "2"))
 QUIET = float(os.environ.get("QUIET", "20"))
 """Seconds of load before the restarts, and after them."""
 WARM_UP = 10.0
+PATIENCE = 30.0
+"""Seconds without any progress after which an event counts as lost."""
 COMPANIES = 6_000
 """Enough of them, at a tenth of the rate."""
-OF_TWENTY_REQUESTS = ["register", "submit", *(["company", "exchanges", "matches", "invitations", "questionnaires", "page"] * 3)]
+OF_TWENTY_REQUESTS = [
+    "register",
+    "submit",
+    *(["company", "exchanges", "matches", "invitations", "questionnaires", "page"] * 3),
+]
 CONCERNING = ("events_lost_or_repeated", "events_out_of_order", "dead_letters", "outboxes_not_empty")
 
 
@@ -60,7 +65,14 @@ class Load:
     _drafts: list[dict[str, Any]] = field(default_factory=list)
 
     async def ask(
-        self, at: float, service: str, method: str, path: str, token: str = "", headers: Mapping[str, str] = {}, body: Any = None
+        self,
+        at: float,
+        service: str,
+        method: str,
+        path: str,
+        token: str = "",
+        headers: Mapping[str, str] = {},
+        body: Any = None,
     ) -> Any:
         sent = dict(headers) | ({"Authorization": f"Bearer {token}"} if token else {})
         try:
@@ -78,7 +90,9 @@ class Load:
     async def send(self, at: float, kind: str, company: Any, number: int) -> None:
         if kind == "register":
             headers = {"Idempotency-Key": company.key, "Content-Type": "application/json"}
-            made = await self.ask(at, "registration", "POST", "/companies", headers=headers, body=json.dumps(company.form))
+            made = await self.ask(
+                at, "registration", "POST", "/companies", headers=headers, body=json.dumps(company.form)
+            )
             if made:
                 self._drafts.append(made)
             return
@@ -142,21 +156,28 @@ async def loaded(system: System) -> AsyncGenerator[Load]:
 
 
 async def unheard(system: System) -> int:
-    """Events that a consumer did not handle, or handled and no topic has, over all services."""
+    """Events that a consumer has not handled, or handled and no log has, over all services; once that is none, or does not get less."""
     connection = await asyncpg.connect(system.database.owner_url)
+    counts = []
+    for service in SERVICES:
+        logs = " union ".join(
+            f"select event_id from {producer}.event_log where topic = '{topic.name}'"
+            for topic in consumed_by(service)
+            for producer in topic.producers
+        )
+        counts.append(
+            f"(select count(*) from {service}.outbox)"
+            f" + (select count(*) from ({logs}) said full join {service}.inbox heard on heard.event_id = said.event_id"
+            " where said.event_id is null or heard.event_id is null)"
+        )
     try:
-        lacking = 0
-        for service in SERVICES:
-            logs = " union ".join(
-                f"select event_id from {producer}.event_log where topic = '{topic.name}'"
-                for topic in consumed_by(service)
-                for producer in topic.producers
-            )
-            lacking += await connection.fetchval(
-                f"select count(*) from ({logs}) said full join {service}.inbox heard on heard.event_id = said.event_id"
-                " where said.event_id is null or heard.event_id is null"
-            )
-        return lacking
+        left, latest, changed = -1, None, time.monotonic()
+        while left != 0 and time.monotonic() - changed < PATIENCE:
+            await asyncio.sleep(0.5)
+            left = await connection.fetchval(f"select {' + '.join(counts)}")
+            if left != latest:
+                latest, changed = left, time.monotonic()
+        return left
     finally:
         await connection.close()
 
@@ -182,8 +203,6 @@ async def main() -> None:
                 ended = time.monotonic()
                 await asyncio.sleep(QUIET)
                 last = time.monotonic()
-            async with TopicEnds(system.kafka) as ends, Steps(system.clock.set, system.urls, ends) as steps:
-                await steps.settled(system.clock.now, 600)
             missing = await unheard(system)
             await system.stop_services()
             world = await invariants.read(system.database.owner_url, system.kafka, system.folder)

@@ -171,7 +171,8 @@ async def test_a_migration_that_gets_no_lock_gives_up_and_says_who_holds_it(data
     (directory / "0002-more.sql").write_text(WAITS_FOR_ALL)
     async with somebody_reading(database.url("registration")):
         with pytest.raises(
-            MigrationError, match=r"0002-more: .*lock timeout; locks are held by sojourn_registration \(pid \d+\) on company"
+            MigrationError,
+            match=r"0002-more: .*lock timeout; locks are held by sojourn_registration \(pid \d+\) on company",
         ):
             await migrate(database.migrator_url, "registration", directory, patience=0.1)
     assert await migrate(database.migrator_url, "registration", directory) == ["0002-more"]

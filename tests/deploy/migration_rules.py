@@ -29,7 +29,16 @@ def broken_rules(migration: str) -> Iterator[str]:
     transaction = "-- transaction: false" not in migration.partition("-- migrate: apply")[0]
     command = [
         str(Path(sys.executable).with_name("squawk")),
-        *("--reporter", "json", "--pg-version", "16", "--stdin-filepath", "migration.sql", "--exclude", ",".join(NOT_OURS)),
+        *(
+            "--reporter",
+            "json",
+            "--pg-version",
+            "16",
+            "--stdin-filepath",
+            "migration.sql",
+            "--exclude",
+            ",".join(NOT_OURS),
+        ),
         *(["--assume-in-transaction"] if transaction else []),
     ]
     told = subprocess.run(command, input=found["sql"], capture_output=True, text=True)

@@ -55,7 +55,6 @@ async def large(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         await owner.execute("set session_replication_role = replica; set maintenance_work_mem = '256MB'")
         for table, given in LARGE.items():
             await fill(owner, table, given)
-        await owner.execute("vacuum analyze")
     finally:
         await owner.close()
     yield database

@@ -48,7 +48,10 @@ def test_what_the_former_release_could_not_live_with_is_refused(sql: str, rule: 
         ("alter table company add column own_words boolean not null default false;", ""),
         ("alter table company add constraint positive check (number > 0) not valid;", ""),
         ("create index concurrently company_name on company (name);", "-- transaction: false\n"),
-        ("-- contract: since 1.2 nothing reads it\n-- squawk-ignore ban-drop-column\nalter table company drop column name;", ""),
+        (
+            "-- contract: since 1.2 nothing reads it\n-- squawk-ignore ban-drop-column\nalter table company drop column name;",
+            "",
+        ),
     ],
 )
 def test_what_adds_something_is_taken_and_so_is_an_exception_with_its_reason(sql: str, header: str):

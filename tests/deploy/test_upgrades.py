@@ -81,7 +81,9 @@ async def test_services_roll_to_this_release_and_back_under_load_without_a_faile
                 playing.create_task(story.play(number))
                 await together(story.turn(), *(roll(system, balancer, service, programs) for service in SERVICES))
                 story.over.set()
-            print(f"after roll {number}: {dict(public.answers)}, processes {[running(system, name) for name in system.processes]}")
+            print(
+                f"after roll {number}: {dict(public.answers)}, processes {[running(system, name) for name in system.processes]}"
+            )
             system.clock.set(system.clock.now + timedelta(days=1))
         assert (public.failed, public.mistakes) == ({}, [])
     found = await aftermath.read(system)

@@ -20,7 +20,9 @@ class Public:
         """A request that is not answered ``within`` that many seconds is lost."""
         self._urls = urls
         self._chance = chance
-        self._http = httpx.AsyncClient(timeout=httpx.Timeout(within, pool=None), limits=httpx.Limits(max_connections=60))
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(within, pool=None), limits=httpx.Limits(max_connections=60)
+        )
         self.answers: Counter[str] = Counter()
         """By status; ``lost`` where none came."""
         self.mistakes: list[str] = []

@@ -1,5 +1,5 @@
-"""Every process of every service is replaced, one after the other, under a steady rate of requests: how many fail, how many events
-are lost, and how much longer an answer takes meanwhile.
+"""Every process of every service is replaced, one after the other, under a steady rate of requests: how many fail, how many
+events are lost, and how much longer an answer takes meanwhile.
 
 Two processes of each service; a new one is started and ready before an old one goes, as a Deployment does it. A tenth of the
 requests register companies, whose events all services hear; the rest reads, evenly at all services. Each request is sent at its
@@ -156,7 +156,7 @@ async def loaded(system: System) -> AsyncGenerator[Load]:
 
 
 async def unheard(system: System) -> int:
-    """Events that a consumer has not handled, or handled and no log has, over all services; once that is none, or does not get less."""
+    """Events that a consumer has not handled, or handled and no log has, once that is none or does not get less."""
     connection = await asyncpg.connect(system.database.owner_url)
     counts = []
     for service in SERVICES:
@@ -215,10 +215,12 @@ async def main() -> None:
     report(
         "rolling_restart",
         {
-            "replicas": REPLICAS, "rate": RATE, "rate_reached": len([at for at, _ in load.answers if first <= at < last]) / (last - first),
+            "replicas": REPLICAS, "rate": RATE,
+            "rate_reached": sum(first <= at < last for at, _ in load.answers) / (last - first),
             "requests": len(load.answers), "failed_requests": load.failed.total(), "target_failed_requests": 0,
             "events": sum(map(len, world.logs.values())), "companies": len(load.admitted),
-            "lost_or_repeated_events": len(breaches) + missing + len(load.admitted ^ registered), "target_lost_or_repeated_events": 0,
+            "lost_or_repeated_events": len(breaches) + missing + len(load.admitted ^ registered),
+            "target_lost_or_repeated_events": 0,
             "during_p50_ms": percentile(during, 0.5), "during_p99_ms": percentile(during, 0.99),
             "outside_p50_ms": percentile(outside, 0.5), "outside_p99_ms": percentile(outside, 0.99),
             "during_to_outside_p99": percentile(during, 0.99) / percentile(outside, 0.99),

@@ -50,7 +50,7 @@ async def migrate(url: str, service: str, directory: Path, *, patience: float = 
     It also grants the runtime role (see ``roles``) all that it needs in this schema, if there is one.
 
     Raises:
-        MigrationError: another one runs for longer than ``patience`` seconds, somebody keeps a lock for that long, or a file failed.
+        MigrationError: another one runs, or somebody keeps a lock, for longer than ``patience`` seconds, or a file failed.
     """
     if not _NAME.match(service):
         raise ValueError(f"{service!r} is no name for a schema")

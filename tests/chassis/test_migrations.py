@@ -148,7 +148,13 @@ async def somebody_reading(url: str) -> AsyncGenerator[None]:
         yield
 
 
-WAITS_FOR_ALL = "-- more\n-- depends: 0001-companies\n\n-- migrate: apply\nalter table company add column more int;\n-- migrate: rollback\n"
+WAITS_FOR_ALL = """-- more
+-- depends: 0001-companies
+
+-- migrate: apply
+alter table company add column more int;
+-- migrate: rollback
+"""
 
 
 async def test_a_migration_that_waits_for_a_lock_lets_others_pass_and_is_applied_once_it_is_free(

@@ -9,7 +9,8 @@ from tests.deploy.migration_rules import broken_rules
 
 
 def migration(sql: str, header: str = "") -> str:
-    return f"-- Something\n-- depends: 0001-first\n{header}\n-- migrate: apply\n\n{sql}\n\n-- migrate: rollback\n\ndrop table company;\n"
+    head = f"-- Something\n-- depends: 0001-first\n{header}\n"
+    return f"{head}-- migrate: apply\n\n{sql}\n\n-- migrate: rollback\n\ndrop table company;\n"
 
 
 @pytest.mark.parametrize("file", later_migrations(), ids=lambda file: f"{file.parents[1].name}-{file.stem}")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from chassis.migrations import OWN
 from laptop.process import together
@@ -14,7 +15,7 @@ from laptop.rolling import Balancer, roll
 from laptop.system import System
 from sojourn_contracts.catalogue import SERVICES
 
-from tests.deploy.former import REPOSITORY, Former, compiled, former_release
+from tests.deploy.former import REPOSITORY, Former, compiled, former_release, later_migrations
 from tests.faults import aftermath
 from tests.faults.embedded import embedded
 from tests.faults.judges import breaches
@@ -23,6 +24,8 @@ from tests.faults.rounds import SETTINGS
 from tests.faults.story import START, Promises, Story
 
 pytestmark = pytest.mark.installed
+
+OURS = Path(sys.executable).parent
 
 
 class Balanced(Public):
@@ -45,7 +48,7 @@ def former() -> Former:
 @pytest.fixture(scope="module")
 async def upgrading(former: Former, backing_folder: Path) -> AsyncIterator[System]:
     """The former release, two processes of each service, on today's schema."""
-    compiled(Path(sys.executable).parent)
+    compiled(OURS)
     replicas = dict.fromkeys(SERVICES, 2)
     folder = backing_folder / "upgrades"
     async with embedded(
@@ -60,14 +63,15 @@ def todays_migrations() -> set[str]:
 
 
 def test_the_former_release_has_another_schema_of_which_todays_is_a_continuation(former: Former):
+    later = todays_migrations() - former.migrations
+    assert later
     assert former.migrations < todays_migrations()
+    assert {each.partition("/")[2] for each in later} == {file.stem for file in later_migrations()}, "see former.toml"
 
 
-def running(system: System, name: str) -> str:
-    """The folder that the process has its command from."""
-    import psutil
-
-    return str(Path(psutil.Process(system.processes[name].pid).cmdline()[1]).parent)
+def programs_that_run(system: System) -> set[Path]:
+    """The folders that all processes have their commands from."""
+    return {Path(psutil.Process(process.pid).cmdline()[1]).parent for process in system.processes.values()}
 
 
 async def test_services_roll_to_this_release_and_back_under_load_without_a_failed_request_or_a_lost_event(
@@ -75,17 +79,18 @@ async def test_services_roll_to_this_release_and_back_under_load_without_a_faile
 ):
     system, promises = upgrading, Promises()
     async with Balancer(system).probing() as balancer, Balanced(balancer) as public:
-        for number, programs in enumerate((None, former.programs)):
+        assert programs_that_run(system) == {former.programs}
+        for number, programs in enumerate((OURS, former.programs)):
             story = Story(public, system.folder, system.clock, promises, f"upgrade/{number}")
             async with asyncio.TaskGroup() as playing:
                 playing.create_task(story.play(number))
                 await together(story.turn(), *(roll(system, balancer, service, programs) for service in SERVICES))
                 story.over.set()
-            print(
-                f"after roll {number}: {dict(public.answers)}, processes {[running(system, name) for name in system.processes]}"
-            )
+            assert programs_that_run(system) == {programs}
+            assert public.failed == {}
             system.clock.set(system.clock.now + timedelta(days=1))
-        assert (public.failed, public.mistakes) == ({}, [])
+        print(dict(public.answers))
     found = await aftermath.read(system)
+    print({service: len(log) for service, log in found.world.logs.items()})
     assert breaches(found, promises) == []
-    print({service: len(log) for service, log in found.world.logs.items()}, len(promises.companies))
+    assert promises.submitted, "the survey was answered, too"

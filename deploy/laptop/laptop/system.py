@@ -69,8 +69,8 @@ class System:
     ) -> None:
         """With ``stopped_at``, programme time stands still there until ``clock`` is set. ``say`` hears of progress.
 
-        ``services`` are those that are started, and the survey's sink if it is among them. With ``programs``, a folder, they run the
-        commands there; schemas are migrated by those beside this Python.
+        ``services`` are those that are started, and the survey's sink if it is among them. With ``programs``, a folder,
+        they run the commands there; schemas are migrated by those beside this Python.
         ``vies``, for which the time has to stand still, is what a stand-in for the Union's VAT register knows; without,
         there is none.
 

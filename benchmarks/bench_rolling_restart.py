@@ -58,6 +58,8 @@ class Load:
     """When a request was to be sent, in monotonic seconds, and how many seconds later its answer was there."""
     failed: Counter[str] = field(default_factory=Counter)
     admitted: set[str] = field(default_factory=set)
+    not_heard_of: list[float] = field(default_factory=list)
+    """Seconds since the admission of a company of whose stays matching knew nothing yet: its event was on its way."""
     over: bool = False
     late: float = 0
     """Seconds by which a request was sent too late, at most."""
@@ -73,6 +75,7 @@ class Load:
         token: str = "",
         headers: Mapping[str, str] = {},
         body: Any = None,
+        since: float = 0,
     ) -> Any:
         sent = dict(headers) | ({"Authorization": f"Bearer {token}"} if token else {})
         try:
@@ -82,6 +85,9 @@ class Load:
             self.failed[f"{service}: {type(error).__name__}"] += 1
             return None
         self.answers.append((at, time.monotonic() - at))
+        if service == "matching" and status == 404:
+            self.not_heard_of.append(at - since)
+            return None
         if status >= 400:
             self.failed[f"{service}: {status}"] += 1
             return None
@@ -102,7 +108,7 @@ class Load:
             answer = await self.ask(at, "registration", "POST", path, made["access_token"])
             if answer:
                 self.admitted.add(made["company_id"])
-                self._made.append(made | answer)
+                self._made.append(made | answer | {"since": at})
             return
         if not self._made:
             await self.ask(at, "survey", "GET", "/questionnaires")
@@ -120,7 +126,7 @@ class Load:
             "page": ("exchange", "/contracts/"),
         }
         service, path = reads.get(kind, reads["company"])
-        await self.ask(at, service, "GET", path, token)
+        await self.ask(at, service, "GET", path, token, since=who["since"])
 
     async def run(self) -> None:
         """At the rate, until it is over; then what is under way is waited for."""
@@ -218,6 +224,7 @@ async def main() -> None:
             "replicas": REPLICAS, "rate": RATE,
             "rate_reached": sum(first <= at < last for at, _ in load.answers) / (last - first),
             "requests": len(load.answers), "failed_requests": load.failed.total(), "target_failed_requests": 0,
+            "not_heard_of": len(load.not_heard_of), "not_heard_of_for_s": max(load.not_heard_of, default=0.0),
             "events": sum(map(len, world.logs.values())), "companies": len(load.admitted),
             "lost_or_repeated_events": len(breaches) + missing + len(load.admitted ^ registered),
             "target_lost_or_repeated_events": 0,

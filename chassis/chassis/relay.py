@@ -138,6 +138,15 @@ class Relay:
         self.published: int | None = None
         """The position that this process knows to be published; None while it does not lead."""
         self._doubts_since: float | None = None
+        self._unpublished_since: float | None = None
+
+    @property
+    def seconds_unpublished(self) -> float:
+        """For how long this process may have had events of the log to publish; 0 when it has none.
+
+        Who holds the lease and does not lead yet does not know what is published: it takes it that something is not.
+        """
+        return 0.0 if self._unpublished_since is None else time.monotonic() - self._unpublished_since
 
     def wake(self) -> None:
         """Makes a leading relay look into the outbox at once."""
@@ -158,9 +167,10 @@ class Relay:
                     if lease.held:  # trouble: what was sent to the database and is still on its way must not arrive now
                         await lease.begin_anew()
                     elif not await lease.acquire():
-                        self._doubts_since = None
+                        self._doubts_since = self._unpublished_since = None
                         await self._pause(self._lease_seconds / 4)
                         continue
+                    self._some_unpublished()
                     await self._hold_and_lead(lease)
                     attempt = 0
                 except Restored as restored:
@@ -190,6 +200,9 @@ class Relay:
                     await self._pause(backoff(attempt, longest=2.0))
         finally:
             await lease.release()
+
+    def _some_unpublished(self) -> None:
+        self._unpublished_since = self._unpublished_since or time.monotonic()
 
     async def _hold_and_lead(self, lease: Lease) -> None:
         """Leads while the lease is kept up beside it; whichever ends first ends the other."""
@@ -287,6 +300,7 @@ class Relay:
                 self._batch,
             )
             if not rows:
+                self._unpublished_since = None
                 return published
             published = _reached(rows, published)
             await self._send(producer, rows, published)
@@ -297,6 +311,7 @@ class Relay:
         rows = await self._move(connection, lease)
         while rows or not self._stopping.is_set():
             if rows:
+                self._some_unpublished()
                 last, committed = _reached(rows, last), time.monotonic()
                 backlog = len(rows) == self._batch
                 moving = asyncio.create_task(self._move(connection, lease)) if backlog else None
@@ -307,6 +322,7 @@ class Relay:
                         moving.cancel()
                         await asyncio.gather(moving, return_exceptions=True)
                     raise
+                self._unpublished_since = None
                 if moving is not None:
                     rows = await moving
                     continue

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -55,6 +56,9 @@ from chassis.transaction import MANIFESTS, RETENTION, Cause, Transaction
 
 logger = structlog.get_logger(__name__)
 
+COUNTED_EVERY = 60.0
+"""Seconds between two countings of what takes long to count, at least; and twenty times as long as the last one took."""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -72,11 +76,15 @@ class Service:
     durations: Mapping[str, str] = field(default_factory=dict[str, str])
     """Those that ``tx.lasted`` adds to, in seconds, each with what it measures."""
     gauges: Mapping[str, Gauged] = field(default_factory=dict[str, Gauged])
-    """Those that ``observed`` tells."""
+    """Those that ``known``, ``observed`` and ``counted`` tell; one that is left out has no value."""
     kept: Sequence[Kept] = ()
     """What it forgets after a while, beside what every service does."""
+    known: Callable[["Process"], Iterable[Observed]] | None = None
+    """Values of its gauges that the process knows by itself, also while PostgreSQL is away."""
     observed: Callable[[Connection, "Process"], Awaitable[Iterable[Observed]]] | None = None
-    """Values of its gauges, asked for when somebody reads the metrics; a gauge that is left out has none."""
+    """Those that are asked for whenever somebody reads the metrics, and so take milliseconds."""
+    counted: Callable[[Connection, "Process"], Awaitable[Iterable[Observed]]] | None = None
+    """Those that take longer the more there is: asked for beside, once in ``COUNTED_EVERY`` seconds at most."""
     prepare: Callable[["Process"], AbstractAsyncContextManager[Any]] | None = None
     """Makes what each process keeps in memory; handlers have it as ``tx.prepared``.
 
@@ -139,6 +147,10 @@ class Process:
         self._grown = asyncio.Event()
         self._requests = 0
         self._oldest_transaction = OldestTransaction()
+        self._gauged: dict[str, list[Observed]] = {}
+        """What the service's own gauges are, by who told it."""
+        self._counting: asyncio.Task[None] | None = None
+        self._counts_again_at = 0.0
         probes = health.Probes(
             missing_migrations=self.missing_migrations,
             stopping=lambda: self.stopping,
@@ -281,9 +293,10 @@ class Process:
         self.relay.stop()
         working = [leaving, *(task for task in tasks if task.get_name() in ("due", "relay"))]
         _, slow = await asyncio.wait(working, timeout=3)
-        for task in (leaving, *tasks):
+        beside = (leaving, *tasks, *((self._counting,) if self._counting else ()))
+        for task in beside:
             task.cancel()
-        await asyncio.wait((leaving, *tasks), timeout=1)
+        await asyncio.wait(beside, timeout=1)
         await asyncio.wait((asyncio.create_task(kept.aclose()),), timeout=1)
         left = min(3.0, began + 10 - time.monotonic())
         await asyncio.gather(self._close_pool(), telemetry.switch_off(left))
@@ -369,7 +382,12 @@ class Process:
         published = self.relay.published
         self.metrics.published_position(math.nan if published is None else published)
         self.metrics.halted(self.halted)
-        failures = await asyncio.gather(self._observe_kafka(), self._observe_database(), return_exceptions=True)
+        try:
+            failures = await asyncio.gather(self._observe_kafka(), self._observe_database(), return_exceptions=True)
+        finally:
+            if self.service.known is not None:
+                self._gauged["known"] = list(self.service.known(self))
+            self.metrics.observed(chain.from_iterable(self._gauged.values()))
         for failure in failures:
             if failure is not None:
                 raise failure
@@ -388,14 +406,35 @@ class Process:
                 " (select count(*) from due where parked_at is not null) as parked from outbox"
             )
             self.metrics.oldest_transaction(await self._oldest_transaction.seconds(connection))
+            self.metrics.due_late(works["late"])
+            if row is not None:
+                self.metrics.outbox(row["size"], max(row["age"], self.relay.seconds_unpublished))
+                self.metrics.log_position(row["log_end"])
+                self.metrics.dead_letters_open(row["dead"])
+                self.metrics.due_parked(row["parked"])
             if self.service.observed is not None:
-                self.metrics.observed(await self.service.observed(connection, self))
-        self.metrics.due_late(works["late"])
-        if row is not None:
-            self.metrics.outbox(row["size"], row["age"])
-            self.metrics.log_position(row["log_end"])
-            self.metrics.dead_letters_open(row["dead"])
-            self.metrics.due_parked(row["parked"])
+                self._gauged["observed"] = list(await self.service.observed(connection, self))
+        await self._observe_counted()
+
+    async def _observe_counted(self) -> None:
+        """Begins to count, where it is time to; the first count is waited for, as long as who reads the metrics waits."""
+        if self.service.counted is None:
+            return
+        if self._counting is None and time.monotonic() >= self._counts_again_at:
+            self._counting = asyncio.create_task(self._count(self.service.counted), name="counting")
+        if self._counting is not None and "counted" not in self._gauged:
+            await asyncio.shield(self._counting)
+
+    async def _count(self, ask: Callable[[Connection, "Process"], Awaitable[Iterable[Observed]]]) -> None:
+        began = time.monotonic()
+        try:
+            async with self.pool.acquire() as connection:
+                self._gauged["counted"] = list(await ask(connection, self))
+        except Exception as error:
+            logger.warning("gauges not counted", error=type(error).__name__)
+        finally:
+            self._counting = None
+            self._counts_again_at = time.monotonic() + max(COUNTED_EVERY, 20 * (time.monotonic() - began))
 
 
 class _Server(uvicorn.Server):

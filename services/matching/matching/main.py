@@ -26,7 +26,9 @@ service = Service(
     counters=handlers.COUNTERS,
     durations=proposing.DURATIONS,
     gauges=report.GAUGES,
+    known=report.known,
     observed=report.observed,
+    counted=report.counted,
     prepare=replica.following,
 )
 command = service.command()

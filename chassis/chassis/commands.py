@@ -1,4 +1,4 @@
-"""The command line that every service has: serve, migrate, replay, doctor, and what is done about dead letters and parked work."""
+"""The command line that every service has: serve, migrate, replay, doctor, and what is done about dead letters and work."""
 
 import asyncio
 import json

@@ -236,7 +236,8 @@ class Settings(TraceSettings, KafkaSettings):
         default=100,
         ge=0,
         le=10_000,
-        description="prepared statements kept on each connection; 0 behind PgBouncer before 1.21, or with its max_prepared_statements 0",
+        description="prepared statements kept on each connection; 0 behind a PgBouncer before 1.21, or whose"
+        " max_prepared_statements is 0",
     )
     pool_size: int = Field(default=10, ge=2, le=200, description="connections to PostgreSQL at most, per process")
 

@@ -187,9 +187,14 @@ def topics(wanted: Mapping[str, Wanted], seen: Mapping[str, Topic]) -> Iterator[
         for key, value in should.configuration.items():
             found = value if topic.configuration is None else topic.configuration.get(key)
             if found != value:
-                remedy = f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {key}={value}"
+                remedy = (
+                    f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {key}={value}"
+                )
                 yield Finding(
-                    "topics", Severity.CRITICAL, f"{name} has {key}={found}, not {value}", f"{remedy}, or its KafkaTopic"
+                    "topics",
+                    Severity.CRITICAL,
+                    f"{name} has {key}={found}, not {value}",
+                    f"{remedy}, or its KafkaTopic",
                 )
 
 

@@ -1,7 +1,7 @@
 """What a doctor asks: the database, the broker, the service's processes, and whoever shows a certificate.
 
-As the service itself does, with its settings and rights, and without changing anything. What cannot be asked is told as such: silence
-is no proof of health.
+As the service itself does, with its settings and rights, and without changing anything. What cannot be asked is told as such:
+silence is no proof of health.
 """
 
 import asyncio
@@ -86,7 +86,9 @@ async def examined(service: "Service", urls: Sequence[str], now: Now = time.time
         return report
     place = Place(service, settings, now, report, {})
     await _asked(report, "settings", _keys(place))
-    await asyncio.gather(_ask_database(place), _ask_broker(place), _ask_processes(place, urls), _ask_for_certificates(place))
+    await asyncio.gather(
+        _ask_database(place), _ask_broker(place), _ask_processes(place, urls), _ask_for_certificates(place)
+    )
     report.findings += judging.clocks(place.ahead)
     return report
 
@@ -96,7 +98,14 @@ async def _asked(report: Report, check: str, look: Awaitable[Iterator[Finding]])
     try:
         async with asyncio.timeout(PATIENCE):
             report.findings += await look
-    except (OSError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, httpx.HTTPError, NotImplementedError) as error:
+    except (
+        OSError,
+        KafkaError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        httpx.HTTPError,
+        NotImplementedError,
+    ) as error:
         report.unchecked.append(Unseen(check, f"{type(error).__name__}: {error}".rstrip(": ")[:300]))
 
 
@@ -236,12 +245,16 @@ async def _topics(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]
             leaderless = sum(leader < 0 for _, _, leader, *_ in partitions)
             behind = sum(len(in_sync) < len(replicas) for _, _, _, _, replicas, in_sync, _ in partitions)
             seen[name] = Topic(len(partitions), leaderless, behind)
-    configured = [name for name, topic in seen.items() if topic.partitions and _may(bits[name], Operation.DESCRIBE_CONFIGS)]
+    configured = [
+        name for name, topic in seen.items() if topic.partitions and _may(bits[name], Operation.DESCRIBE_CONFIGS)
+    ]
     for name, configuration in (await _configurations(admin, configured)).items():
         topic = seen[name]
         seen[name] = Topic(topic.partitions, topic.leaderless, topic.out_of_sync, configuration)
     lacks = [
-        acl for acl in _rights(service) if acl.kind is Kind.TOPIC and acl.name in bits and not _may(bits[acl.name], acl.operation)
+        acl
+        for acl in _rights(service)
+        if acl.kind is Kind.TOPIC and acl.name in bits and not _may(bits[acl.name], acl.operation)
     ]
     return _both(judging.topics(wanted, seen), judging.rights(_of_user(place, lacks)))
 
@@ -251,7 +264,9 @@ async def _configurations(admin: AIOKafkaAdminClient, names: Sequence[str]) -> d
         return {}
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
     return {
-        resource[3]: {entry[0]: entry[1] for entry in resource[4]} for answer in answers for resource in answer.resources
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
     }
 
 
@@ -262,7 +277,7 @@ async def _rights_beside_topics(place: Place, admin: AIOKafkaAdminClient) -> Ite
         try:
             if acl.kind is Kind.GROUP:
                 group = await _group(admin, acl.name)
-                if not _may(group[-1], acl.operation):
+                if not _may(group.authorized_operations, acl.operation):
                     lacks.append(acl)
             elif acl.kind is Kind.TRANSACTIONAL_ID and acl.operation is Operation.DESCRIBE:
                 await admin.find_coordinator(acl.name, 1)
@@ -271,13 +286,12 @@ async def _rights_beside_topics(place: Place, admin: AIOKafkaAdminClient) -> Ite
     return judging.rights(_of_user(place, lacks))
 
 
-async def _group(admin: AIOKafkaAdminClient, name: str) -> tuple[Any, ...]:
-    """Its description: error, name, state, kind, protocol, members, what may be done with it."""
+async def _group(admin: AIOKafkaAdminClient, name: str) -> Any:
+    """Its description, and what may be done with it; aiokafka reads the latter behind all groups, which is right for one."""
     [answer] = await admin.describe_consumer_groups([name], include_authorized_operations=True)
-    group = answer.groups[0]
-    if (error := for_code(group[0])) is GroupAuthorizationFailedError:
+    if (error := for_code(answer.groups[0][0])) is GroupAuthorizationFailedError:
         raise error(name)
-    return group
+    return answer
 
 
 async def _broker_clock(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]:
@@ -285,7 +299,9 @@ async def _broker_clock(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Fi
     told = await _send(admin, Quorum())
     if for_code(told.error_code) is ClusterAuthorizationFailedError:
         who = place.settings.kafka_username
-        place.report.left_out.append(Unseen("clocks", f"the brokers': {who} may not describe the cluster; an administrator may"))
+        place.report.left_out.append(
+            Unseen("clocks", f"the brokers': {who} may not describe the cluster; an administrator may")
+        )
         return iter(())
     for _, partitions, _ in told.topics:
         for _, _, leader, _, _, voters, _, _ in partitions:
@@ -301,7 +317,7 @@ async def _lag(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]:
     if not names:
         return iter(())
     committed = await admin.list_consumer_group_offsets(group)
-    members = len((await _group(admin, group))[5])
+    members = len((await _group(admin, group)).groups[0][5])
     consumer = AIOKafkaConsumer(
         **place.settings.brokers.client(),
         group_id=None,
@@ -329,9 +345,7 @@ async def _oldest_waiting(
     client = consumer._client  # pyright: ignore[reportPrivateUsage]
     await client.set_topics(topics)
     places = [
-        TopicPartition(topic, partition)
-        for topic in topics
-        for partition in consumer.partitions_for_topic(topic) or ()
+        TopicPartition(topic, partition) for topic in topics for partition in consumer.partitions_for_topic(topic) or ()
     ]
     if not places:
         return {}
@@ -385,7 +399,9 @@ async def _ask_for_certificates(place: Place) -> None:
             async with asyncio.timeout(PATIENCE):
                 certificates = await shown()
         except (OSError, ValueError) as error:
-            place.report.unchecked.append(Unseen("certificates", f"{whose} shows none: {type(error).__name__}: {error}"))
+            place.report.unchecked.append(
+                Unseen("certificates", f"{whose} shows none: {type(error).__name__}: {error}")
+            )
             continue
         for certificate in certificates:
             seconds = certificate.not_valid_after_utc.timestamp() - place.now()

@@ -41,7 +41,7 @@ from chassis.clock import SteppedClock, SystemClock
 from chassis.database import BY_ROLE
 from chassis.doctor import judging
 from chassis.doctor.judging import Finding, Process, Report, Role, Topic, Unseen, Work
-from chassis.doctor.requests import Quorum, TopicsAndRights
+from chassis.doctor.requests import GroupAndRights, Quorum, TopicsAndRights
 from chassis.identity import public_keys
 from chassis.settings import Settings, SettingsError, load
 
@@ -277,7 +277,7 @@ async def _rights_beside_topics(place: Place, admin: AIOKafkaAdminClient) -> Ite
         try:
             if acl.kind is Kind.GROUP:
                 group = await _group(admin, acl.name)
-                if not _may(group.authorized_operations, acl.operation):
+                if not _may(group[-1], acl.operation):
                     lacks.append(acl)
             elif acl.kind is Kind.TRANSACTIONAL_ID and acl.operation is Operation.DESCRIBE:
                 await admin.find_coordinator(acl.name, 1)
@@ -286,12 +286,13 @@ async def _rights_beside_topics(place: Place, admin: AIOKafkaAdminClient) -> Ite
     return judging.rights(_of_user(place, lacks))
 
 
-async def _group(admin: AIOKafkaAdminClient, name: str) -> Any:
-    """Its description, and what may be done with it; aiokafka reads the latter behind all groups, which is right for one."""
-    [answer] = await admin.describe_consumer_groups([name], include_authorized_operations=True)
-    if (error := for_code(answer.groups[0][0])) is GroupAuthorizationFailedError:
+async def _group(admin: AIOKafkaAdminClient, name: str) -> tuple[Any, ...]:
+    """Its description: error, name, state, kind, protocol, members, what may be done with it as bits."""
+    answer = await admin._send_request(GroupAndRights(name), await admin.find_coordinator(name))  # pyright: ignore[reportPrivateUsage]
+    [group] = answer.groups
+    if (error := for_code(group[0])) is GroupAuthorizationFailedError:
         raise error(name)
-    return answer
+    return group
 
 
 async def _broker_clock(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]:
@@ -317,7 +318,7 @@ async def _lag(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]:
     if not names:
         return iter(())
     committed = await admin.list_consumer_group_offsets(group)
-    members = len((await _group(admin, group)).groups[0][5])
+    members = len((await _group(admin, group))[5])
     consumer = AIOKafkaConsumer(
         **place.settings.brokers.client(),
         group_id=None,

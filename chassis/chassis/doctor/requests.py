@@ -1,7 +1,8 @@
-"""Two requests of Kafka's protocol that aiokafka does not have: what its user may do, and what time it is there."""
+"""Requests of Kafka's protocol that aiokafka does not have: what its user may do, and what time it is there."""
 
 from typing import ClassVar
 
+from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Array,
@@ -75,6 +76,25 @@ class TopicsAndRights(Request[_MetadataRequest]):
 
     def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
         return request_struct_class(self._topics, False, False, True)
+
+
+class _DescribeGroupsRequest(RequestStruct):
+    API_KEY = 15
+    API_VERSION = 3
+    RESPONSE_TYPE = DescribeGroupsResponse_v3  # aiokafka's own takes the answer for an older one
+    SCHEMA = DescribeGroupsRequest_v3.SCHEMA
+
+
+class GroupAndRights(Request[_DescribeGroupsRequest]):
+    """A consumer group, and what this user may do with it."""
+
+    API_KEY = 15
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def build(self, request_struct_class: type[_DescribeGroupsRequest]) -> _DescribeGroupsRequest:
+        return request_struct_class([self._group], True)
 
 
 _REPLICAS = CompactArray(

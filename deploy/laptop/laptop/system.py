@@ -354,6 +354,20 @@ class System:
         await self._stop_service(self.processes[name])
         await self.start_service(name)
 
+    async def scale(self, service: str, replicas: int) -> None:
+        """Let so many processes of a service run: new ones are ready when this returns, and those too many have stopped.
+
+        New ones start side by side; the newest stop first, one after the other.
+        """
+        names = [name for name in self.processes if name == service or name.startswith(f"{service}-")]
+        new = [f"{service}-{number}" for number in range(len(names) + 1, replicas + 1)]
+        for name in new:
+            self._add(name, service)
+        await together(*(self.start_service(name) for name in new))
+        for name in reversed(names[replicas:]):
+            await self._stop_service(self.processes[name])
+            del self.processes[name], self.urls[name]
+
     async def kill(self, name: str) -> None:
         """SIGKILL; ``start_service`` brings it back."""
         await self.processes[name].kill()

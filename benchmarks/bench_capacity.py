@@ -1,9 +1,9 @@
-"""What an installation takes: memory of each process, and of matching's with a large market; connections; and what a company leaves
-in PostgreSQL and on Kafka once it has been through the whole programme.
+"""What an installation takes: memory of each process, and of matching's with a large market; connections; and what a company
+leaves in PostgreSQL and on Kafka once it has been through the whole programme.
 
-The sizes are of a replay as ``make demo`` plays it, less what the empty system takes, divided by its companies: a company of it has
-the exchanges that ``exchanges_per_company`` tells. They include what is dropped after a while (inbox, answers to idempotency keys),
-and no empty space that updates leave in time.
+The sizes are of a replay as ``make demo`` plays it, less what the empty system takes, divided by its companies: a company of it
+has the exchanges that ``exchanges_per_company`` tells. They include what is dropped after a while (inbox, answers to idempotency
+keys), and no empty space that updates leave in time.
 """
 
 import asyncio

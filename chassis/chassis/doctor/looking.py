@@ -182,8 +182,12 @@ async def _listening(place: Place, connection: Database) -> Iterator[Finding]:
     direct = place.settings.listen_database_url
     ear = await _connected(direct or place.settings.database_url)
     heard, channel = asyncio.Event(), f"{place.service.name}_doctor"
+
+    def notified(*_: object) -> None:
+        heard.set()
+
     try:
-        await ear.add_listener(channel, lambda *_: heard.set())
+        await ear.add_listener(channel, notified)
         await connection.execute("select pg_notify($1, '')", channel)
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
@@ -287,12 +291,22 @@ async def _rights_beside_topics(place: Place, admin: AIOKafkaAdminClient) -> Ite
 
 
 async def _group(admin: AIOKafkaAdminClient, name: str) -> tuple[Any, ...]:
-    """Its description: error, name, state, kind, protocol, members, what may be done with it as bits."""
-    answer = await admin._send_request(GroupAndRights(name), await admin.find_coordinator(name))  # pyright: ignore[reportPrivateUsage]
-    [group] = answer.groups
-    if (error := for_code(group[0])) is GroupAuthorizationFailedError:
-        raise error(name)
-    return group
+    """Its description: error, name, state, kind, protocol, members, what may be done with it as bits.
+
+    Asked again while its coordinator moves or loads.
+    """
+    while True:
+        try:
+            node = await admin.find_coordinator(name)
+            [group] = (await _send(admin, GroupAndRights(name), node)).groups
+            if group[0]:
+                raise for_code(group[0])(name)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return group
 
 
 async def _broker_clock(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]:
@@ -317,6 +331,11 @@ async def _lag(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]:
     names = [topic.name for topic in consumed_by(group)]
     if not names:
         return iter(())
+    places = [
+        TopicPartition(told["topic"], number)
+        for told in await admin.describe_topics(names)
+        for number in range(len(told["partitions"]))
+    ]
     committed = await admin.list_consumer_group_offsets(group)
     members = len((await _group(admin, group))[5])
     consumer = AIOKafkaConsumer(
@@ -329,7 +348,7 @@ async def _lag(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]:
     )
     try:
         await consumer.start()
-        oldest = await _oldest_waiting(consumer, names, {place: at.offset for place, at in committed.items()})
+        oldest = await _oldest_waiting(consumer, places, {place: at.offset for place, at in committed.items()})
     finally:
         await consumer.stop()
     now = place.now()
@@ -337,17 +356,12 @@ async def _lag(place: Place, admin: AIOKafkaAdminClient) -> Iterator[Finding]:
 
 
 async def _oldest_waiting(
-    consumer: AIOKafkaConsumer, topics: Sequence[str], committed: Mapping[TopicPartition, int]
+    consumer: AIOKafkaConsumer, places: Sequence[TopicPartition], committed: Mapping[TopicPartition, int]
 ) -> dict[str, float]:
     """When the first record behind the group's position was written, in seconds since 1970, for each partition that has one.
 
     Markers of transactions are behind it as well, and are nothing that waits: so the records themselves are read.
     """
-    client = consumer._client  # pyright: ignore[reportPrivateUsage]
-    await client.set_topics(topics)
-    places = [
-        TopicPartition(topic, partition) for topic in topics for partition in consumer.partitions_for_topic(topic) or ()
-    ]
     if not places:
         return {}
     begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
@@ -492,8 +506,8 @@ async def _connection(
             await writer.wait_closed()
 
 
-async def _send(admin: AIOKafkaAdminClient, request: Any) -> Any:
-    return await admin._send_request(request)  # pyright: ignore[reportPrivateUsage]
+async def _send(admin: AIOKafkaAdminClient, request: Any, node: int | None = None) -> Any:
+    return await admin._send_request(request, node)  # pyright: ignore[reportPrivateUsage]
 
 
 def _rights(service: str) -> tuple[Acl, ...]:

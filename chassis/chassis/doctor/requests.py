@@ -1,7 +1,5 @@
 """Requests of Kafka's protocol that aiokafka does not have: what its user may do, and what time it is there."""
 
-from typing import ClassVar
-
 from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -19,8 +17,8 @@ from aiokafka.protocol.types import (
 
 
 class _MetadataResponse(Response):
-    API_KEY: ClassVar[int] = 3  # pyright: ignore[reportIncompatibleMethodOverride]
-    API_VERSION: ClassVar[int] = 8  # pyright: ignore[reportIncompatibleMethodOverride]
+    API_KEY = 3
+    API_VERSION = 8
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
         (
@@ -107,8 +105,8 @@ _REPLICAS = CompactArray(
 
 
 class _DescribeQuorumResponse(Response):
-    API_KEY: ClassVar[int] = 55  # pyright: ignore[reportIncompatibleMethodOverride]
-    API_VERSION: ClassVar[int] = 1  # pyright: ignore[reportIncompatibleMethodOverride]
+    API_KEY = 55
+    API_VERSION = 1
     SCHEMA = Schema(
         ("error_code", Int16),
         (

@@ -1,10 +1,10 @@
 """Each consumer goes from one process to three and back to one, under a steady load: is every event processed once, and for how
 long does each rebalance stop its consumer?
 
-Real Kafka, real PostgreSQL, the services as they are started everywhere, all four at once. ``pause`` is the longest time in which
-none of the group's processes handled anything, by the times at which the database took the events' ids, less the time between
-two events of the load; ``wait`` is how long an event waited at most, from its sending until it was handled. Beside both, from the
-same run, the same of a time in which nothing was scaled.
+Real Kafka, real PostgreSQL, the services as they are started everywhere, all four at once. ``pause`` is how long an event
+waited at most, from its sending until the database took its id as handled: so long did its partition stand still.
+``standstill`` is the longest time in which no process of the group handled anything, less the time between two events of the
+load. Beside both, from the same run, the same of a time in which nothing was scaled.
 
 An event was processed once if its id is in the inbox and the row that its handler writes was written as often as everybody
 else's; what is missing, more than that, or dead is counted.
@@ -66,7 +66,12 @@ class Load:
 
 def notice() -> NoticeDue:
     """To nobody that registration knows: it is taken note of, and no mail is written."""
-    return NoticeDue(notice_id=uuid7(), recipient_id=uuid7(), template="checklist_reminder", parameters={})
+    said = {
+        **{"exchange_id": str(uuid7()), "side": "sender", "country": "DE", "learns_1": "welding", "gains_1": "baking"},
+        **{"language": "en", "language_level": "B2", "window_first": "2026-05-01", "window_last": "2026-08-31"},
+        **{"min_days": "14", "max_days": "30", "answer_by": "2026-03-09T12:00:00+00:00"},
+    }
+    return NoticeDue(notice_id=uuid7(), recipient_id=uuid7(), template="match_proposed", parameters=said)
 
 
 @asynccontextmanager
@@ -131,7 +136,7 @@ async def handled(connection: asyncpg.Connection, service: str, sent: list[UUID]
 
 
 async def halts(connection: asyncpg.Connection, service: str, load: Load, since: float) -> dict[str, float]:
-    """The longest time without an event, and the longest that one waited, of those that were handled since then."""
+    """The longest that an event waited, and the longest time without one, of those that were handled since then."""
     rows = await connection.fetch(
         f"select event_id, extract(epoch from handled_at)::float as at from {service}.inbox"
         " where handled_at >= to_timestamp($1) order by handled_at",
@@ -140,7 +145,7 @@ async def halts(connection: asyncpg.Connection, service: str, load: Load, since:
     times = [row["at"] for row in rows]
     gaps = [after - before for before, after in pairwise(times)]
     waits = [row["at"] - load.sent_at[row["event_id"]] for row in rows if row["event_id"] in load.sent_at]
-    return {"pause_s": max(0.0, max(gaps) - 1 / RATE), "wait_s": max(waits)}
+    return {"pause_s": max(waits), "standstill_s": max(0.0, max(gaps) - 1 / RATE)}
 
 
 async def count_writes(owner: asyncpg.Connection) -> None:

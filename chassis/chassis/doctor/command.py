@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from sojourn_contracts.catalogue import SERVICES
 
-from chassis.doctor.judging import Report
+from chassis.doctor.judging import Finding, Report, Severity, Unseen
 
 if TYPE_CHECKING:
     from chassis.service import Service
@@ -69,14 +69,12 @@ def doctor(
     if not here:
         typer.echo("no service is installed beside this command", err=True)
         raise typer.Exit(2)
-    of_each = (doctors_word(service, _environment(service, environments), urls or ()) for service in here)
-    _tell(list(of_each), as_json)
+    reports = (reported_by(service, _environment(service, environments), urls or ()) for service in here)
+    _tell(list(reports), as_json)
 
 
-def doctors_word(service: str, environment: Mapping[str, str] | None, urls: Iterable[str]) -> Report:
+def reported_by(service: str, environment: Mapping[str, str] | None, urls: Iterable[str]) -> Report:
     """What the service's own doctor reports in this environment."""
-    from chassis.doctor.judging import Finding, Severity, Unseen
-
     if environment is None:
         return Report(service, unchecked=[Unseen("settings", f"there is no {service}.env in the folder")])
     options = [option for url in urls for option in ("--url", url)]

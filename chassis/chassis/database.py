@@ -38,7 +38,7 @@ STATEMENTS = 100
 """Prepared statements that a connection keeps."""
 
 
-def pool(url: str, service: str, size: int, statements: int = STATEMENTS) -> Any:
+def pool(url: str, service: str, size: int, *, statements: int = STATEMENTS) -> Any:
     """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole.
 
     With no ``statements`` kept, none has a name: PgBouncer before 1.21 knows nothing of those.

@@ -115,7 +115,9 @@ class Process:
         self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
         self.metrics = Metrics(service.name, service.counters, service.durations, service.gauges)
         statements = settings.statement_cache_size
-        self.pool: Pool = pool(settings.database_url.get_secret_value(), service.name, settings.pool_size, statements)
+        self.pool: Pool = pool(
+            settings.database_url.get_secret_value(), service.name, settings.pool_size, statements=statements
+        )
         direct = settings.listen_database_url
         self._direct: Pool | None = pool(direct.get_secret_value(), service.name, LISTENERS) if direct else None
         """Where no pooler shares what listens; None where ``pool`` has none in between."""

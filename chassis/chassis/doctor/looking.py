@@ -86,9 +86,14 @@ async def examined(service: "Service", urls: Sequence[str], now: Now = time.time
         return report
     place = Place(service, settings, now, report, {})
     await _asked(report, "settings", _keys(place))
-    await asyncio.gather(
-        _ask_database(place), _ask_broker(place), _ask_processes(place, urls), _ask_for_certificates(place)
-    )
+    async with asyncio.TaskGroup() as group:
+        for asking in (
+            _ask_database(place),
+            _ask_broker(place),
+            _ask_processes(place, urls),
+            _ask_for_certificates(place),
+        ):
+            group.create_task(asking)
     report.findings += judging.clocks(place.ahead)
     return report
 

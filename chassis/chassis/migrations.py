@@ -50,12 +50,16 @@ async def migrate(url: str, service: str, directory: Path, *, patience: float = 
     It also grants the runtime role (see ``roles``) all that it needs in this schema, if there is one.
 
     Raises:
-        MigrationError: another one runs, or somebody keeps a lock, for longer than ``patience`` seconds, or a file failed.
+        MigrationError: another one runs, or somebody keeps a lock, for longer than ``patience`` seconds, a file failed, or a
+            pooler is between.
     """
     if not _NAME.match(service):
         raise ValueError(f"{service!r} is no name for a schema")
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
     try:
+        # what a session is set and locks here, a pooler that shares it would hand on to others
+        if connection.get_server_pid() != await connection.fetchval("select pg_backend_pid()"):
+            raise MigrationError("a pooler stands before PostgreSQL: MIGRATOR_DATABASE_URL should lead past it")
         return await _migrate(connection, service, directory, time.monotonic() + patience)
     except asyncpg.InsufficientPrivilegeError as error:
         raise MigrationError(f"the role of this URL may not migrate {service}: {error}") from error

@@ -39,7 +39,7 @@ from sojourn_contracts.catalogue import POSITION_TOPIC
 
 from chassis import spans
 from chassis.brokers import Brokers
-from chassis.database import Connection, Pool, listening
+from chassis.database import Connection, Pool, ear, listening, require_open
 from chassis.failures import backoff
 from chassis.lease import Lease, LeaseLost
 from chassis.tails import Newest, newest
@@ -122,14 +122,16 @@ class Relay:
         lease_seconds: float,
         batch: int = BATCH,
         grown: Callable[[], None] = lambda: None,
+        direct: Pool | None = None,
     ) -> None:
-        """``grown`` is called after events were moved to the log."""
+        """``grown`` is called after events were moved to the log; ``direct``: see ``database.ear``."""
         self._service = service
         self._pool = pool
         self._brokers = brokers
         self._lease_seconds = lease_seconds
         self._batch = batch
         self._grown = grown
+        self._direct = direct
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._group = relay_of(service)
@@ -246,8 +248,8 @@ class Relay:
                 self.leading, self.published, self._doubts_since = True, published.position, None
                 logger.info("relay leads", epoch=lease.epoch, position=published.position)
                 published = await self._publish_log(connection, producer, published)
-                async with listening(connection, channel(self._service), self.wake):
-                    await self._publish(connection, producer, lease, published)
+                async with ear(connection, self._direct) as hears, listening(hears, channel(self._service), self.wake):
+                    await self._publish(connection, producer, lease, published, hears)
         finally:
             self.leading = False
             await _discard(producer)
@@ -305,7 +307,9 @@ class Relay:
             published = _reached(rows, published)
             await self._send(producer, rows, published)
 
-    async def _publish(self, connection: Connection, producer: AIOKafkaProducer, lease: Lease, last: Published) -> None:
+    async def _publish(
+        self, connection: Connection, producer: AIOKafkaProducer, lease: Lease, last: Published, hears: Connection
+    ) -> None:
         """Moves and sends until stopped; in a backlog the next rows move while the last ones are sent."""
         committed = time.monotonic()
         rows = await self._move(connection, lease)
@@ -331,6 +335,7 @@ class Relay:
                 await self._send(producer, [], last)
                 committed = time.monotonic()
             await self._pause(POLL)
+            require_open(hears)
             rows = await self._move(connection, lease)
 
     async def _move(self, connection: Connection, lease: Lease) -> list[asyncpg.Record]:

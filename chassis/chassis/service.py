@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from types import FrameType
@@ -58,6 +59,8 @@ logger = structlog.get_logger(__name__)
 
 COUNTED_EVERY = 60.0
 """Seconds between two countings of what takes long to count, at least; and twenty times as long as the last one took."""
+LISTENERS = 4
+"""Connections at most that listen and do nothing else: the relay's, and one for each log that somebody follows."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,13 @@ class Process:
         self.settings = settings
         self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
         self.metrics = Metrics(service.name, service.counters, service.durations, service.gauges)
-        self.pool: Pool = pool(settings.database_url.get_secret_value(), service.name, settings.pool_size)
+        statements = settings.statement_cache_size
+        self.pool: Pool = pool(
+            settings.database_url.get_secret_value(), service.name, settings.pool_size, statements=statements
+        )
+        direct = settings.listen_database_url
+        self._direct: Pool | None = pool(direct.get_secret_value(), service.name, LISTENERS) if direct else None
+        """Where no pooler shares what listens; None where ``pool`` has none in between."""
         self.inbox = Inbox(service.name, service.doors, self.open_transaction, self.metrics)
         self.consumer = Consumer(
             service.name,
@@ -139,8 +148,9 @@ class Process:
             settings.lease_seconds,
             settings.relay_batch,
             self._log_has_grown,
+            self._direct,
         )
-        self.feed = Feed(service.name, self.pool, settings.feed_listeners, lambda: self.stopping)
+        self.feed = Feed(service.name, self.pool, settings.feed_listeners, lambda: self.stopping, self._direct)
         self.stopping = False
         self.prepared: Any = None
         self._nudge = asyncio.Event()
@@ -237,6 +247,8 @@ class Process:
                 "no manifests are issued, so nobody can prove to have missed nothing: MANIFEST_KEY is not set"
             )
         await self.pool
+        if self._direct is not None:
+            await self._direct
         kept = AsyncExitStack()
         tasks = [
             asyncio.create_task(work, name=name)
@@ -303,10 +315,12 @@ class Process:
         logger.info("stopped", unfinished=[task.get_name() for task in slow])
 
     async def _close_pool(self) -> None:
+        pools = [self.pool] if self._direct is None else [self.pool, self._direct]
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await self.pool.close()
-        self.pool.terminate()
+                await asyncio.gather(*(each.close() for each in pools))
+        for each in pools:
+            each.terminate()
 
     async def _pass_on_nudges(self) -> None:
         """Wakes the relay after commits: its own process's directly, another one's by NOTIFY, at most 200 times a second.
@@ -356,6 +370,7 @@ class Process:
             )
         return {
             "service": self.service.name,
+            "version": version(self.service.name),
             "clock": now,
             "due": {"ready": works["ready"], "next_at": works["next_at"], "backing_off": works["backing_off"]},
             "in_flight": self._requests + self.consumer.in_hand + self.due.in_hand,

@@ -450,8 +450,8 @@ def test_matchings_memory_grows_with_the_companies(all_rendered: dict[str, list[
     def memory(variant: str) -> str:
         return container(one(all_rendered[variant], "Deployment/sojourn-matching"))["resources"]["requests"]["memory"]
 
-    assert memory("as it is") == f"{190 + -(-370 * 100_000 // 2**20)}Mi"
-    assert memory("production") == f"{190 + -(-370 * 250_000 // 2**20)}Mi"
+    assert memory("as it is") == f"{190 + -(-890 * 100_000 // 2**20)}Mi"
+    assert memory("production") == f"{190 + -(-890 * 250_000 // 2**20)}Mi"
 
 
 def test_the_database_has_connections_for_as_many_pods_as_there_may_be(all_rendered: dict[str, list[Document]]):

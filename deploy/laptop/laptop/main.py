@@ -53,6 +53,7 @@ def up(folder: Folder = FOLDER) -> None:
         # Written before the processes are let go: there is no moment at which `down` would miss one.
         record = folder / "system.json"
         record.write_text(json.dumps([asdict(running) for running in system.running()], indent=1))
+        system.write_settings()
         system.let_go()
     out.print(_where(system))
 
@@ -174,6 +175,7 @@ def _where(system: System) -> str:
         ("passwords", str(system.folder / "passwords.json"), ""),
         ("e-mails", f"uv run laptop mails{_folder(system)}", str(system.logs / "mails.log")),
         ("a token", token, ""),
+        ("a check", f"uv run sojourn doctor --environments {system.folder / 'environments'}", ""),
         ("stop", "make down", ""),
     ]
     return "\n".join(f"{name:<13} {where:<48} {log}".rstrip() for name, where, log in rows)

@@ -18,8 +18,15 @@ from laptop.postgres import private_file
 
 DATABASE = "sojourn"
 MIGRATOR = "sojourn_migrator"
-LOCK_TIMEOUT = "5s"
-IDLE_IN_TRANSACTION_TIMEOUT = "5s"
+LIMITS = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "5s",
+    "transaction_timeout": "30s",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "TimeZone": "UTC",
+}
+"""As every connection of a service would set them; a pooler between them passes over that."""
 _PROVISIONING = 0x50_4A_52_4E
 
 
@@ -30,12 +37,8 @@ def runtime_role(service: str) -> str:
 def limits(role: str) -> dict[str, str]:
     """The settings that its sessions begin with."""
     if role == MIGRATOR:
-        return {"lock_timeout": LOCK_TIMEOUT}
-    return {
-        "lock_timeout": LOCK_TIMEOUT,
-        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
-        "search_path": role.removeprefix(runtime_role("")),
-    }
+        return {"lock_timeout": LIMITS["lock_timeout"]}
+    return LIMITS | {"search_path": role.removeprefix(runtime_role(""))}
 
 
 @dataclass(frozen=True)

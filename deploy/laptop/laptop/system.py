@@ -30,6 +30,7 @@ from laptop.acls import kept_passwords as kept_users
 from laptop.clock import StoppedClock
 from laptop.containers import Contained
 from laptop.ports import HOST, free_port
+from laptop.postgres import private_file
 from laptop.process import Process, Running, StartError, together
 from laptop.roles import DATABASE, Database, kept_passwords, provision
 from laptop.signing import kept_keys, kept_manifest_key
@@ -275,6 +276,18 @@ class System:
 
     def environment(self, service: str) -> dict[str, str]:
         """What that service's commands need."""
+        return _inherited() | self.settings(service)
+
+    def write_settings(self) -> None:
+        """A file ``<service>.env`` for each, as ``sojourn doctor --environments`` reads them."""
+        folder = self.folder / "environments"
+        folder.mkdir(exist_ok=True)
+        for service in self._services:
+            lines = (f"{name}={value}\n" for name, value in self.settings(service).items())
+            private_file(folder / f"{service}.env", "".join(lines))
+
+    def settings(self, service: str) -> dict[str, str]:
+        """Those of the service here, with its passwords: not for logs."""
         keys = kept_keys(self.folder)
         ours = {
             "DATABASE_URL": self.database.url(service),
@@ -294,7 +307,7 @@ class System:
         if self._clock is not None:
             ours["CLOCK_FILE"] = str(self._clock.file)
         theirs = {"VIES_URL": f"http://{HOST}:{self._vies_port}"} if self.vies else {}
-        return _inherited() | ours | self._environment | theirs
+        return ours | self._environment | theirs
 
     async def run(self, service: str, *arguments: str, within: float = 180) -> str:
         """Run one of a service's commands to its end and return what it printed; raise ``StartError`` when it failed."""
@@ -357,6 +370,20 @@ class System:
         """Stop a process as an upgrade would, and start it again at the same address."""
         await self._stop_service(self.processes[name])
         await self.start_service(name)
+
+    async def scale(self, service: str, replicas: int) -> None:
+        """Let so many processes of a service run: new ones are ready when this returns, and those too many have stopped.
+
+        New ones start side by side; the newest stop first, one after the other.
+        """
+        names = [name for name in self.processes if name == service or name.startswith(f"{service}-")]
+        new = [f"{service}-{number}" for number in range(len(names) + 1, replicas + 1)]
+        for name in new:
+            self._add(name, service)
+        await together(*(self.start_service(name) for name in new))
+        for name in reversed(names[replicas:]):
+            await self._stop_service(self.processes[name])
+            del self.processes[name], self.urls[name]
 
     async def kill(self, name: str) -> None:
         """SIGKILL; ``start_service`` brings it back."""

@@ -1,4 +1,4 @@
-"""The command line that every service has: serve, migrate, replay, reconcile, and what is done about what was set aside."""
+"""The command line that every service has: serve, migrate, replay, reconcile, spread, and what is done about what was set aside."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import asyncpg
 import typer
 import uvloop
 
-from chassis import dead_letters, due, log, migrations, reconcile, replay, telemetry
+from chassis import dead_letters, due, log, migrations, reconcile, replay, spread, telemetry
 from chassis.settings import LogSettings, MigrateSettings, SettingsError, describe, load
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def command_line(service: "Service") -> typer.Typer:
 
     app.command("replay", epilog=settings_help)(replay.command(service))
     app.command("reconcile", epilog=settings_help)(reconcile.command(service))
+    app.command("spread", epilog=settings_help)(spread.command(service))
     app.add_typer(_dead_letters(service), name="dead-letters")
     app.add_typer(_due(service), name="due")
     return app

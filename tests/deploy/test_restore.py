@@ -248,7 +248,7 @@ def test_every_state_is_told_at_a_later_revision_than_the_one_before(restored: R
 def test_whoever_hears_has_heard_all_and_knows_the_last_that_was_told_of_each_company_and_exchange(restored: Restored):
     after = found(restored)
     assert list(inboxes_that_differ(after)) == []
-    known = {table: {str(row[0]): row for row in rows} for table, rows in after.tables.items()}
+    known = {table: {str(next(iter(row.values()))): row for row in rows} for table, rows in after.tables.items()}
     for id_, events in after.events.items():
         last = events[-1]
         if id_ == restored.erased:

@@ -1,4 +1,4 @@
-"""The command line that every service has: serve, migrate, replay, reconcile, spread, and what is done about what was set aside."""
+"""The command line that every service has: serve, migrate, and what an operator does when something is to be mended."""
 
 import asyncio
 import json

@@ -20,7 +20,13 @@ from uuid import UUID, uuid5
 
 import typer
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 from sojourn_contracts import catalogue
 from sojourn_contracts.envelope import Malformed, decode
 
@@ -237,7 +243,7 @@ async def _hear_again(brokers: Brokers, service: str, since: datetime | None) ->
                 back[place] = begins[place]
         # also where nothing is to be set: it tells whether somebody consumes
         await consumer.commit(back or {places[0]: await consumer.committed(places[0]) or begins[places[0]]})
-    except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError) as error:
+    except (CommitFailedError, UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError) as error:
         raise NotReconciled(f"{service} is running: stop all its processes first") from error
     finally:
         await consumer.stop()

@@ -23,7 +23,9 @@ from laptop.system import System
 REPOSITORY = Path(__file__).parents[2]
 OF_ALERTS = REPOSITORY / "deploy" / "monitoring" / "runbooks"
 OTHERS = REPOSITORY / "docs" / "runbooks"
-_PART = re.compile(r"^## (?P<heading>[^\n]+)$|^```sh *(?P<where>[a-z]*)\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL)
+_PART = re.compile(
+    r"^## (?P<heading>[^\n]+)$|^```sh *(?P<where>[a-z]*)\n(?P<commands>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 class Failed(AssertionError):

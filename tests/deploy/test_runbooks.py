@@ -6,7 +6,7 @@ The restore of PostgreSQL, a full disk and the loss of a broker have systems of 
 import asyncio
 import base64
 import json
-import shutil
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,9 @@ import asyncpg
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from laptop.system import System
+from pilot.population import START
 from sojourn_contracts import envelope
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.envelope import Envelope
@@ -27,13 +29,13 @@ from uuid_utils.compat import uuid7
 from tests.chassis.given import an
 from tests.deploy.runbooks import OF_ALERTS, OTHERS, blocks, execute, where_it_runs
 from tests.faults.rounds import SETTINGS
-from tests.faults.story import START
 from tests.journeys.pair import HOST
 
 pytestmark = pytest.mark.installed
 
 SERVICES = ("registration", "exchange")
-PATIENCE = 40.0
+PATIENCE = 60.0
+REGISTRATION = str(Path(sys.executable).with_name("registration"))
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +44,12 @@ async def system(backing_folder: Path) -> AsyncIterator[System]:
     folder = backing_folder / "mended"
     keys, public = folder / "signing-keys", folder / "public.json"
     folder.mkdir(parents=True)
-    first = await asyncio.create_subprocess_exec(
-        shutil.which("registration") or "registration", "keys", "new", str(keys)
-    )
+    first = await asyncio.create_subprocess_exec(REGISTRATION, "keys", "new", str(keys))
     assert await first.wait() == 0
     environment = SETTINGS | {"SIGNING_KEY": str(keys), "JWKS": str(public)}
-    published = await asyncio.create_subprocess_exec(
-        shutil.which("registration") or "registration", "keys", "jwks", str(keys), stdout=public.open("w")
-    )
-    assert await published.wait() == 0
+    with public.open("w") as file:
+        published = await asyncio.create_subprocess_exec(REGISTRATION, "keys", "jwks", str(keys), stdout=file)
+        assert await published.wait() == 0
     async with System(folder, stopped_at=START, environment=environment, services=SERVICES, kafka=None) as system:
         yield system
 
@@ -223,11 +222,15 @@ async def test_a_rebalance_storm(system: System):
     async def storm() -> None:
         while not over.is_set():
             intruder = AIOKafkaConsumer(
-                CompanyRegistered.topic(), bootstrap_servers=system.kafka, group_id="exchange", client_id="intruder"
+                CompanyRegistered.topic(),
+                bootstrap_servers=system.kafka,
+                group_id="exchange",
+                client_id="intruder",
+                partition_assignment_strategy=(RangePartitionAssignor,),
             )
             with suppress(Exception):
                 await intruder.start()
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(1.5)
             await intruder.stop()
 
     raging = asyncio.create_task(storm())

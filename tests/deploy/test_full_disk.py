@@ -5,7 +5,6 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -13,10 +12,10 @@ import pytest
 from laptop.postgres import Postgres
 from laptop.system import System
 
+from tests.deploy.registering import drafted
 from tests.deploy.runbooks import execute, where_it_runs
 from tests.faults.rounds import SETTINGS
 from tests.faults.story import START
-from tests.journeys.pair import HOST
 
 pytestmark = pytest.mark.installed
 
@@ -52,17 +51,11 @@ async def system(backing_folder: Path, disk: Path) -> AsyncIterator[tuple[System
         await server.stop()
 
 
-async def registered(system: System) -> httpx.Response:
-    form = HOST.form | {"name": f"Company {uuid4().hex}"}
-    async with httpx.AsyncClient(base_url=system.urls["registration"], timeout=40) as http:
-        return await http.post("/companies", json=form, headers={"Idempotency-Key": uuid4().hex})
-
-
 async def test_a_full_disk_refuses_what_it_cannot_store_and_a_larger_one_has_all_that_was_answered(
     system: tuple[System, Postgres], disk: Path
 ):
     running, server = system
-    made = [(await registered(running)).json()["company_id"]]
+    made = [(await drafted(running)).json()["company_id"]]
     filler = disk / "somebody-elses"
     with filler.open("wb") as file:
         try:
@@ -74,7 +67,7 @@ async def test_a_full_disk_refuses_what_it_cannot_store_and_a_larger_one_has_all
     refused = 0
     async with asyncio.timeout(60):
         while not refused:
-            answer = await registered(running)
+            answer = await drafted(running)
             refused += answer.status_code >= 500
             if answer.status_code == 201:
                 made.append(answer.json()["company_id"])
@@ -90,7 +83,7 @@ async def test_a_full_disk_refuses_what_it_cannot_store_and_a_larger_one_has_all
 
     async def again() -> httpx.Response:
         async with asyncio.timeout(60):
-            while (answer := await registered(running)).status_code >= 500:
+            while (answer := await drafted(running)).status_code >= 500:
                 await asyncio.sleep(0.2)
         return answer
 

@@ -4,18 +4,15 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
-import asyncpg
-import httpx
 import pytest
 from laptop.kafka import CLUSTER, KafkaCluster
 from laptop.system import System
 
+from tests.deploy.registering import admitted, published
 from tests.deploy.runbooks import execute, where_it_runs
 from tests.faults.rounds import SETTINGS
 from tests.faults.story import START
-from tests.journeys.pair import HOST
 
 pytestmark = pytest.mark.installed
 
@@ -32,24 +29,10 @@ async def system(backing_folder: Path) -> AsyncIterator[System]:
         yield system
 
 
-async def told(system: System) -> str:
-    """The id of a company that was admitted, whose event is on its topic."""
-    async with httpx.AsyncClient(base_url=system.urls["registration"], timeout=20) as http:
-        form = HOST.form | {"name": f"Company {uuid4().hex}"}
-        made = (await http.post("/companies", json=form, headers={"Idempotency-Key": uuid4().hex})).json()
-        path, bearer = f"/companies/{made['company_id']}/submission", f"Bearer {made['access_token']}"
-        answer = await http.post(path, headers={"Authorization": bearer, "Idempotency-Key": uuid4().hex})
-        assert answer.status_code == 200, answer.text
-        connection = await asyncpg.connect(system.database.owner_url)
-        try:
-            async with asyncio.timeout(60):
-                while (await http.get("/status")).json()["published"] != await connection.fetchval(
-                    "select max(position) from registration.event_log"
-                ) or await connection.fetchval("select count(*) from registration.outbox"):
-                    await asyncio.sleep(0.1)
-        finally:
-            await connection.close()
-    return made["company_id"]
+async def told(system: System) -> None:
+    """Of a company that was admitted."""
+    await admitted(system)
+    await published(system)
 
 
 async def test_a_broker_is_lost_with_its_disk_and_a_new_one_holds_all_again(system: System):

@@ -20,16 +20,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from laptop.system import System
-from pilot.population import START
 from sojourn_contracts import envelope
 from sojourn_contracts.company import CompanyRegistered
 from sojourn_contracts.envelope import Envelope
 from uuid_utils.compat import uuid7
 
 from tests.chassis.given import an
+from tests.deploy.registering import admitted, published
 from tests.deploy.runbooks import OF_ALERTS, OTHERS, blocks, execute, where_it_runs
 from tests.faults.rounds import SETTINGS
-from tests.journeys.pair import HOST
+from tests.faults.story import START
 
 pytestmark = pytest.mark.installed
 
@@ -48,8 +48,8 @@ async def system(backing_folder: Path) -> AsyncIterator[System]:
     assert await first.wait() == 0
     environment = SETTINGS | {"SIGNING_KEY": str(keys), "JWKS": str(public)}
     with public.open("w") as file:
-        published = await asyncio.create_subprocess_exec(REGISTRATION, "keys", "jwks", str(keys), stdout=file)
-        assert await published.wait() == 0
+        told_to_all = await asyncio.create_subprocess_exec(REGISTRATION, "keys", "jwks", str(keys), stdout=file)
+        assert await told_to_all.wait() == 0
     async with System(folder, stopped_at=START, environment=environment, services=SERVICES, kafka=None) as system:
         yield system
 
@@ -89,23 +89,6 @@ async def told(system: System, *events: CompanyRegistered | bytes) -> None:
             )
     finally:
         await producer.stop()
-
-
-async def companies(system: System, number: int) -> list[str]:
-    """Registered over HTTP, admitted and told of."""
-    made = list[str]()
-    async with httpx.AsyncClient(base_url=system.urls["registration"], timeout=20) as http:
-        for _ in range(number):
-            form = HOST.form | {"name": f"Company {uuid4().hex}"}
-            answer = await http.post("/companies", json=form, headers={"Idempotency-Key": uuid4().hex})
-            assert answer.status_code == 201, answer.text
-            company = answer.json()
-            bearer = {"Authorization": f"Bearer {company['access_token']}"}
-            path = f"/companies/{company['company_id']}/submission"
-            answer = await http.post(path, headers=bearer | {"Idempotency-Key": uuid4().hex})
-            assert answer.status_code == 200, answer.text
-            made.append(company["company_id"])
-    return made
 
 
 async def known_to_exchange(system: System, *ids: str) -> None:
@@ -169,7 +152,7 @@ async def test_dead_letters(system: System):
 
 
 async def test_a_relay_that_stands_still(system: System):
-    (whom,) = await companies(system, 1)
+    (whom,) = await admitted(system, 1)
     await known_to_exchange(system, whom)
     process = system.processes["registration"]
     process.freeze()
@@ -180,10 +163,7 @@ async def test_a_relay_that_stands_still(system: System):
     await system.kill("registration")  # it is gone, and collected
     await system.start_service("registration")
 
-    async def published() -> bool:
-        return await asked(system, "select count(*) from registration.outbox") == 0
-
-    await comes(published)
+    await published(system)
 
     async def forgotten() -> bool:
         return await asked(system, "select count(*) from exchange.erased where subject = $1::uuid", whom) == 1
@@ -192,7 +172,7 @@ async def test_a_relay_that_stands_still(system: System):
 
 
 async def test_a_relay_that_halted_since_kafka_lost_its_position(system: System):
-    ids = await companies(system, 3)
+    ids = await admitted(system, 3)
     await known_to_exchange(system, *ids)
     await system._stop_service(system.processes["registration"])
     lose = '--bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" --delete --group registration.relay'
@@ -209,7 +189,7 @@ async def test_a_relay_that_halted_since_kafka_lost_its_position(system: System)
     await system._stop_service(system.processes["registration"])
     assert json.loads(await execute("SojournHalted", "Mitigation", environment))["taken_back"] == 0
     await system.start_service("registration")
-    more = await companies(system, 1)
+    more = await admitted(system, 1)
     await known_to_exchange(system, *more)
     assert not await halted()
     positions = await asked(system, "select array_agg(position order by position) from registration.event_log")
@@ -243,7 +223,7 @@ async def test_a_rebalance_storm(system: System):
     over.set()
     await raging
     assert "intruder" in seen
-    ids = await companies(system, 2)
+    ids = await admitted(system, 2)
     await known_to_exchange(system, *ids)
 
     async def stable() -> bool:
@@ -256,7 +236,7 @@ async def test_a_rebalance_storm(system: System):
 
 
 async def test_replay_of_a_topic(system: System, tmp_path: Path):
-    ids = await companies(system, 2)
+    ids = await admitted(system, 2)
     await known_to_exchange(system, *ids)
     own = {"OWN_TOPIC": f"own-{uuid4().hex[:8]}", "REPLICAS": "1", "TOPIC": CompanyRegistered.topic()}
     environment = where_it_runs(system, "registration", **own)
@@ -265,14 +245,8 @@ async def test_replay_of_a_topic(system: System, tmp_path: Path):
     assert json.loads(said.splitlines()[-1])["sent"] == logged
     # one of ours missed something: its group was set forward
     await system._stop_service(system.processes["exchange"])
-    (missed,) = await companies(system, 1)
-
-    async def published() -> bool:
-        return (await status(system, "registration"))["published"] == await asked(
-            system, "select max(position) from registration.event_log"
-        )
-
-    await comes(published)
+    (missed,) = await admitted(system, 1)
+    await published(system)
     forward = AIOKafkaConsumer(bootstrap_servers=system.kafka, group_id="exchange", enable_auto_commit=False)
     await forward.start()
     places = [TopicPartition(CompanyRegistered.topic(), number) for number in range(6)]
@@ -286,7 +260,7 @@ async def test_replay_of_a_topic(system: System, tmp_path: Path):
 
 
 async def test_an_erasure(system: System):
-    (whom,) = await companies(system, 1)
+    (whom,) = await admitted(system, 1)
     await known_to_exchange(system, whom)
     environment = where_it_runs(system, "registration", KIND="company", WHOM=whom)
     page = blocks(OTHERS / "erasure.md")[""]
@@ -341,7 +315,7 @@ async def test_keys_are_changed_without_anybody_being_refused(system: System):
 
 async def test_moving_topics_to_more_partitions(system: System, tmp_path: Path):
     """Last: what is read afterwards has twelve partitions."""
-    ids = await companies(system, 4)
+    ids = await admitted(system, 4)
     await known_to_exchange(system, *ids)
     topics = ["CompanyRegistered", "CompanyUpdated", "CompanyWithdrawn"]
     own = {
@@ -363,7 +337,7 @@ async def test_moving_topics_to_more_partitions(system: System, tmp_path: Path):
     handled = await asked(system, "select count(*) from exchange.inbox")
     await execute("partitions", "Delete what stood there before", environment)
     await system.start_service("registration")
-    more = await companies(system, 4)
+    more = await admitted(system, 4)
     await known_to_exchange(system, *more)
     assert await asked(system, "select count(*) from exchange.inbox") == handled + 4, "nothing was handled twice"
 
@@ -388,5 +362,5 @@ async def test_moving_topics_to_more_partitions(system: System, tmp_path: Path):
     assert {*ids, *more} <= {key.decode() for key in places}
     assert not (await status(system, "registration"))["halted"]
     await system.restart("registration")  # and a relay that takes over reads the newest of all twelve
-    again = await companies(system, 1)
+    again = await admitted(system, 1)
     await known_to_exchange(system, *again)

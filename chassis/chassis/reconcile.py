@@ -232,21 +232,25 @@ async def _hear_again(brokers: Brokers, service: str, since: datetime | None) ->
     try:
         await consumer.start()
         consumer.assign(places)
-        begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-        if since is not None:
-            found = await consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
-            begins = {place: at.offset if (at := found[place]) else ends[place] for place in places}
-        back: dict[TopicPartition, int] = {}
-        for place in places:
-            reached = await consumer.committed(place)
-            if reached is not None and begins[place] < reached:
-                back[place] = begins[place]
+        begins = await consumer.beginning_offsets(places)
+        wanted = begins if since is None else await _since(consumer, places, since)
+        reached = {place: at for place in places if (at := await consumer.committed(place)) is not None}
+        back = {place: min(wanted[place], at) for place, at in reached.items()}
         # also where nothing is to be set: it tells whether somebody consumes
-        await consumer.commit(back or {places[0]: await consumer.committed(places[0]) or begins[places[0]]})
+        await consumer.commit(back or {places[0]: begins[places[0]]})
     except (CommitFailedError, UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError) as error:
         raise NotReconciled(f"{service} is running: stop all its processes first") from error
     finally:
         await consumer.stop()
+
+
+async def _since(
+    consumer: AIOKafkaConsumer, places: Sequence[TopicPartition], since: datetime
+) -> dict[TopicPartition, int]:
+    """Of each partition the first offset that was written then or later; its end, if none was."""
+    ends = await consumer.end_offsets(places)
+    found = await consumer.offsets_for_times({place: int(since.timestamp() * 1000) for place in places})
+    return {place: at.offset if (at := found[place]) else ends[place] for place in places}
 
 
 async def _known(connection: Connection, service: str) -> tuple[dict[str, tuple[int, datetime | None]], int]:

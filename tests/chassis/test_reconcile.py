@@ -1,4 +1,4 @@
-"""What a restored log takes back, without Kafka: ``tests/deploy/test_restore.py`` restores a running system for real."""
+"""What a restored log takes back, and what a group hears again; ``tests/deploy/test_restore.py`` restores a running system."""
 
 import json
 from dataclasses import dataclass
@@ -8,9 +8,19 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from chassis.brokers import Brokers
 from chassis.manifest_keys import read
-from chassis.reconcile import NOBODY, Forgotten, NotReconciled, _forgotten, _in_order, _must_agree, _take_back
+from chassis.reconcile import (
+    NOBODY,
+    Forgotten,
+    NotReconciled,
+    _forgotten,
+    _hear_again,
+    _in_order,
+    _must_agree,
+    _take_back,
+)
 from chassis.relay import ROW, record
 from chassis.transaction import Cause
 from sojourn_contracts.completeness import Received, Stream, verify
@@ -186,3 +196,35 @@ async def test_who_received_everything_proves_it_over_the_restore(driver: Driver
         (1, 0, ()),
         (2, 0, ()),
     }
+
+
+async def test_a_group_is_set_back_and_never_forward_and_not_at_all_while_somebody_consumes(kafka: str):
+    """Under the group of a service that no test on this broker runs."""
+    at, brokers, place = datetime.now(UTC), Brokers(kafka), TopicPartition("NoticeSent", 0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id="survey", enable_auto_commit=False)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await consumer.start()
+    await producer.start()
+    try:
+        for _ in range(3):
+            await producer.send_and_wait(place.topic, b"", key=b"", partition=place.partition)
+        consumer.assign([place])
+        begin = (await consumer.beginning_offsets([place]))[place]
+        for reached, since, then in (
+            (begin + 2, at + timedelta(days=1), begin + 2),
+            (begin, at - timedelta(days=1), begin),
+            (begin + 2, None, begin),
+        ):
+            await consumer.commit({place: reached})
+            await _hear_again(brokers, "survey", since)
+            assert await consumer.committed(place) == then
+        member = AIOKafkaConsumer(place.topic, bootstrap_servers=kafka, group_id="survey", enable_auto_commit=False)
+        await member.start()
+        try:
+            with pytest.raises(NotReconciled, match="survey is running"):
+                await _hear_again(brokers, "survey", at)
+        finally:
+            await member.stop()
+    finally:
+        await producer.stop()
+        await consumer.stop()

@@ -178,7 +178,7 @@ class Relay:
                     logger.critical(
                         "relay stopped: nothing is published until an operator decides",
                         reason=str(restored),
-                        runbook="docs/restore.md",
+                        runbook="docs/runbooks/restore.md",
                     )
                     return
                 except LeaseLost:

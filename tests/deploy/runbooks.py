@@ -54,7 +54,8 @@ async def execute(name: str, heading: str, environment: Mapping[str, str], numbe
     Raises:
         Failed: a command of it failed.
     """
-    commands = blocks(page(name))[heading][number]
+    # a page says of which service it shows something; the operator types another one
+    commands = re.sub(r"^SERVICE=\w+", "SERVICE=$SERVICE", blocks(page(name))[heading][number], flags=re.MULTILINE)
     shell = await asyncio.create_subprocess_exec(
         "bash", "-euo", "pipefail", "-c", commands, stdout=PIPE, stderr=PIPE, env=environment, start_new_session=True
     )

@@ -42,7 +42,7 @@ from chassis import (
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, OldestTransaction, Pool, pool
-from chassis.doors import Door
+from chassis.doors import Door, OnEvent
 from chassis.due import DueWork
 from chassis.erasure import empty_log, search_log
 from chassis.failures import backoff
@@ -80,6 +80,8 @@ class Service:
     """Those that ``tx.lasted`` adds to, in seconds, each with what it measures."""
     gauges: Mapping[str, Gauged] = field(default_factory=dict[str, Gauged])
     """Those that ``known``, ``observed`` and ``counted`` tell; one that is left out has no value."""
+    adopts: Sequence[OnEvent] = ()
+    """What it brings back of its own events, when ``reconcile`` finds that a restore made it forget them."""
     kept: Sequence[Kept] = ()
     """What it forgets after a while, beside what every service does."""
     known: Callable[["Process"], Iterable[Observed]] | None = None

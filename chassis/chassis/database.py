@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -29,10 +30,14 @@ SHORT_STATEMENTS = {"max_parallel_workers_per_gather": "0", "jit": "off"}
 """Ours last milliseconds: starting workers, or compiling, takes longer than what is then saved."""
 
 
-def pool(url: str, service: str, size: int) -> Any:
-    """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole."""
+def pool(url: str, service: str, size: int, password_file: Path | None = None) -> Any:
+    """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole.
+
+    Each connection reads the files anew that the URL names (``sslrootcert``), and that of the password.
+    """
     return asyncpg.create_pool(
         url,
+        password=None if password_file is None else lambda: password_file.read_text().strip(),
         min_size=0,
         max_size=size,
         timeout=5,

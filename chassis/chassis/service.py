@@ -110,7 +110,9 @@ class Process:
         self.settings = settings
         self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
         self.metrics = Metrics(service.name, service.counters, service.durations, service.gauges)
-        self.pool: Pool = pool(settings.database_url.get_secret_value(), service.name, settings.pool_size)
+        self.pool: Pool = pool(
+            settings.database_url.get_secret_value(), service.name, settings.pool_size, settings.database_password_file
+        )
         self.inbox = Inbox(service.name, service.doors, self.open_transaction, self.metrics)
         self.consumer = Consumer(
             service.name,

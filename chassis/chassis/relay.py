@@ -186,7 +186,7 @@ class Relay:
                         )
                         return
                     attempt += 1
-                    logger.warning("relay takes over anew", error=repr(error)[:300], exc_info=True)
+                    logger.warning("relay takes over anew", error=repr(error)[:300])
                     await self._pause(backoff(attempt, longest=2.0))
         finally:
             await lease.release()

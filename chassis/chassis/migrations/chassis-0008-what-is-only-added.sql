@@ -3,8 +3,9 @@
 
 -- migrate: apply
 
-comment on table event_log is 'insert-only, but for data';
-comment on table erased is 'insert-only';
+-- Erasing somebody empties the data of what was said of them; who is erased is told under a lock of the whole table.
+comment on table event_log is 'insert-only, but for update (data)';
+comment on table erased is 'insert-only, but for maintain';
 
 -- migrate: rollback
 

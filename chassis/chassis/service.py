@@ -37,6 +37,7 @@ from chassis import (
     spans,
     telemetry,
 )
+from chassis.bounds import Bounds, Impatient
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, OldestTransaction, Pool, pool
@@ -161,6 +162,7 @@ class Process:
             self.metrics,
             lifespan=self._lifespan,
             unlinked=service.unlinked,
+            bounds=Bounds(settings.requests_per_client, settings.requests_at_once),
         )
         self.app.state.open_transaction = self.open_request
         self.app.state.keys = KeySource(settings.jwks)
@@ -207,6 +209,9 @@ class Process:
                 port=self.settings.http_port,
                 log_config=None,
                 access_log=False,
+                http=Impatient,
+                server_header=False,
+                forwarded_allow_ips=self.settings.forwarded_allow_ips,
                 timeout_keep_alive=75,  # longer than what stands before us keeps an idle connection, or it meets a closed one
                 timeout_graceful_shutdown=5,
             ),

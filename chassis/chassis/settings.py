@@ -6,6 +6,7 @@ A value is never repeated in an error or in a representation: URLs carry passwor
 import re
 import ssl
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -42,6 +43,17 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("there is no such file")
     return path
+
+
+def _networks(text: str) -> str:
+    try:
+        for part in text.split(","):
+            ip_network(part.strip(), strict=False)
+    except ValueError:
+        raise ValueError(
+            "should be addresses or networks, several separated by commas; * would believe anybody"
+        ) from None
+    return text
 
 
 def _certificates(path: Path) -> Path:
@@ -290,6 +302,16 @@ class Settings(TraceSettings, KafkaSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
     http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
+    requests_per_client: int = Field(
+        default=6_000, ge=1, description="requests of one client in a minute, per process; then 429"
+    )
+    requests_at_once: int = Field(
+        default=2_500, ge=1, description="requests in hand, those included that wait for events, per process; then 503"
+    )
+    forwarded_allow_ips: Annotated[str, AfterValidator(_networks)] = Field(
+        default="127.0.0.1",
+        description="proxies that are believed about whom they ask for: addresses and networks, several separated by commas",
+    )
     feed_listeners: int = Field(
         default=2_000, ge=1, le=20_000, description="how many may follow the feed of events at once, per process"
     )

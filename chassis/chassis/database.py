@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -38,13 +39,17 @@ STATEMENTS = 100
 """Prepared statements that a connection keeps."""
 
 
-def pool(url: str, service: str, size: int, *, statements: int = STATEMENTS) -> Any:
+def pool(
+    url: str, service: str, size: int, password_file: Path | None = None, *, statements: int = STATEMENTS
+) -> Any:
     """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole.
 
-    With no ``statements`` kept, none has a name: PgBouncer before 1.21 knows nothing of those.
+    Each connection reads the files anew that the URL names (``sslrootcert``), and that of the password. With no ``statements``
+    kept, none has a name: PgBouncer before 1.21 knows nothing of those.
     """
     return asyncpg.create_pool(
         url,
+        password=None if password_file is None else lambda: password_file.read_text().strip(),
         min_size=0,
         max_size=size,
         timeout=5,

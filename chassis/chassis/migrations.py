@@ -124,7 +124,8 @@ async def _apply(connection: Owner, service: str, files: Path) -> None:
 async def _show_and_grant(connection: Owner, service: str) -> None:
     """The view of what is applied, and the runtime role's rights: to the rows of its own schema, not to its shape.
 
-    Of a table with the comment ``insert-only``, it may add and read rows, and nothing else.
+    Of a table with the comment ``insert-only``, it may add and read rows, and nothing else but what the comment says further:
+    ``insert-only, but for update (data)``.
     """
     async with connection.transaction():
         await connection.execute(
@@ -142,11 +143,14 @@ async def _show_and_grant(connection: Owner, service: str) -> None:
                 """
             )
             for table in await connection.fetch(
-                "select oid::regclass::text as name from pg_class where relnamespace = to_regnamespace($1)"
-                " and relkind = 'r' and obj_description(oid, 'pg_class') = 'insert-only'",
+                "select oid::regclass::text as name, substring(comment from '^insert-only, but for (.*)$') as further"
+                " from pg_class, obj_description(oid, 'pg_class') as comment"
+                " where relnamespace = to_regnamespace($1) and relkind = 'r' and comment ~ '^insert-only(, but for .*)?$'",
                 service,
             ):
                 await connection.execute(f"revoke update, delete, truncate on {table['name']} from {role}")
+                if table["further"] is not None:
+                    await connection.execute(f"grant {table['further']} on {table['name']} to {role}")
 
 
 def runtime_role(service: str) -> str:

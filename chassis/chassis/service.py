@@ -23,6 +23,7 @@ import structlog
 import typer
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from pydantic import SecretStr
 from sojourn_contracts import catalogue
 
 from chassis import (
@@ -39,6 +40,7 @@ from chassis import (
     spans,
     telemetry,
 )
+from chassis.bounds import Bounds, Impatient
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, OldestTransaction, Pool, pool
@@ -123,12 +125,9 @@ class Process:
         self.settings = settings
         self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
         self.metrics = Metrics(service.name, service.counters, service.durations, service.gauges)
-        statements = settings.statement_cache_size
-        self.pool: Pool = pool(
-            settings.database_url.get_secret_value(), service.name, settings.pool_size, statements=statements
-        )
+        self.pool: Pool = self._pool(settings.database_url, settings.pool_size)
         direct = settings.listen_database_url
-        self._direct: Pool | None = pool(direct.get_secret_value(), service.name, LISTENERS) if direct else None
+        self._direct: Pool | None = self._pool(direct, LISTENERS) if direct else None
         """Where no pooler shares what listens; None where ``pool`` has none in between."""
         self.inbox = Inbox(service.name, service.doors, self.open_transaction, self.metrics)
         self.consumer = Consumer(
@@ -183,11 +182,22 @@ class Process:
             self.metrics,
             lifespan=self._lifespan,
             unlinked=service.unlinked,
+            bounds=Bounds(settings.requests_per_client, settings.requests_at_once),
         )
         self.app.state.open_transaction = self.open_request
         self.app.state.keys = KeySource(settings.jwks)
         self.app.state.settings = settings
         self.app.state.feed = self.feed
+
+    def _pool(self, url: SecretStr, size: int) -> Any:
+        settings = self.settings
+        return pool(
+            url.get_secret_value(),
+            self.service.name,
+            size,
+            settings.database_password_file,
+            statements=settings.statement_cache_size,
+        )
 
     @asynccontextmanager
     async def open_transaction(self, cause: Cause) -> AsyncGenerator[Transaction]:
@@ -229,6 +239,9 @@ class Process:
                 port=self.settings.http_port,
                 log_config=None,
                 access_log=False,
+                http=Impatient,
+                server_header=False,
+                forwarded_allow_ips=self.settings.forwarded_allow_ips,
                 timeout_keep_alive=75,  # longer than what stands before us keeps an idle connection, or it meets a closed one
                 timeout_graceful_shutdown=5,
             ),

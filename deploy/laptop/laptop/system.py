@@ -294,6 +294,7 @@ class System:
             **self.kafka_of(service),
             "JWKS": str(keys.public),
             "MANIFEST_KEY": str(kept_manifest_key(self.folder, service)),
+            "REQUESTS_PER_CLIENT": "1000000",  # whoever asks here is the same client
             "LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
@@ -301,7 +302,7 @@ class System:
             ours["SIGNING_KEY"] = str(keys.private)
             ours |= {"GRANTS": str(self._grants_file.absolute())} if self._grants_file else {}
             ours |= {"SMTP_HOST": HOST, "SMTP_PORT": str(self._smtp_port)}
-            ours["SIGN_INS_PER_CLIENT"] = "1000000"  # whoever signs in here is the same client
+            ours["SIGN_INS_PER_CLIENT"] = "1000000"
         if service == "survey":
             ours |= {"CATALOG_URL": self.database.url(service), "WAREHOUSE": str(self.warehouse)}
         if self._clock is not None:
@@ -465,7 +466,11 @@ def _inherited() -> dict[str, str]:
         "KAFKA_SECURITY_PROTOCOL",
         "KAFKA_USERNAME",
         "KAFKA_PASSWORD",
+        "KAFKA_PASSWORD_FILE",
         "KAFKA_CA_FILE",
+        "KAFKA_CERTIFICATE_FILE",
+        "KAFKA_KEY_FILE",
+        "DATABASE_PASSWORD_FILE",
         "GRANTS",
         "JWKS",
         "SIGNING_KEY",

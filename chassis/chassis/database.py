@@ -39,9 +39,7 @@ STATEMENTS = 100
 """Prepared statements that a connection keeps."""
 
 
-def pool(
-    url: str, service: str, size: int, password_file: Path | None = None, *, statements: int = STATEMENTS
-) -> Any:
+def pool(url: str, service: str, size: int, password_file: Path | None = None, *, statements: int = STATEMENTS) -> Any:
     """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole.
 
     Each connection reads the files anew that the URL names (``sslrootcert``), and that of the password. With no ``statements``

@@ -13,7 +13,7 @@ from typing import Any
 
 import docker
 import pytest
-from docker.errors import DockerException, NotFound
+from docker.errors import DockerException
 from laptop import leash
 from laptop.ports import HOST
 from laptop.process import Process, Running, StartError
@@ -23,23 +23,29 @@ from testcontainers.core.container import DockerContainer
 from tests.conftest import REPOSITORY
 from tests.deploy.rendered import tool
 
-DOCKERFILE = REPOSITORY / "deploy" / "Dockerfile"
+DOCKERFILE = Path("deploy/Dockerfile")
 USER = 10001 if os.getuid() == 0 else os.getuid()
 """Who runs in containers: never root, and somebody who can read what the test wrote."""
-CONFINED: dict[str, Any] = {
-    "read_only": True,
-    "cap_drop": ["ALL"],
-    "security_opt": ["no-new-privileges"],
-    "user": f"{USER}:{USER}",
-    "tmpfs": {"/tmp": "mode=1777"},
-    # A shell that anybody started would not run.
-    "volumes": {"/dev/null": {"bind": "/usr/bin/dash", "mode": "ro"}},
-}
-"""What every container runs with, and so can do without."""
 
 
 def tag(service: str) -> str:
     return f"sojourn-test/{service}"
+
+
+def confined(
+    image: str, environment: Mapping[str, str], network: str, entrypoint: str | None = None
+) -> DockerContainer:
+    """A container that may do nothing which no service needs, and whose shell, should anybody start one, does not run."""
+    made = DockerContainer(image, env=dict(environment)).with_tmpfs_mount("/tmp")
+    made.with_volume_mapping("/dev/null", "/usr/bin/dash").with_volume_mapping("/dev/null", "/usr/bin/bash")
+    return made.with_kwargs(
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        user=f"{USER}:{USER}",
+        network_mode=network,
+        entrypoint=entrypoint,
+    )
 
 
 def require_engine() -> None:
@@ -60,11 +66,19 @@ def base() -> str:
     return done.stdout.strip()
 
 
-def build(service: str, *options: str, named: str | None = None) -> str:
+def build(service: str, *options: str, named: str | None = None, sources: Path = REPOSITORY) -> str:
     """The image's name."""
     name = named or tag(service)
     arguments = [f"--build-arg=SERVICE={service}", f"--build-arg=PYTHON_IMAGE={base()}", f"--tag={name}", *options]
-    command = ["docker", "build", "--quiet", "--network=host", f"--file={DOCKERFILE}", *arguments, str(REPOSITORY)]
+    command = [
+        "docker",
+        "build",
+        "--quiet",
+        "--network=host",
+        f"--file={sources / DOCKERFILE}",
+        *arguments,
+        str(sources),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return name
@@ -72,8 +86,7 @@ def build(service: str, *options: str, named: str | None = None) -> str:
 
 def ran(image: str, *command: str, entrypoint: str | None = None) -> tuple[int, str]:
     """Runs a command in an image, confined, to its end: its exit code, and what it said."""
-    container = DockerContainer(image).with_kwargs(**CONFINED, network_mode="none", entrypoint=entrypoint)
-    container.with_command(list(command)).start()
+    container = confined(image, {}, "none", entrypoint).with_command(list(command)).start()
     try:
         found = container.get_wrapped_container()
         code = found.wait(timeout=60)["StatusCode"]
@@ -99,11 +112,9 @@ class ContainedProcess(Process):
     def spawn(self) -> None:
         name = f"sojourn-test-{secrets.token_hex(6)}"
         leash.hold_container(name, os.environ.get("DOCKER_HOST", ""))
-        ours = {str(self._system): {"bind": str(self._system), "mode": "ro"}}
-        warehouse = self._system / "warehouse"
-        ours[str(warehouse)] = {"bind": str(warehouse), "mode": "rw"}
-        confined = CONFINED | {"volumes": CONFINED["volumes"] | ours}
-        made = DockerContainer(self._image, env=self._given).with_kwargs(**confined, network_mode="host")
+        made = confined(self._image, self._given, "host")
+        made.with_volume_mapping(self._system, str(self._system), "ro")
+        made.with_volume_mapping(self._system / "warehouse", str(self._system / "warehouse"), "rw")
         made.with_name(name).with_command(list(self._does)).start()
         self._container = made.get_wrapped_container()
         self.running = Running(name, 0, 0)
@@ -161,9 +172,7 @@ class ContainedProcess(Process):
             log.write(self._container.logs())
 
     def log_end(self, lines: int = 15) -> str:
-        with suppress(NotFound):
-            return self._container.logs(tail=lines).decode()
-        return ""
+        return super().log_end(lines) if self._container is None else self._container.logs(tail=lines).decode()
 
     def let_go(self) -> None:
         raise NotImplementedError("a test ends what it started")

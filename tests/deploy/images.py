@@ -28,6 +28,15 @@ USER = 10001 if os.getuid() == 0 else os.getuid()
 """Who runs in containers: never root, and somebody who can read what the test wrote."""
 
 
+WRITABLE = ("warehouse", "numba")
+"""Folders of a system that its containers may write to: the survey's files, and what matching compiles."""
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def tag(service: str) -> str:
     return f"sojourn-test/{service}"
 
@@ -108,13 +117,16 @@ class ContainedProcess(Process):
         self._given = {key: value for key, value in environment.items() if os.environ.get(key) != value}
         self._system = system
         self._container: Any = None
+        self.entrypoint: str | None = None
+        """Instead of the image's own."""
 
     def spawn(self) -> None:
         name = f"sojourn-test-{secrets.token_hex(6)}"
         leash.hold_container(name, os.environ.get("DOCKER_HOST", ""))
-        made = confined(self._image, self._given, "host")
+        made = confined(self._image, self._given, "host", self.entrypoint)
         made.with_volume_mapping(self._system, str(self._system), "ro")
-        made.with_volume_mapping(self._system / "warehouse", str(self._system / "warehouse"), "rw")
+        for folder in WRITABLE:
+            made.with_volume_mapping(self._system / folder, str(self._system / folder), "rw")
         made.with_name(name).with_command(list(self._does)).start()
         self._container = made.get_wrapped_container()
         self.running = Running(name, 0, 0)
@@ -181,6 +193,22 @@ class ContainedProcess(Process):
 class ContainedSystem(System):
     """Its services run in containers of their images; Kafka, PostgreSQL and the stand-ins of others on this machine."""
 
+    async def start(self) -> None:
+        """Compiles what matching does first: on a busy machine that takes longer than a start may."""
+        self.folder.mkdir(exist_ok=True)
+        command = ["-c", "from matching.index.compilation import compile_all; compile_all()"]
+        compiling = self._contained("compiling", "matching", command, {"NUMBA_CACHE_DIR": str(self.folder / "numba")})
+        compiling.entrypoint = "python"
+        await asyncio.to_thread(compiling.spawn)
+        try:
+            assert await compiling.ended(within=300) == 0, compiling.log_end()
+        finally:
+            await compiling.kill()
+        await super().start()
+
+    def environment(self, service: str) -> dict[str, str]:
+        return super().environment(service) | {"NUMBA_CACHE_DIR": str(self.folder / "numba")}
+
     def _process(self, name: str, service: str, does: str, environment: Mapping[str, str], port: int) -> Process:
         given = {**environment, "HTTP_HOST": HOST, "HTTP_PORT": str(port)}
         return self._contained(name, service, [does], given)
@@ -199,8 +227,7 @@ class ContainedSystem(System):
         return written
 
     def _contained(self, name: str, service: str, does: Sequence[str], environment: dict[str, str]) -> ContainedProcess:
-        self.warehouse.mkdir(exist_ok=True)
-        if os.getuid() == 0:
-            for file in (self.warehouse, *self.folder.glob("*.json")):
+        for file in (*(made(self.folder / name) for name in WRITABLE), *self.folder.glob("*.json")):
+            if os.getuid() == 0:
                 os.chown(file, USER, USER)
         return ContainedProcess(name, service, does, self.logs / f"{name}.log", environment, self.folder)

@@ -496,6 +496,26 @@ def test_alerts_are_one_rule_without_those_that_are_dropped_and_dashboards_stay_
     assert ALERT not in rules
 
 
+def test_alerts_lead_to_where_runbooks_are_published(all_rendered: dict[str, list[Document]]):
+    given = {"monitoring.rules.enabled": True, "monitoring.rules.runbooks": "https://docs.example/runbooks/"}
+    found = of_kind(rendered(given), "PrometheusRule")
+    rules = [rule for each in found for group in each["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert len(rules) >= 16
+    for rule in rules:
+        assert rule["annotations"]["runbook_url"] == f"https://docs.example/runbooks/{rule['alert']}.md"
+
+
+def test_keda_signs_in_at_kafka_as_the_process_whose_lag_it_asks_for(all_rendered: dict[str, list[Document]]):
+    """Mechanism and encryption stand with the trigger, where KEDA 2.20 reads them; name and password apart from it."""
+    found = all_rendered["production"]
+    for scaled in of_kind(found, "ScaledObject"):
+        (trigger,) = scaled["spec"]["triggers"]
+        assert (trigger["metadata"]["sasl"], trigger["metadata"]["tls"]) == ("scram_sha512", "enable")
+        credentials = one(found, f"TriggerAuthentication/{trigger['authenticationRef']['name']}")["spec"]
+        parameters = [each["parameter"] for kind in credentials.values() for each in kind]
+        assert sorted(parameters) == ["ca", "password", "username"]
+
+
 def test_whoever_scrapes_keeps_our_labels_which_the_alerts_go_by(all_rendered: dict[str, list[Document]]):
     monitors = [
         document

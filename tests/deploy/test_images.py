@@ -64,10 +64,11 @@ def layers(image: str) -> list[str]:
 @pytest.fixture(scope="module")
 async def journey(images: None, backing_folder: Path) -> AsyncIterator[Journey]:
     register = Register(frozenset({MISTYPED}), away=(START, START + timedelta(days=30)))
-    grants = backing_folder / "grants.yaml"
+    folder = backing_folder / "contained"
+    folder.mkdir()
+    grants = folder / "grants.yaml"
     grants.write_text(GRANTS)
     settings = SETTINGS | {"LOG_LEVEL": "info"}
-    folder = backing_folder / "contained"
     async with ContainedSystem(folder, stopped_at=START, environment=settings, vies=register, grants=grants) as system:
         yield Journey(system, *await played(system, [THE_SENDER, THE_HOST], Choices(7, EVERYBODY_DOES), UNTIL))
 

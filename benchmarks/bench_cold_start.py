@@ -28,10 +28,6 @@ ROUNDS = int(os.environ.get("ROUNDS", "3"))
 PLAIN = [sys.executable, "-c", "import fastapi, faststream, asyncpg"]
 SOURCES = [str(Path(__file__).parent.parent / name) for name in ("chassis", "contracts", "services")]
 INSTALLED = (sysconfig.get_path("purelib"), sysconfig.get_path("stdlib"), *SOURCES)
-    sysconfig.get_path("purelib"),
-    sysconfig.get_path("stdlib"),
-    str(Path(__file__).parent.parent / "services"),
-)
 WITHIN = 120.0
 
 State = Callable[[Path], Mapping[str, str]]

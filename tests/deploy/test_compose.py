@@ -1,4 +1,4 @@
-"""The compose file gives every process what it needs, in the order in which it needs it, and lets it do no more than a cluster would."""
+"""The compose file gives every process what it needs, in the right order, and lets it do no more than a cluster would."""
 
 import re
 from os import environ

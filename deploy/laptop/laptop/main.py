@@ -71,6 +71,7 @@ def provision_(
         asyncio.run(_provision(servers, database_url, password))
     except (TopicsError, KafkaError, PostgresError, OSError) as error:
         raise _failed(f"Not provisioned: {error}") from None
+    folder.mkdir(parents=True, exist_ok=True)
     kept_keys(folder)
     out.print("Provisioned.")
 

@@ -34,6 +34,10 @@ def runtime_role(service: str) -> str:
     return f"sojourn_{service}"
 
 
+ROLES = (MIGRATOR, *map(runtime_role, SERVICES))
+"""All of an installation."""
+
+
 def limits(role: str) -> dict[str, str]:
     """The settings that its sessions begin with."""
     if role == MIGRATOR:
@@ -67,7 +71,7 @@ class Database:
 def kept_passwords(file: Path) -> dict[str, str]:
     """This installation's passwords: made at random once, then kept where only its user reads them."""
     passwords: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    missing = {MIGRATOR, *(runtime_role(service) for service in SERVICES)} - passwords.keys()
+    missing = set(ROLES) - passwords.keys()
     if missing:
         passwords |= {role: secrets.token_urlsafe(24) for role in missing}
         private_file(file, json.dumps(passwords))
@@ -101,7 +105,7 @@ async def drop(database: Database) -> None:
 
 
 async def _make_roles(admin: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
-    for role in (MIGRATOR, *map(runtime_role, SERVICES)):
+    for role in ROLES:
         if not await admin.fetchval("select true from pg_roles where rolname = $1", role):
             await admin.execute(f"create role {role} login nocreatedb nocreaterole")
         statement = await admin.fetchval(

@@ -249,12 +249,7 @@ class System:
     def _add(self, name: str, service: str, programs: Path | None) -> None:
         port = free_port()
         self.urls[name] = f"http://{HOST}:{port}"
-        self.processes[name] = Process(
-            name,
-            [_command(service, programs), "serve"],
-            log=self.logs / f"{name}.log",
-            environment=self.environment(service) | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
-        )
+        self.processes[name] = self._process(name, service, "serve", self.environment(service), port, programs)
 
     def _add_sink(self) -> None:
         """No service, and so under none of ``processes`` and ``urls``: it does not go by the programme's clock."""
@@ -262,11 +257,23 @@ class System:
             return
         port = free_port()
         self.sink_url = f"http://{HOST}:{port}"
-        self.sink = Process(
-            SINK,
-            [_command("survey"), "sink"],
-            log=self.logs / f"{SINK}.log",
-            environment=self.environment("survey") | self.kafka_of(SINK) | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
+        self.sink = self._process(SINK, "survey", "sink", self.environment("survey") | self.kafka_of(SINK), port)
+
+    def _process(
+        self,
+        name: str,
+        service: str,
+        does: str,
+        environment: Mapping[str, str],
+        port: int,
+        programs: Path | None = None,
+    ) -> Process:
+        """One that is not started yet: it does what this command of the service does, and answers at this port."""
+        return Process(
+            name,
+            [_command(service, programs), does],
+            log=self.logs / f"{name}.log",
+            environment={**environment, "HTTP_HOST": HOST, "HTTP_PORT": str(port)},
         )
 
     async def _start_sink(self) -> None:

@@ -387,7 +387,7 @@ class System:
         names = [name for name in self.processes if name == service or name.startswith(f"{service}-")]
         new = [f"{service}-{number}" for number in range(len(names) + 1, replicas + 1)]
         for name in new:
-            self._add(name, service)
+            self._add(name, service, self._programs)
         await together(*(self.start_service(name) for name in new))
         for name in reversed(names[replicas:]):
             await self._stop_service(self.processes[name])

@@ -129,7 +129,11 @@ class Consumer(ConsumerRebalanceListener):
                 ends = AIOKafkaConsumer(
                     **self._brokers.client(), isolation_level="read_committed", enable_auto_commit=False
                 )
-                await ends.start()
+                try:
+                    await ends.start()
+                except BaseException:  # a stop may come just now
+                    await ends.stop()
+                    raise
                 self._ends = ends
             except Exception as error:
                 if self._is_refused(error):

@@ -189,8 +189,15 @@ async def test_who_received_everything_proves_it_over_the_restore(driver: Driver
         if not row["topic"].endswith("ManifestIssued"):
             stream = Stream(row["topic"], SOURCE, row["generation"])
             found.add(stream, row["sequence"], row["event_id"], row["subject"], row["written_at"])
+    manifests = await issued(driver)
+    for topic in {each.topic_name for each in manifests}:
+        of_topic = sorted(
+            (each for each in manifests if each.topic_name == topic), key=lambda each: each.first_sequence
+        )
+        assert [each.previous for each in of_topic] == [None, *(each.manifest_id for each in of_topic[:-1])]
+        assert [each.first_sequence for each in of_topic] == [1, *(each.last_sequence + 1 for each in of_topic[:-1])]
     keys = trusted_keys(read(key).document(SOURCE))
-    verdict = verify(found, await issued(driver), keys, read_at=datetime.now(UTC))
+    verdict = verify(found, manifests, keys, read_at=datetime.now(UTC))
     assert verdict.complete
     assert {(each.stream.generation, each.unproven, each.missing) for each in verdict.streams} == {
         (1, 0, ()),

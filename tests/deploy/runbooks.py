@@ -56,9 +56,12 @@ async def execute(name: str, heading: str, environment: Mapping[str, str], numbe
     """
     # a page says of which service it shows something; the operator types another one
     commands = re.sub(r"^SERVICE=\w+", "SERVICE=$SERVICE", blocks(page(name))[heading][number], flags=re.MULTILINE)
+    folder = REPOSITORY / "build" / "runbooks"
+    folder.mkdir(parents=True, exist_ok=True)
     shell = await asyncio.create_subprocess_exec(
-        "bash", "-euo", "pipefail", "-c", commands, stdout=PIPE, stderr=PIPE, env=environment, start_new_session=True
-    )
+        "bash", "-euo", "pipefail", "-c", commands,
+        stdout=PIPE, stderr=PIPE, env=environment, cwd=folder, start_new_session=True,
+    )  # fmt: skip
     try:
         out, errors = await asyncio.wait_for(shell.communicate(), within)
     except BaseException:

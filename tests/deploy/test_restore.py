@@ -159,10 +159,7 @@ def _bearer(company: Company) -> dict[str, str]:
 
 
 async def reconciled(system: System, service: str) -> list[dict[str, Any]]:
-    environment = where_it_runs(system, service)
-    folder = system.folder / "reconciled"
-    folder.mkdir(exist_ok=True)
-    commands = await execute("restore", "Reconcile", environment | {"SERVICE": service, "PWD": str(folder)})
+    commands = await execute("restore", "Reconcile", where_it_runs(system, service))
     return [json.loads(line) for line in commands.splitlines() if line.startswith("{")]
 
 

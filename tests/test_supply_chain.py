@@ -58,7 +58,8 @@ def test_no_secret_is_among_the_files():
         ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True, text=True
     ).stdout
     locks = ("uv.lock", "package-lock.json")
-    files = [REPOSITORY / name for name in listed.split("\0") if name and not name.endswith(locks)]
+    named = [REPOSITORY / name for name in listed.split("\0") if name and not name.endswith(locks)]
+    files = [file for file in named if file.is_file()]
     assert len(files) > 500
     assert secrets(files) - EXAMPLES == set()
 

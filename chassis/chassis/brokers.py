@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -72,6 +73,25 @@ class Brokers:
             await admin.close()
         if refused := {each["topic"] for each in told if for_code(each["error_code"]) is TopicAuthorizationFailedError}:
             raise TopicAuthorizationFailedError(refused)
+
+    async def partitions(self, topics: Collection[str]) -> list[TopicPartition]:
+        """Those that these topics have at the broker, which may be more than the catalogue says.
+
+        Raises:
+            KafkaError: one of the topics is not there, or may not be known of.
+        """
+        if not topics:
+            return []
+        admin = AIOKafkaAdminClient(**self.client())
+        await admin.start()
+        try:
+            told = await admin.describe_topics(list(topics))
+        finally:
+            await admin.close()
+        for each in told:
+            if each["error_code"]:
+                raise for_code(each["error_code"])(each["topic"])
+        return sorted(TopicPartition(each["topic"], part["partition"]) for each in told for part in each["partitions"])
 
     def refusal(self, error: BaseException | None) -> str | None:
         """What Kafka refuses, and whom: only somebody who grants it can help. None if the error is another."""

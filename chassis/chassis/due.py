@@ -239,8 +239,11 @@ class DueWork:
     async def _park(self, work: Work, error: Exception) -> None:
         async with self._pool.acquire() as connection:
             parked = await park(connection, work, error)
-        if parked:
-            self._metrics.dead_lettered(f"due {work.kind}")
+        if not parked:
+            return
+        self._metrics.dead_lettered(f"due {work.kind}")
+        ids = {"correlation_id": work.cause.correlation_id, "event_id": work.cause.causation_id}
+        with spans.given_up(work.cause.traceparent), log.bound(**ids):
             logger.error(
                 "due work parked", kind=work.kind, subject=work.subject, cause=cause_of(error), detail=str(error)[:500]
             )

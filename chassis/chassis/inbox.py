@@ -127,15 +127,16 @@ class Inbox:
         if not new:
             return
         self._metrics.dead_lettered(arrival.name)
-        logger.error(
-            "dead letter",
-            event_id=str(arrival.event_id),
-            topic=arrival.record.topic,
-            partition=arrival.record.partition,
-            offset=arrival.record.offset,
-            cause=type(error).__name__,
-            detail=str(error)[:500],
-        )
+        with _told_of(arrival.envelope):
+            logger.error(
+                "dead letter",
+                event_id=str(arrival.event_id),
+                topic=arrival.record.topic,
+                partition=arrival.record.partition,
+                offset=arrival.record.offset,
+                cause=type(error).__name__,
+                detail=str(error)[:500],
+            )
 
     async def replay(self, letter_id: UUID) -> bool:
         """Runs a dead letter through its handler, past the inbox's mark; False if no such letter waits.
@@ -218,6 +219,17 @@ def _working_for(envelope: Envelope) -> Generator[Cause]:
         cause = _cause(envelope, traceparent)
         with log.bound(correlation_id=cause.correlation_id, event_id=str(envelope.id)):
             yield cause
+
+
+@contextmanager
+def _told_of(envelope: Envelope | None) -> Generator[None]:
+    """Lines inside have the ids of what led to the event; of one that cannot be read, none are known."""
+    if envelope is None:
+        yield
+        return
+    cause = _cause(envelope, envelope.traceparent)
+    with spans.given_up(cause.traceparent), log.bound(correlation_id=cause.correlation_id):
+        yield
 
 
 def _erased_by(envelope: Envelope) -> UUID | None:

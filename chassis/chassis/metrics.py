@@ -57,8 +57,10 @@ class Metrics:
         self._handler_seconds = self._histogram("handler_seconds", "Time in a handler", "event")
         self._request_seconds = self._histogram("http_request_seconds", "Time to answer", "method", "route")
         self._dead_open = self._gauge("dead_letters_open", "Dead letters that nobody has settled")
-        self._outbox_age = self._gauge("outbox_age_seconds", "Age of the oldest event that is not published")
-        self._outbox_size = self._gauge("outbox_size", "Events that are not published")
+        self._outbox_age = self._gauge(
+            "outbox_age_seconds", "Age of the oldest event that is not published, or may not be"
+        )
+        self._outbox_size = self._gauge("outbox_size", "Events that the relay has not moved to the log")
         self._log_position = self._gauge("log_position", "Position at which the log ends")
         self._published_position = self._gauge(
             "published_position", "Position that is published; NaN where this process does not lead"

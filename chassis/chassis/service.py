@@ -13,6 +13,8 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +23,7 @@ import structlog
 import typer
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from pydantic import SecretStr
 from sojourn_contracts import catalogue
 
 from chassis import (
@@ -41,7 +44,7 @@ from chassis.bounds import Bounds, Impatient
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, OldestTransaction, Pool, pool
-from chassis.doors import Door
+from chassis.doors import Door, OnEvent
 from chassis.due import DueWork
 from chassis.erasure import empty_log, search_log
 from chassis.failures import backoff
@@ -55,6 +58,11 @@ from chassis.settings import Settings
 from chassis.transaction import MANIFESTS, RETENTION, Cause, Transaction
 
 logger = structlog.get_logger(__name__)
+
+COUNTED_EVERY = 60.0
+"""Seconds between two countings of what takes long to count, at least; and twenty times as long as the last one took."""
+LISTENERS = 4
+"""Connections at most that listen and do nothing else: the relay's, and one for each log that somebody follows."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,17 @@ class Service:
     durations: Mapping[str, str] = field(default_factory=dict[str, str])
     """Those that ``tx.lasted`` adds to, in seconds, each with what it measures."""
     gauges: Mapping[str, Gauged] = field(default_factory=dict[str, Gauged])
-    """Those that ``observed`` tells."""
+    """Those that ``known``, ``observed`` and ``counted`` tell; one that is left out has no value."""
+    adopts: Sequence[OnEvent] = ()
+    """What it brings back of its own events, when ``reconcile`` finds that a restore made it forget them."""
     kept: Sequence[Kept] = ()
     """What it forgets after a while, beside what every service does."""
+    known: Callable[["Process"], Iterable[Observed]] | None = None
+    """Values of its gauges that the process knows by itself, also while PostgreSQL is away."""
     observed: Callable[[Connection, "Process"], Awaitable[Iterable[Observed]]] | None = None
-    """Values of its gauges, asked for when somebody reads the metrics; a gauge that is left out has none."""
+    """Those that are asked for whenever somebody reads the metrics, and so take milliseconds."""
+    counted: Callable[[Connection, "Process"], Awaitable[Iterable[Observed]]] | None = None
+    """Those that take longer the more there is: asked for beside, once in ``COUNTED_EVERY`` seconds at most."""
     prepare: Callable[["Process"], AbstractAsyncContextManager[Any]] | None = None
     """Makes what each process keeps in memory; handlers have it as ``tx.prepared``.
 
@@ -111,9 +125,10 @@ class Process:
         self.settings = settings
         self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
         self.metrics = Metrics(service.name, service.counters, service.durations, service.gauges)
-        self.pool: Pool = pool(
-            settings.database_url.get_secret_value(), service.name, settings.pool_size, settings.database_password_file
-        )
+        self.pool: Pool = self._pool(settings.database_url, settings.pool_size)
+        direct = settings.listen_database_url
+        self._direct: Pool | None = self._pool(direct, LISTENERS) if direct else None
+        """Where no pooler shares what listens; None where ``pool`` has none in between."""
         self.inbox = Inbox(service.name, service.doors, self.open_transaction, self.metrics)
         self.consumer = Consumer(
             service.name,
@@ -134,14 +149,19 @@ class Process:
             settings.lease_seconds,
             settings.relay_batch,
             self._log_has_grown,
+            self._direct,
         )
-        self.feed = Feed(service.name, self.pool, settings.feed_listeners, lambda: self.stopping)
+        self.feed = Feed(service.name, self.pool, settings.feed_listeners, lambda: self.stopping, self._direct)
         self.stopping = False
         self.prepared: Any = None
         self._nudge = asyncio.Event()
         self._grown = asyncio.Event()
         self._requests = 0
         self._oldest_transaction = OldestTransaction()
+        self._gauged: dict[str, list[Observed]] = {}
+        """What the service's own gauges are, by who told it."""
+        self._counting: asyncio.Task[None] | None = None
+        self._counts_again_at = 0.0
         probes = health.Probes(
             missing_migrations=self.missing_migrations,
             stopping=lambda: self.stopping,
@@ -168,6 +188,16 @@ class Process:
         self.app.state.keys = KeySource(settings.jwks)
         self.app.state.settings = settings
         self.app.state.feed = self.feed
+
+    def _pool(self, url: SecretStr, size: int) -> Any:
+        settings = self.settings
+        return pool(
+            url.get_secret_value(),
+            self.service.name,
+            size,
+            settings.database_password_file,
+            statements=settings.statement_cache_size,
+        )
 
     @asynccontextmanager
     async def open_transaction(self, cause: Cause) -> AsyncGenerator[Transaction]:
@@ -232,6 +262,8 @@ class Process:
                 "no manifests are issued, so nobody can prove to have missed nothing: MANIFEST_KEY is not set"
             )
         await self.pool
+        if self._direct is not None:
+            await self._direct
         kept = AsyncExitStack()
         tasks = [
             asyncio.create_task(work, name=name)
@@ -288,19 +320,22 @@ class Process:
         self.relay.stop()
         working = [leaving, *(task for task in tasks if task.get_name() in ("due", "relay"))]
         _, slow = await asyncio.wait(working, timeout=3)
-        for task in (leaving, *tasks):
+        beside = (leaving, *tasks, *((self._counting,) if self._counting else ()))
+        for task in beside:
             task.cancel()
-        await asyncio.wait((leaving, *tasks), timeout=1)
+        await asyncio.wait(beside, timeout=1)
         await asyncio.wait((asyncio.create_task(kept.aclose()),), timeout=1)
         left = min(3.0, began + 10 - time.monotonic())
         await asyncio.gather(self._close_pool(), telemetry.switch_off(left))
         logger.info("stopped", unfinished=[task.get_name() for task in slow])
 
     async def _close_pool(self) -> None:
+        pools = [self.pool] if self._direct is None else [self.pool, self._direct]
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await self.pool.close()
-        self.pool.terminate()
+                await asyncio.gather(*(each.close() for each in pools))
+        for each in pools:
+            each.terminate()
 
     async def _pass_on_nudges(self) -> None:
         """Wakes the relay after commits: its own process's directly, another one's by NOTIFY, at most 200 times a second.
@@ -350,6 +385,7 @@ class Process:
             )
         return {
             "service": self.service.name,
+            "version": version(self.service.name),
             "clock": now,
             "due": {"ready": works["ready"], "next_at": works["next_at"], "backing_off": works["backing_off"]},
             "in_flight": self._requests + self.consumer.in_hand + self.due.in_hand,
@@ -376,7 +412,12 @@ class Process:
         published = self.relay.published
         self.metrics.published_position(math.nan if published is None else published)
         self.metrics.halted(self.halted)
-        failures = await asyncio.gather(self._observe_kafka(), self._observe_database(), return_exceptions=True)
+        try:
+            failures = await asyncio.gather(self._observe_kafka(), self._observe_database(), return_exceptions=True)
+        finally:
+            if self.service.known is not None:
+                self._gauged["known"] = list(self.service.known(self))
+            self.metrics.observed(chain.from_iterable(self._gauged.values()))
         for failure in failures:
             if failure is not None:
                 raise failure
@@ -395,14 +436,35 @@ class Process:
                 " (select count(*) from due where parked_at is not null) as parked from outbox"
             )
             self.metrics.oldest_transaction(await self._oldest_transaction.seconds(connection))
+            self.metrics.due_late(works["late"])
+            if row is not None:
+                self.metrics.outbox(row["size"], max(row["age"], self.relay.seconds_unpublished))
+                self.metrics.log_position(row["log_end"])
+                self.metrics.dead_letters_open(row["dead"])
+                self.metrics.due_parked(row["parked"])
             if self.service.observed is not None:
-                self.metrics.observed(await self.service.observed(connection, self))
-        self.metrics.due_late(works["late"])
-        if row is not None:
-            self.metrics.outbox(row["size"], row["age"])
-            self.metrics.log_position(row["log_end"])
-            self.metrics.dead_letters_open(row["dead"])
-            self.metrics.due_parked(row["parked"])
+                self._gauged["observed"] = list(await self.service.observed(connection, self))
+        await self._observe_counted()
+
+    async def _observe_counted(self) -> None:
+        """Begins to count, where it is time to; the first count is waited for, as long as who reads the metrics waits."""
+        if self.service.counted is None:
+            return
+        if self._counting is None and time.monotonic() >= self._counts_again_at:
+            self._counting = asyncio.create_task(self._count(self.service.counted), name="counting")
+        if self._counting is not None and "counted" not in self._gauged:
+            await asyncio.shield(self._counting)
+
+    async def _count(self, ask: Callable[[Connection, "Process"], Awaitable[Iterable[Observed]]]) -> None:
+        began = time.monotonic()
+        try:
+            async with self.pool.acquire() as connection:
+                self._gauged["counted"] = list(await ask(connection, self))
+        except Exception as error:
+            logger.warning("gauges not counted", error=type(error).__name__)
+        finally:
+            self._counting = None
+            self._counts_again_at = time.monotonic() + max(COUNTED_EVERY, 20 * (time.monotonic() - began))
 
 
 class _Server(uvicorn.Server):

@@ -271,6 +271,18 @@ class Settings(TraceSettings, KafkaSettings):
     database_url: PostgresUrl = Field(
         description="PostgreSQL as this service's role: postgresql://role:password@host/db"
     )
+    listen_database_url: PostgresUrl | None = Field(
+        default=None,
+        description="the same without a pooler, where DATABASE_URL leads to one: a pooler that shares connections loses what is"
+        " notified; unset, DATABASE_URL",
+    )
+    statement_cache_size: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="prepared statements kept on each connection; 0 behind a PgBouncer before 1.21, or whose"
+        " max_prepared_statements is 0",
+    )
     database_password_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
         default=None,
         description="the file that holds the role's password, read again for each connection; unset, the URL's",
@@ -336,6 +348,12 @@ class SettingsError(Exception):
 
     exit_code = 2
 
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        """``errors``: each variable with what is wrong about it."""
+        lines = [f"  {variable}: {reason}" for variable, reason in errors]
+        super().__init__("\n".join(["The environment is not complete or not valid:", *lines]))
+        self.errors = errors
+
 
 def load(cls: type[AnySettings]) -> AnySettings:
     """Reads the settings from the environment.
@@ -346,12 +364,12 @@ def load(cls: type[AnySettings]) -> AnySettings:
     try:
         return cls()
     except ValidationError as error:
-        lines = [
-            f"  {_variable(cls, str(entry['loc'][0]))}: {_reason(entry['type'], entry['msg'])}"
+        errors = [
+            (_variable(cls, str(entry["loc"][0])), _reason(entry["type"], entry["msg"]))
             for entry in error.errors(include_url=False, include_input=False)
         ]
         # Not chained: pydantic's own text is noise here, and a subclass may forget to hide its inputs.
-        raise SettingsError("\n".join(["The environment is not complete or not valid:", *lines])) from None
+        raise SettingsError(errors) from None
 
 
 def describe(cls: type[LogSettings]) -> str:

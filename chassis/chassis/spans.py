@@ -113,6 +113,11 @@ def emitted(event: type[Event], event_id: UUID, traceparent: str | None) -> str 
     return telemetry.traceparent_of(emitting.get_span_context())
 
 
+def given_up(traceparent: str | None) -> AbstractContextManager[object]:
+    """What is said of an event or work that is set aside: its line names the trace that led to it, where there is one."""
+    return nullcontext() if traceparent is None else telemetry.ids(traceparent)
+
+
 @asynccontextmanager
 async def publishing(events: Iterable[tuple[str, str | None]]) -> AsyncGenerator[None]:
     """Around a Kafka transaction with these events, told by topic and ``traceparent``: a span for each topic.

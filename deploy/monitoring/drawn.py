@@ -121,7 +121,7 @@ KAFKA_AND_OUTBOX = Dashboard(
     (
         (
             OUTBOX,
-            Panel("Events not published", "short", (Query(largest("sojourn_outbox_size"), "{{service}}"),)),
+            Panel("Events in the outbox", "short", (Query(largest("sojourn_outbox_size"), "{{service}}"),)),
             Panel(
                 "Events in the log",
                 "short",

@@ -2,12 +2,22 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import asyncpg
 import pytest
 import structlog
+from chassis.database import Pool
+from chassis.doors import OnDue, Work
+from chassis.inbox import arrival
+from chassis.transaction import Cause, Transaction
+from uuid_utils.compat import uuid7
 
 from chassis import log, telemetry
+from tests.chassis.given import a_service, withdrawn
+from tests.chassis.receiving import Receiver
+from tests.chassis_driver import NOON, record
+from tests.conftest import Driving
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +103,33 @@ def test_on_a_terminal_lines_are_readable_and_as_discreet(capsys: pytest.Capture
     assert "failed" in said
     assert "ValueError" in said
     assert "hunter2" not in said
+
+
+TRACE = "ab" * 16
+LED_TO = f"00-{TRACE}-{'cd' * 8}-01"
+
+
+async def test_a_dead_letters_line_names_its_event_and_what_led_to_it(pool: Pool, capsys: pytest.CaptureFixture[str]):
+    log.configure("exchange", "json", "info")
+    one = record(withdrawn(), event_id=(event_id := uuid7()))
+    one = replace(one, headers=[*one.headers, ("ce_traceparent", LED_TO.encode())])
+    for each in (one, replace(one, headers=[])):
+        await Receiver(pool).inbox.set_aside(arrival(each), ValueError("no"))
+    line, unreadable = [line for line in lines(capsys) if line["event"] == "dead letter"]
+    assert (line["event_id"], line["correlation_id"], line["trace_id"]) == (str(event_id), "c-1", TRACE)
+    assert not unreadable.keys() & {"correlation_id", "trace_id"}
+
+
+async def test_the_line_of_parked_work_names_what_asked_for_it(driving: Driving, capsys: pytest.CaptureFixture[str]):
+    async def fail(work: Work, tx: Transaction) -> None:
+        raise LookupError
+
+    driver = await driving(a_service(OnDue("one", fail)))
+    log.configure("matching", "json", "info")
+    for cause in (Cause("c-1", "e-1", LED_TO), Cause()):
+        async with driver.process.open_transaction(cause) as tx:
+            tx.schedule("one", uuid7(), NOON)
+        await driver.run_due()
+    asked, unlinked = [line for line in lines(capsys) if line["event"] == "due work parked"]
+    assert (asked["correlation_id"], asked["event_id"], asked["trace_id"]) == ("c-1", "e-1", TRACE)
+    assert "trace_id" not in unlinked

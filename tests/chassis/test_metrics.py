@@ -11,7 +11,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
+from chassis.database import Connection
 from chassis.doors import OnDue, Work
+from chassis.metrics import Gauged, Observed
+from chassis.service import Process
 from chassis.transaction import Cause, Transaction
 from laptop.kafka import Kafka
 from laptop.roles import Database
@@ -55,8 +58,9 @@ class Said:
 
 
 async def waits_for_what_nobody_knows(said: Said) -> bool:
-    await said.comes(due_parked=1)
-    return math.isnan(said.last["consumer_lag_records"]) and said.last["consumer_lag_seconds"] > 1
+    await said.comes(due_parked=1, outbox_size=0, log_position=3)
+    lag, unpublished = said.last["consumer_lag_seconds"], said.last["outbox_age_seconds"]
+    return math.isnan(said.last["consumer_lag_records"]) and lag > 1 and unpublished > 1
 
 
 async def do(work: Work, tx: Transaction) -> None:
@@ -144,6 +148,8 @@ async def test_the_exposition_shows_what_was_handled_failed_waits_and_since_when
                 **{'handled_total{event="CompanyWithdrawn"}': 4}, consumer_lag_records=0, consumer_lag_seconds=0
             )
             await broker.stop()
+            async with driver.process.open_transaction(Cause()) as tx:
+                tx.emit(declined())
             await until(lambda: waits_for_what_nobody_knows(said), within=30)
     finally:
         await broker.stop()
@@ -187,3 +193,46 @@ async def test_while_postgresql_is_away_the_gauges_of_kafka_are_brought_up_to_da
     found = await read(driver)
     assert found["consumer_lag_seconds"] > 0
     assert "outbox_size" not in found
+
+
+async def test_what_takes_long_to_count_is_counted_beside_and_silences_no_other_figure(driving: Driving):
+    counts, go_on = list[int](), asyncio.Event()
+    go_on.set()
+
+    async def counted(connection: Connection, process: Process) -> list[Observed]:
+        counts.append(len(counts) + 1)
+        await go_on.wait()
+        return [Observed("counted", counts[-1])]
+
+    async def observed(connection: Connection, process: Process) -> list[Observed]:
+        return [Observed("observed", len(counts))]
+
+    gauges = {name: Gauged(name) for name in ("counted", "observed")}
+    driver = await driving(replace(a_service(), gauges=gauges, counted=counted, observed=observed))
+    await Said(driver).comes(counted=1)
+    assert (await read(driver))["counted"] == 1, "not again within a minute"
+
+    go_on.clear()
+    driver.process._counts_again_at = 0
+    async with driver.process.open_transaction(Cause()) as tx:
+        tx.emit(declined())
+    said = [await read(driver), await read(driver)]
+    go_on.set()
+    assert [(each["counted"], each["observed"], each["outbox_size"]) for each in said] == [(1, 1, 1), (1, 2, 1)]
+    await Said(driver).comes(counted=2)
+
+
+async def test_the_first_count_is_waited_for_no_longer_than_a_scrape_waits(driving: Driving):
+    async def counted(connection: Connection, process: Process) -> list[Observed]:
+        await asyncio.sleep(60)
+        return []
+
+    driver = await driving(replace(a_service(), counted=counted))
+    async with driver.process.open_transaction(Cause()) as tx:
+        tx.emit(declined())
+    began = time.monotonic()
+    said = await read(driver)
+    assert said["outbox_size"] == 1
+    assert time.monotonic() - began < 10
+    assert driver.process._counting is not None
+    driver.process._counting.cancel()

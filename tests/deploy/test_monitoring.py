@@ -40,7 +40,7 @@ SETTINGS = {
     for kind in (*(each.settings for each in SERVICES.values()), MigrateSettings, SinkSettings)
     for name in kind.model_fields
 }
-TOOLS = {"psql", "curl", "kubectl", "kafka-consumer-groups.sh"}
+TOOLS = {"psql", "curl", "kubectl", "kafka-consumer-groups.sh", "jq", "read", "true", "tail", "kill"}
 OUTSIDE = {"instance"}
 """Labels that Prometheus adds."""
 RUNBOOKS = {path.stem: path for path in sorted((MONITORING / "runbooks").glob("*.md"))}
@@ -264,9 +264,9 @@ def split(line: str) -> list[list[str]]:
     lexer.whitespace_split = True
     parts: list[list[str]] = [[]]
     for word in lexer:
-        if word in ("|", ";"):
+        if word in ("|", "||", ";"):
             parts.append([])
-        elif word not in ("do", "done"):
+        elif word not in ("do", "done", "while"):
             parts[-1].append(word)
     return [part for part in parts if part[:1] != ["for"]]
 
@@ -315,6 +315,9 @@ def test_a_runbook_says_what_is_meant_and_what_to_do_and_names_what_there_is(nam
         services = list(SERVICES) if words[0] == "$SERVICE" else [words[0]] if words[0] in SERVICES else []
         unknown += [found for service in services if (found := understood(service, words[1:]))]
         unknown += [] if services or words[0] in TOOLS | {"grep"} else [words[0]]
+    assert all("--tail" in " ".join(words) for words in commands(name) if words[:3] == ["kubectl", "logs", "-l"]), (
+        "of pods that are selected by a label, kubectl shows the last ten lines"
+    )
     unknown += [each for each in re.findall(r"`([A-Z][A-Z_]+_[A-Z_]+)`", text) if each not in SETTINGS]
     unknown += [
         each for each in re.findall(r"\bsojourn_\w+", text) if each not in EXPOSED and f"{each}_count" not in EXPOSED

@@ -7,11 +7,10 @@ host are forgotten, by the commands: nothing of them is found in any table, on a
 import asyncio
 import json
 import os
-import sqlite3
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -50,6 +49,7 @@ from tests.journeys.remains import (
     rows,
     said_of_anybody,
 )
+from tests.subscribers.programs import CURL, java, kept, pages, python, typescript
 
 NUMBER, MISTYPED = "DE136695976", "DE527946657"
 TRAVELLER = {"name": "Zsuzsanna Quittenbaum", "email": "zsuzsanna@quittenbaum.example", "reads": "de"}
@@ -63,13 +63,14 @@ SENDING = SENDER.form | {"placements": [PLACEMENT | {"traveller": TRAVELLER}]}
 THE_SENDER = replace(SENDER, first=SENDING, form=SENDING)
 THE_HOST = replace(HOST, first=HOST.first | COMPANY | {"vat": MISTYPED}, form=HOST.form | COMPANY | {"vat": NUMBER})
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "subscribers" / "python" / "subscriber.py"
 CLIENT = "labour-ministry"
+PUBLISHED = {"ExchangeCompleted": 1, "SurveySubmitted": 6}
+SCOPE = "events:ExchangeCompleted events:ManifestIssued events:SurveyManifestIssued events:SurveySubmitted"
 GRANTS = """
 clients:
   labour-ministry:
     topics: [ExchangeCompleted, SurveySubmitted]
-    scopes: [events:ExchangeCompleted]
+    scopes: [events:ExchangeCompleted, events:SurveySubmitted]
 """
 
 
@@ -221,19 +222,22 @@ async def test_another_system_gets_at_what_it_was_granted_and_at_nothing_else(jo
     secret = (await system.run("registration", "clients", "new-secret", CLIENT)).strip()
     async with httpx.AsyncClient(base_url=system.urls["registration"]) as http:
         answer = await http.post("/token", data={"grant_type": "client_credentials"}, auth=(CLIENT, secret))
-    assert answer.json()["scope"] == "events:ExchangeCompleted events:ManifestIssued"
+    assert answer.json()["scope"] == SCOPE
 
     given = system.kafka_of(CLIENT)
-    store = system.folder / "subscriber.sqlite"
-    environment = os.environ | given | {"STORE": str(store)}
-    subscriber = Process(
-        "subscriber", [sys.executable, str(EXAMPLE)], log=system.logs / "subscriber.log", environment=environment
-    )
-    subscriber.spawn()
+    over_kafka = [reading(system, program, given) for program in (python, java, typescript)]
+    over_http = reading(system, curl, {"CLIENT_ID": CLIENT, "CLIENT_SECRET": secret, **feeds(system)})
     try:
-        assert await held(lambda: kept(store) == {"ExchangeCompleted": 1, "SurveySubmitted": 6}, 30), kept(store)
+        for subscriber, _ in (*over_kafka, over_http):
+            subscriber.spawn()
+        for _, store in over_kafka:
+            assert await held(lambda store=store: counted(row[0] for row in kept(store)) == PUBLISHED, 60), kept(store)
+        _, store = over_http
+        assert await held(lambda: counted(event["type"].split(".")[0] for event in pages(store)) == PUBLISHED, 60)
     finally:
-        await subscriber.kill()
+        await together(*(subscriber.kill() for subscriber, _ in (*over_kafka, over_http)))
+    ids = [sorted(row[2] for row in kept(store)) for _, store in over_kafka]
+    assert ids == [sorted(event["id"] for event in pages(over_http[1]))] * 3
 
     refused = AIOKafkaConsumer(
         "ErasureDone",
@@ -249,15 +253,28 @@ async def test_another_system_gets_at_what_it_was_granted_and_at_nothing_else(jo
     await refused.stop()
 
 
-def kept(store: Path) -> dict[str, int]:
-    """How many events of each topic the example has."""
-    if not store.exists():
-        return {}
-    with closing(sqlite3.connect(store)) as events:
-        try:
-            return dict(events.execute("select topic, count(*) from event group by topic").fetchall())
-        except sqlite3.OperationalError:  # its tables are still being made
-            return {}
+def reading(system: System, program: Callable[[], list[str]], given: dict[str, str]) -> tuple[Process, Path]:
+    """An example subscriber, not yet started, and where it keeps what it reads."""
+    name = program.__name__
+    store = system.folder / f"{name}.kept"
+    environment = os.environ | given | {"STORE": str(store)}
+    return Process(name, program(), log=system.logs / f"{name}.log", environment=environment), store
+
+
+def curl() -> list[str]:
+    return ["sh", str(CURL)]
+
+
+def feeds(system: System) -> dict[str, str]:
+    of = {"exchange": "ExchangeCompleted", "survey": "SurveySubmitted"}
+    return {
+        "TOKEN_URL": f"{system.urls['registration']}/token",
+        "FEEDS": " ".join(f"{system.urls[service]}/events?topics={topic}" for service, topic in of.items()),
+    }
+
+
+def counted(topics: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(topics))
 
 
 async def test_nothing_is_found_of_a_traveller_and_a_company_but_bare_ids(journey: Journey):

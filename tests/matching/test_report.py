@@ -1,6 +1,7 @@
 """What operators see of the market's health."""
 
 import time
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -92,7 +93,9 @@ async def test_only_operators_see_it(matching: Driver, role: Role):
     assert answer.status_code == 403
 
 
-async def test_the_same_stands_among_the_metrics_and_goes_with_the_placements(matching: Driver):
+async def test_the_same_stands_among_the_metrics_and_goes_with_the_placements(
+    matching: Driver, monkeypatch: pytest.MonkeyPatch
+):
     def shown(text: str, name: str) -> list[str]:
         return [line for line in text.splitlines() if line.startswith(f"sojourn_{name}{{")]
 
@@ -102,7 +105,21 @@ async def test_the_same_stands_among_the_metrics_and_goes_with_the_placements(ma
     assert shown(before, "without_hosts") == ['sojourn_without_hosts{country="PT",section="A",service="matching"} 1.0']
     assert len(shown(before, "open_placements")) == len(shown(before, "hosts_per_placement")) == 1
     await matching.handle(CompanyWithdrawn(company_id=named("abroad"), revision=2, reason="left"))
-    assert shown((await matching.http.get("/metrics")).text, "without_hosts") == []
+    assert shown((await matching.http.get("/metrics")).text, "without_hosts") != [], "it is counted once a minute"
+    monkeypatch.setattr(matching.process, "_counts_again_at", 0)
+
+    async def gone() -> bool:
+        return shown((await matching.http.get("/metrics")).text, "without_hosts") == []
+
+    await until(gone)
+
+
+async def test_how_old_the_index_is_is_told_while_postgresql_answers_nothing(matching: Driver):
+    before = await told(matching, "index_age_seconds")
+    async with AsyncExitStack() as stack:
+        for _ in range(matching.process.pool.get_max_size()):
+            await stack.enter_async_context(matching.process.pool.acquire())
+        assert await told(matching, "index_age_seconds") > before + 1
 
 
 async def told(driver: Driver, name: str) -> float:

@@ -22,16 +22,10 @@ from survey.main import service as survey
 from tests.chassis.given import an
 from tests.chassis.waiting import until
 from tests.chassis_driver import Driver
-from tests.conftest import REPOSITORY, Driving
+from tests.conftest import Driving
 from tests.http.serving import served
 from tests.subscribers.logged import log
-
-SCRIPT = REPOSITORY / "docs" / "subscribers" / "curl" / "subscriber.sh"
-
-
-def events_in(store: Path) -> list[dict[str, Any]]:
-    pages = sorted(store.glob("*/*.page"))
-    return [json.loads(line) for page in pages for line in page.read_text().splitlines()[1:]]
+from tests.subscribers.programs import CURL, pages
 
 
 async def in_the_log(driver: Driver) -> list[tuple[str, str, Any]]:
@@ -64,19 +58,19 @@ async def test_a_subscriber_that_is_killed_keeps_what_the_feed_has_and_nothing_t
             "STORE": str(store),
         }
         shell = shutil.which("dash") or "sh"
-        subscriber = Process("subscriber", [shell, str(SCRIPT)], log=tmp_path / "log", environment=environment)
+        subscriber = Process("subscriber", [shell, str(CURL)], log=tmp_path / "log", environment=environment)
         subscriber.spawn()
         try:
-            await until(lambda: len(events_in(store)) > 0, within=60)
+            await until(lambda: len(pages(store)) > 0, within=60)
             await subscriber.kill()
-            assert 1_000 <= len(events_in(store)) <= len(first)
+            assert 1_000 <= len(pages(store)) <= len(first)
             await log(driver, *second, erase=[first[3], second[0]])
             subscriber.spawn()
-            await until(lambda: len(events_in(store)) == len(first) + len(second), within=60)
+            await until(lambda: len(pages(store)) == len(first) + len(second), within=60)
         finally:
             await subscriber.kill()
     erased = {str(first[3].subject), str(second[0].subject)}
-    assert [(each["id"], each["subject"], each.get("data")) for each in events_in(store)] == [
+    assert [(each["id"], each["subject"], each.get("data")) for each in pages(store)] == [
         (id_, subject, data) for id_, subject, data in await in_the_log(driver) if subject not in erased or data is None
     ]
 
@@ -86,9 +80,7 @@ async def test_a_subscriber_waits_for_a_service_that_is_away(tmp_path: Path):
     environment = {**os.environ, "FEEDS": f"{gone}/events?topics=A", "TOKEN": "a", "STORE": str(tmp_path / "events")}
     environment |= {"TOKEN_URL": f"{gone}/token", "CLIENT_ID": "institute", "CLIENT_SECRET": "s"}
     log_file = tmp_path / "log"
-    subscriber = Process(
-        "subscriber", [shutil.which("dash") or "sh", str(SCRIPT)], log=log_file, environment=environment
-    )
+    subscriber = Process("subscriber", [shutil.which("dash") or "sh", str(CURL)], log=log_file, environment=environment)
     subscriber.spawn()
     try:
         await until(lambda: log_file.read_text().count("curl: (7)") >= 3, within=30)

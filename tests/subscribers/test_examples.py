@@ -1,12 +1,9 @@
 """The example subscribers, on a real broker with records as relays write them: killed, they lose and repeat none."""
 
 import asyncio
-import json
 import os
 import shutil
-import sqlite3
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -22,36 +19,20 @@ from laptop.process import Process
 from sojourn_contracts.grants import parse
 
 from tests.chassis.waiting import until
-from tests.conftest import REPOSITORY, with_topics
+from tests.conftest import with_topics
 from tests.contracts.examples import Example, example
 from tests.subscribers import toolchain
+from tests.subscribers.programs import CURL, EXAMPLES, JAVA, Row, java, kept, python, typescript
 
-EXAMPLES = REPOSITORY / "docs" / "subscribers"
 TOPICS = ("SurveySubmitted", "ExchangeCompleted")
 USER = "research-institute"
 KEYS = {"SurveySubmitted": "record_id", "ExchangeCompleted": "exchange_id"}
-JAVA = EXAMPLES / "java" / "src" / "main" / "java" / "Subscriber.java"
 FILES = (
     EXAMPLES / "python/subscriber.py",
     JAVA,
     EXAMPLES / "typescript/subscriber.ts",
-    EXAMPLES / "curl/subscriber.sh",
+    CURL,
 )
-
-Row = tuple[str, str, str, Any]
-"""Topic, subject, id and data of an event that is kept."""
-
-
-def python() -> list[str]:
-    return [sys.executable, str(EXAMPLES / "python" / "subscriber.py")]
-
-
-def java() -> list[str]:
-    return toolchain.java(EXAMPLES / "java" / "pom.xml", JAVA)
-
-
-def typescript() -> list[str]:
-    return toolchain.node(EXAMPLES / "typescript", "subscriber.ts")
 
 
 @pytest.fixture(scope="module")
@@ -166,20 +147,6 @@ async def published(relay: AIOKafkaProducer) -> Published:
         await published.tombstone(topic, events[1])
     await published.of_another_version()
     return published
-
-
-def kept(store: Path) -> list[Row]:
-    """What a subscriber keeps, in the order in which it kept it."""
-    if not store.exists():
-        return []
-    reading = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=10)
-    try:
-        rows = reading.execute("select topic, subject, id, data from event order by rowid").fetchall()
-    except sqlite3.OperationalError:  # it is being made
-        return []
-    finally:
-        reading.close()
-    return [(topic, subject, id_, None if data is None else json.loads(data)) for topic, subject, id_, data in rows]
 
 
 def by_subject(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:

@@ -1,5 +1,5 @@
 -- The log, and the ids of who was erased, are added to and never taken back: whoever gets hold of a service cannot, either
--- depends: chassis-0005-parked-work
+-- depends: chassis-0006-restored
 
 -- migrate: apply
 

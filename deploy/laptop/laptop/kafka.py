@@ -47,6 +47,7 @@ def settings_of(node: int, brokers: int) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "500",
         "auto.create.topics.enable": "false",
+        "log.cleaner.dedupe.buffer.size": str(8 << 20),  # for 300,000 keys at a time; by default, half of the heap
         # A killed broker is taken back only when its former session has run out.
         "broker.session.timeout.ms": "2000",
         "broker.heartbeat.interval.ms": "500",
@@ -99,7 +100,7 @@ class Kafka:
         log: Path | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
-        java_options: Sequence[str] = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        java_options: Sequence[str] = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         cluster: Sequence[Path] = (),
         administrator: str | None = None,
         certificates: Certificates | None = None,
@@ -257,7 +258,7 @@ class KafkaCluster:
 
     def __init__(self, folder: Path, *, logs: Path | None = None) -> None:
         folders = [folder / str(node) for node in range(1, CLUSTER + 1)]
-        java_options = ("-Xmx384m", "-XX:TieredStopAtLevel=1")  # what starts three soon is worth more than what lasts
+        java_options = ("-Xmx256m", "-XX:TieredStopAtLevel=1")  # what starts three soon is worth more than what lasts
         brokers = [
             Kafka(each, log=logs and logs / f"kafka-{node}.log", java_options=java_options, cluster=folders)
             for node, each in enumerate(folders, 1)

@@ -21,12 +21,15 @@ service = Service(
     name="matching",
     routes=routes,
     doors=handlers.DOORS,
+    adopts=handlers.ADOPTS,
     migrations=Path(__file__).parent / "migrations",
     settings=MatchingSettings,
     counters=handlers.COUNTERS,
     durations=proposing.DURATIONS,
     gauges=report.GAUGES,
+    known=report.known,
     observed=report.observed,
+    counted=report.counted,
     prepare=replica.following,
 )
 command = service.command()

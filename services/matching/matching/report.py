@@ -74,18 +74,22 @@ GAUGES = {
 }
 
 
+def known(process: Process) -> list[Observed]:
+    """How this process's index does."""
+    replica = cast(Replica | None, process.prepared)
+    return [] if replica is None else [Observed("index_ends", len(replica)), Observed("index_age_seconds", replica.age)]
+
+
 async def observed(connection: Connection, process: Process) -> list[Observed]:
-    """The same as gauges, but for the reasons, which take a search; and how the planner and this process's index do."""
-    now, replica = process.clock.now(), cast(Replica | None, process.prepared)
-    median, most = await store.days_waited(connection, now.date())
-    silent = planned.silent(await store.plan_asked_at(connection), now, cast(MatchingSettings, process.settings))
-    gauges = [
-        Observed("median_days_waited", median or 0),
-        Observed("p90_days_waited", most or 0),
-        Observed("planner_silent_seconds", silent),
-    ]
-    if replica is not None:
-        gauges += [Observed("index_ends", len(replica)), Observed("index_age_seconds", replica.age)]
+    """How the planner does."""
+    asked_at, settings = await store.plan_asked_at(connection), cast(MatchingSettings, process.settings)
+    return [Observed("planner_silent_seconds", planned.silent(asked_at, process.clock.now(), settings))]
+
+
+async def counted(connection: Connection, process: Process) -> list[Observed]:
+    """The same as the report, but for the reasons, which take a search."""
+    median, most = await store.days_waited(connection, process.clock.now().date())
+    gauges = [Observed("median_days_waited", median or 0), Observed("p90_days_waited", most or 0)]
     for hosts in _by_section(await store.waiting(connection)):
         labels = {"country": hosts.country, "section": hosts.section}
         gauges += [

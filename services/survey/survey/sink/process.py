@@ -351,6 +351,8 @@ def _rows(table: Table | None) -> int:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"Kafka, which does not answer within {ANSWERS_WITHIN:.0f} s"
     return f"{type(error).__name__}: {error}"[:500]
 
 

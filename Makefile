@@ -8,7 +8,7 @@ UV := $(shell uv cache dir >/dev/null 2>&1 && command -v uv || echo .tools/bin/u
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help sync demo load test test-deploy test-full up down bench bench-matching bench-matching-full contracts dashboards freeze lint clean
+.PHONY: help sync demo load test test-deploy test-full up down images bench bench-matching bench-matching-full contracts dashboards freeze lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,12 @@ up: sync ## start Kafka, PostgreSQL and the services; leave them running and say
 
 down: sync ## stop what `up` started
 	@$(RUN) laptop down
+
+images: ## the images of the four services, named sojourn/<service>; PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...
+	@set -e; for service in registration matching exchange survey; do \
+		docker build -f deploy/Dockerfile -t sojourn/$$service --build-arg SERVICE=$$service \
+			--build-arg REVISION=$$(git rev-parse HEAD) $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .; \
+	done
 
 bench: sync ## the benchmarks, one JSON line each
 	@set -e; for benchmark in benchmarks/bench_*.py; do $(RUN) python $$benchmark; done

@@ -1,11 +1,11 @@
 """Where Kafka is and as whom it is asked: what every client of it is made with; and what it refuses, in words."""
 
-import ssl
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -15,10 +15,9 @@ from aiokafka.errors import (
     TransactionalIdAuthorizationFailed,
     for_code,
 )
-from faststream.security import SASLScram512
+from faststream.security import BaseSecurity, SASLScram512
 from pydantic import SecretStr
-
-Protocol = Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL"]
+from sojourn_contracts.connection import ENCRYPTED, SIGNS_IN, Protocol, connection
 
 _REFUSED: dict[type[KafkaError], str] = {
     TopicAuthorizationFailedError: "topic",
@@ -35,32 +34,28 @@ class Brokers:
     servers: str
     protocol: Protocol = "PLAINTEXT"
     username: str | None = None
-    password: SecretStr | None = None
+    password: SecretStr | Path | None = None
+    """Or the file that holds it."""
     ca_file: Path | None = None
     """Of the certificates that the brokers' are signed with; None for those that the machine trusts."""
+    certificate_file: Path | None = None
+    """Our own, with its key in ``key_file``, for brokers that ask for one."""
+    key_file: Path | None = None
 
     def client(self) -> dict[str, Any]:
         """For each client of aiokafka, as keyword arguments."""
-        if self.password is None:
-            return {"bootstrap_servers": self.servers}
-        return {
-            "bootstrap_servers": self.servers,
-            "security_protocol": self.protocol,
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": self.username,
-            "sasl_plain_password": self.password.get_secret_value(),
-            "ssl_context": self._encryption(),
-        }
+        password = self.password.get_secret_value() if isinstance(self.password, SecretStr) else self.password
+        return connection(
+            self.servers, self.protocol, self.username, password, self.ca_file, self.certificate_file, self.key_file
+        )
 
-    def security(self) -> SASLScram512 | None:
+    def security(self) -> BaseSecurity:
         """The same for FastStream."""
-        if self.username is None or self.password is None:
-            return None
-        encrypted = self.protocol == "SASL_SSL"
-        return SASLScram512(self.username, self.password.get_secret_value(), self._encryption(), use_ssl=encrypted)
-
-    def _encryption(self) -> ssl.SSLContext | None:
-        return ssl.create_default_context(cafile=self.ca_file) if self.protocol == "SASL_SSL" else None
+        client, encrypted = self.client(), self.protocol in ENCRYPTED
+        context = client.get("ssl_context")
+        if self.protocol in SIGNS_IN:
+            return SASLScram512(client["sasl_plain_username"], client["sasl_plain_password"], context, encrypted)
+        return BaseSecurity(context, encrypted)
 
     async def admit(self, topics: Collection[str]) -> None:
         """Asks whether these topics may be known of: aiokafka waits in vain for one that may not, where it is in no group.
@@ -68,7 +63,7 @@ class Brokers:
         Raises:
             TopicAuthorizationFailedError: it names those that may not.
         """
-        if self.username is None:
+        if self.protocol == "PLAINTEXT":
             return
         admin = AIOKafkaAdminClient(**self.client())
         await admin.start()
@@ -78,6 +73,25 @@ class Brokers:
             await admin.close()
         if refused := {each["topic"] for each in told if for_code(each["error_code"]) is TopicAuthorizationFailedError}:
             raise TopicAuthorizationFailedError(refused)
+
+    async def partitions(self, topics: Collection[str]) -> list[TopicPartition]:
+        """Those that these topics have at the broker, which may be more than the catalogue says.
+
+        Raises:
+            KafkaError: one of the topics is not there, or may not be known of.
+        """
+        if not topics:
+            return []
+        admin = AIOKafkaAdminClient(**self.client())
+        await admin.start()
+        try:
+            told = await admin.describe_topics(list(topics))
+        finally:
+            await admin.close()
+        for each in told:
+            if each["error_code"]:
+                raise for_code(each["error_code"])(each["topic"])
+        return sorted(TopicPartition(each["topic"], part["partition"]) for each in told for part in each["partitions"])
 
     def refusal(self, error: BaseException | None) -> str | None:
         """What Kafka refuses, and whom: only somebody who grants it can help. None if the error is another."""

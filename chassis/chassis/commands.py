@@ -1,4 +1,4 @@
-"""The command line that every service has: serve, migrate, replay, and what is done about dead letters and parked work."""
+"""The command line that every service has: serve, migrate, and what an operator does when something is to be mended."""
 
 import asyncio
 import json
@@ -11,7 +11,8 @@ import asyncpg
 import typer
 import uvloop
 
-from chassis import dead_letters, due, log, migrations, replay, telemetry
+from chassis import dead_letters, due, log, migrations, reconcile, replay, spread, telemetry
+from chassis.doctor.command import doctor_of
 from chassis.settings import LogSettings, MigrateSettings, SettingsError, describe, load
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def command_line(service: "Service") -> typer.Typer:
         typer.echo(f"{service.name}: applied {', '.join(applied) or 'nothing, it is up to date'}")
 
     app.command("replay", epilog=settings_help)(replay.command(service))
+    app.command("doctor", epilog=settings_help)(doctor_of(service))
+    app.command("reconcile", epilog=settings_help)(reconcile.command(service))
+    app.command("spread", epilog=settings_help)(spread.command(service))
     app.add_typer(_dead_letters(service), name="dead-letters")
     app.add_typer(_due(service), name="due")
     return app

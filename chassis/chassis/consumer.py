@@ -31,6 +31,8 @@ logger = structlog.get_logger(__name__)
 
 PATIENCE = 60.0
 """Seconds that a batch is tried again in place; then it is rewound, long before ``max_poll_interval_ms`` (five minutes)."""
+HEARTBEAT_MS = 1_000
+"""A member learns of a rebalance by its next heartbeat; until the last one has, nobody reads what a member that left had."""
 MAX_RECORDS = 4_000
 COMMIT_EVERY = 0.2
 """Seconds between two commits of positions; a stop, a halt and a rebalance do not wait for them."""
@@ -94,7 +96,7 @@ class Consumer(ConsumerRebalanceListener):
                 isolation_level="read_committed",
                 partition_assignment_strategy=(RangePartitionAssignor,),
                 session_timeout_ms=session_timeout_ms,
-                heartbeat_interval_ms=max(100, session_timeout_ms // 3),
+                heartbeat_interval_ms=max(100, min(HEARTBEAT_MS, session_timeout_ms // 3)),
                 max_records=MAX_RECORDS,
                 batch_timeout_ms=10,
                 max_partition_fetch_bytes=4 * 1024 * 1024,
@@ -127,7 +129,11 @@ class Consumer(ConsumerRebalanceListener):
                 ends = AIOKafkaConsumer(
                     **self._brokers.client(), isolation_level="read_committed", enable_auto_commit=False
                 )
-                await ends.start()
+                try:
+                    await ends.start()
+                except BaseException:  # a stop may come just now
+                    await ends.stop()
+                    raise
                 self._ends = ends
             except Exception as error:
                 if self._is_refused(error):

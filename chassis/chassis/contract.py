@@ -13,6 +13,7 @@ from importlib.resources.abc import Traversable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
+from sojourn_contracts.page import POLICY
 from sojourn_contracts.refusal import Unknown
 from sojourn_contracts.shipped import FOLDER
 
@@ -20,7 +21,6 @@ HTML, YAML, SCHEMA, JSON = "text/html", "application/yaml", "application/schema+
 ALIKE = {
     "Access-Control-Allow-Origin": "*",
     "Cache-Control": "no-cache",  # may be kept, and is asked about by its ETag: an event's page changes with each release
-    "X-Content-Type-Options": "nosniff",
 }
 
 routes = APIRouter(prefix="/contracts", tags=["contract"])
@@ -86,6 +86,8 @@ def _answer(request: Request, path: str, media_type: str) -> Response:
     if file is None:
         raise Unknown("unknown_file", "The contract has no such file")
     headers = {**ALIKE, "ETag": file.etag}
+    if media_type == HTML:
+        headers["Content-Security-Policy"] = f"{POLICY}; frame-ancestors 'none'"
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if known & {file.etag, "*"}:
         return Response(status_code=304, headers=headers)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -29,14 +30,29 @@ SHORT_STATEMENTS = {"max_parallel_workers_per_gather": "0", "jit": "off"}
 """Ours last milliseconds: starting workers, or compiling, takes longer than what is then saved."""
 
 
-def pool(url: str, service: str, size: int) -> Any:
-    """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole."""
+BY_ROLE = {"TimeZone": "UTC", **TIME_LIMITS, **SHORT_STATEMENTS}
+"""What every role's sessions begin with. Through a pooler that shares connections, no connection of ours may set it for itself:
+there the role's own is all there is, and the pooler is told to pass over ours (``ignore_startup_parameters``).
+"""
+
+STATEMENTS = 100
+"""Prepared statements that a connection keeps."""
+
+
+def pool(url: str, service: str, size: int, password_file: Path | None = None, *, statements: int = STATEMENTS) -> Any:
+    """A pool on the service's schema; awaiting it connects. JSON columns stay text: models read and write them whole.
+
+    Each connection reads the files anew that the URL names (``sslrootcert``), and that of the password. With no ``statements``
+    kept, none has a name: PgBouncer before 1.21 knows nothing of those.
+    """
     return asyncpg.create_pool(
         url,
+        password=None if password_file is None else lambda: password_file.read_text().strip(),
         min_size=0,
         max_size=size,
         timeout=5,
         command_timeout=30,
+        statement_cache_size=statements,
         server_settings={
             "search_path": service,
             "application_name": service,
@@ -76,6 +92,22 @@ class OldestTransaction:
         if row is not None and (row["oldest"] != self._oldest or row["oldest"] == row["next"]):
             self._oldest, self._since = row["oldest"], now
         return now - self._since
+
+
+@asynccontextmanager
+async def ear(own: Connection, direct: Pool | None) -> AsyncGenerator[Connection]:
+    """A connection to listen on: one that no pooler shares, where there are such, else the one that the listener has anyway."""
+    if direct is None:
+        yield own
+        return
+    async with direct.acquire() as connection:
+        yield connection
+
+
+def require_open(connection: Connection) -> None:
+    """Raises ConnectionError where a listener would hear nothing any more."""
+    if connection.is_closed():
+        raise ConnectionError("the connection that listens is closed")
 
 
 @asynccontextmanager

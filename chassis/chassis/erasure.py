@@ -44,6 +44,7 @@ async def empty_log(work: Work, tx: Transaction) -> None:
     if await tx.connection.fetchval("select exists (select from outbox where subject = $1)", subject):
         tx.schedule(EMPTY_LOG, subject, work.at, not_before=datetime.now(UTC) + SHORTLY)
         return
+    await tx.connection.execute("delete from raised where subject = $1", subject)
     await _take_out(
         tx,
         await tx.connection.fetch(

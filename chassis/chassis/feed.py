@@ -73,8 +73,10 @@ async def _server_sent(followed: AsyncGenerator[list[Entry]]) -> AsyncGenerator[
 class Feed:
     """One process' feed of its service's events."""
 
-    def __init__(self, service: str, pool: Pool, followers: int, stopping: Callable[[], bool]) -> None:
-        """``followers``: how many may follow at once."""
+    def __init__(
+        self, service: str, pool: Pool, followers: int, stopping: Callable[[], bool], direct: Pool | None = None
+    ) -> None:
+        """``followers``: how many may follow at once; ``direct``: see ``database.ear``."""
         self._service = service
         self._pool = pool
         self._limit = followers
@@ -82,7 +84,7 @@ class Feed:
         public = [name for name, topic in self._shown.items() if topic.visibility is Visibility.PUBLIC]
         logs = [Log(service, public, "position")] if public else []
         logs += [Log(service, [name], "sequence") for name in self._shown if name not in public]
-        self._readings = [Reading(log, Tail(log, pool, channel(service), stopping), log.topics) for log in logs]
+        self._readings = [Reading(log, Tail(log, pool, channel(service), stopping, direct), log.topics) for log in logs]
 
     def wake(self) -> None:
         """Tells who follows that the log has grown."""

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from chassis.database import Connection, Pool, listening
+from chassis.database import Connection, Pool, ear, listening, require_open
 from chassis.failures import backoff
 from chassis.logged import Cursor, Entry, Log
 
@@ -36,9 +36,13 @@ logger = structlog.get_logger(__name__)
 class Tail:
     """A log's end, as this process follows it while anybody does: read once, whoever and how many follow."""
 
-    def __init__(self, log: Log, pool: Pool, channel: str, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, log: Log, pool: Pool, channel: str, stopping: Callable[[], bool], direct: Pool | None = None
+    ) -> None:
+        """``direct``: see ``database.ear``."""
         self._log = log
         self._pool = pool
+        self._direct = direct
         self._channel = channel
         self._stopping = stopping
         self._kept: deque[tuple[float, Entry]] = deque()
@@ -111,8 +115,13 @@ class Tail:
         attempt = 0
         while self._wanted():
             try:
-                async with self._pool.acquire() as connection, listening(connection, self._channel, self.wake):
+                async with (
+                    self._pool.acquire() as connection,
+                    ear(connection, self._direct) as hears,
+                    listening(hears, self._channel, self.wake),
+                ):
                     while self._wanted():
+                        require_open(hears)
                         await self._read_on(connection)
                         attempt = 0
             except Exception as error:

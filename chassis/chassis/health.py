@@ -8,10 +8,12 @@ nobody.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import structlog
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -77,7 +79,16 @@ async def _not_ready(probes: Probes) -> str | None:
             missing = await probes.missing_migrations()
     except Exception as error:
         logger.warning("not ready", error=type(error).__name__)
-        return "the database does not answer"
+        return _why(error)
     if missing:
         return f"the schema lacks {', '.join(missing)}: run migrate"
     return None if probes.prepared() else "still preparing"
+
+
+def _why(error: Exception) -> str:
+    """In words that hold nothing secret; what somebody has to mend is told from what passes by itself."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the database's certificate is not accepted: {error.verify_message}"
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return "the database does not let us in: its password, or what it may, is another"
+    return "the database does not answer"

@@ -61,7 +61,7 @@ _OF_EVERY_SERVICE = (
     about(
         "event_log",
         "position, generation, topic, sequence, event_id, type, dataschema, subject, time, data, correlation_id,"
-        " causation_id, traceparent, written_at",
+        " causation_id, traceparent, written_at, adopted",
         _TOLD,
     ),
     about(
@@ -86,6 +86,7 @@ NOBODY: Mapping[str, str] = {
     "erased": "bare ids of who and what was erased",
     "lease": "which process leads",
     "manifest": "up to where which topic's events are covered",
+    "raised": "bare ids of what was told of before a restore",
     "log_generation": "how often the log was restored",
 }
 """Tables of every service that hold nothing on anybody, and what they hold instead."""

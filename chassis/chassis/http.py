@@ -17,11 +17,11 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from chassis import log, openapi, problems, spans, telemetry
+from chassis.bounds import PROBES, Bounded, Bounds, Patience
 from chassis.metrics import Metrics
 from chassis.transaction import UNLINKED, Cause, OpenTransaction, Transaction
 
@@ -31,7 +31,15 @@ TRACE = "traceresponse"
 """As in W3C's draft for answers; what it says has the form of a ``traceparent``."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 """What is taken from a client: events carry it for good, on topics that anybody may read, so it must not say anything."""
-_PROBES = frozenset({"/live", "/ready", "/metrics", "/status"})
+STANDING = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of every answer that does not say otherwise: most of them tell of somebody, and only pages with a policy of their own show."""
+ENCRYPTED = {"Strict-Transport-Security": "max-age=31536000"}
+"""Beside them, of answers to what came encrypted, to us or, as a proxy that is believed says, to it."""
 _UNKNOWN = "unknown"
 
 logger = structlog.get_logger(__name__)
@@ -74,6 +82,7 @@ def application(
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
     body_limit: int = BODY_LIMIT,
     unlinked: tuple[str, ...] = (),
+    bounds: Bounds | None = None,
 ) -> FastAPI:
     """The service's ASGI application; ``unlinked`` are the beginnings of paths whose requests are not to be joined to others.
 
@@ -82,6 +91,7 @@ def application(
     app = FastAPI(
         title=f"Sojourn {service}",
         lifespan=lifespan,
+        docs_url=None,  # pages that run scripts of another site; the document itself is there
         redoc_url=None,
         # its own tells paths, queries and the messages of exceptions
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -91,6 +101,8 @@ def application(
     problems.install(app)
     app.openapi = partial(openapi.document, app)
     app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(Patience)
+    app.add_middleware(Bounded, bounds=bounds or Bounds())
     app.add_middleware(Observed, metrics=metrics, unlinked=unlinked)
     return app
 
@@ -108,7 +120,7 @@ class BodyLimit:
             return
         said = Headers(scope=scope).get("content-length", "0")
         if said.isdecimal() and int(said) > self._limit:
-            await problems.answer(413, _TooLarge.rule, self._detail())(scope, receive, send)
+            await problems.answer(413, problems.TooLarge.rule, self._detail())(scope, receive, send)
             return
         seen = 0
 
@@ -117,22 +129,13 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._limit:
-                raise _TooLarge(self._detail())
+                raise problems.TooLarge(self._detail())
             return message
 
         await self._app(scope, counted, send)
 
     def _detail(self) -> str:
         return f"A body may have {self._limit} bytes"
-
-
-class _TooLarge(HTTPException):
-    """FastAPI lets no other kind of exception pass while it reads a body."""
-
-    rule = "body_too_large"
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(413, detail)
 
 
 class Observed:
@@ -156,7 +159,7 @@ class Observed:
         said = "" if unlinked else headers.get(CORRELATION, "")
         correlation_id = said.lower() if _UUID.fullmatch(said) else str(uuid7())
         come = headers.get("traceparent")
-        opening = telemetry.ids(come) if scope["path"] in _PROBES else spans.request(scope, come)
+        opening = telemetry.ids(come) if scope["path"] in PROBES else spans.request(scope, come)
         lines = log.untraced() if unlinked else nullcontext()
         with opening as traceparent, lines, log.bound(correlation_id=correlation_id):
             cause = UNLINKED if unlinked else Cause(correlation_id, traceparent=traceparent)
@@ -167,12 +170,16 @@ class Observed:
         began = time.perf_counter()
         status = 0
         failure: Exception | None = None
+        standing = STANDING | ENCRYPTED if scope["scheme"] == "https" else STANDING
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).update(ids)
+                headers = MutableHeaders(scope=message)
+                headers.update(ids)
+                for name, said in standing.items():
+                    headers.setdefault(name, said)
             await send(message)
 
         try:
@@ -190,7 +197,7 @@ class Observed:
         method, route = scope["method"], _route(scope)
         spans.answered(scope, None if route == _UNKNOWN else route, status, failure)
         self._metrics.request(method, route, status, seconds)
-        say = logger.debug if route in _PROBES else logger.info
+        say = logger.debug if route in PROBES else logger.info
         say("answered", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 

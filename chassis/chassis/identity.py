@@ -10,7 +10,7 @@ come from a file or a URL; the last good ones are kept while the source is away.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -140,6 +140,19 @@ class KeySource:
                     "keys not read", location=self._location, error=type(error).__name__, known=len(self._keys)
                 )
             self._next_try = time.monotonic() + (self.PAUSE if self._keys else 1.0)
+
+
+async def public_keys(location: str) -> Collection[str]:
+    """The names of the keys of a JWKS file or URL.
+
+    Raises:
+        OSError, httpx.HTTPError: it cannot be read.
+        ValueError: it has none that tokens could be verified with.
+    """
+    try:
+        return _keys(await _read(location)).keys()
+    except JoseError as error:
+        raise ValueError("keys that are none") from error
 
 
 async def _read(location: str) -> bytes:

@@ -18,6 +18,8 @@ from chassis.database import Connection
 
 START = "1-0"
 """The cursor before the first event."""
+ORDER = "coalesce(adopted, generation)"
+"""The generation in which an event of the log has its place: what was adopted after a restore may have had another one before."""
 PATTERN = r"^[0-9]{1,9}-[0-9]{1,18}$"
 """Of a cursor."""
 
@@ -75,7 +77,7 @@ class Log:
         self._place = place
         # by the order of an index: whatever PostgreSQL knows of the table, it walks along no other one
         self._last = f"""
-            select topic, generation, sequence, {place} as place from event_log as before
+            select topic, {ORDER} as generation, sequence, {place} as place from event_log as before
             where (before.topic, before.{place}) <= (wanted.topic, $1::bigint)
             order by before.topic desc, before.{place} desc limit 1
         """  # noqa: S608
@@ -95,7 +97,7 @@ class Log:
                     select wanted.topic, coalesce(last.sequence, 0) as last from unnest($2::text[]) as wanted(topic)
                     left join lateral ({self._last}) as last on last.topic = wanted.topic offset 0
                 ) as seen cross join lateral (
-                    select position, generation, {place} as place from event_log
+                    select position, {ORDER} as generation, {place} as place from event_log
                     where event_log.topic = seen.topic and sequence > last and sequence <= last + $3::bigint offset 0
                 ) as of_topic
                 order by place limit $3
@@ -140,7 +142,7 @@ class Log:
     async def holds(self, connection: Connection, at: Cursor) -> bool:
         """Whether an event of that generation stands there; every log holds its start."""
         generation = await connection.fetchval(
-            f"select generation from event_log where {self._place} = $1 and ($2 or topic = any($3::text[]))",  # noqa: S608
+            f"select {ORDER} from event_log where {self._place} = $1 and ($2 or topic = any($3::text[]))",  # noqa: S608
             at.place,
             self._place == "position",
             self.topics,

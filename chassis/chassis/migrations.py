@@ -3,7 +3,8 @@
 Guarantee 19: two that run at the same moment, of one service or of several, do not disturb each other; the second one of
 a service waits, and gives up with a clear error.
 
-Each file is one transaction unless it says otherwise. Old code runs on a newer schema, so a process is
+Each file is one transaction unless it says otherwise, and then it may be begun anew. It waits for a lock a second at most, since
+whoever comes after it waits as well; then it lets them pass and tries again. Old code runs on a newer schema, so a process is
 ready once every migration it knows is applied, whatever else is.
 """
 
@@ -11,8 +12,9 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     Owner = asyncpg.Connection[asyncpg.Record]
 else:
     Owner = asyncpg.Connection
+
+logger = logging.getLogger(__name__)
 
 OWN = Path(__file__).parent / "migrations"
 """The chassis' tables, which every service's schema has."""
@@ -46,12 +50,16 @@ async def migrate(url: str, service: str, directory: Path, *, patience: float = 
     It also grants the runtime role (see ``roles``) all that it needs in this schema, if there is one.
 
     Raises:
-        MigrationError: another one runs for longer than ``patience`` seconds, or a file failed.
+        MigrationError: another one runs, or somebody keeps a lock, for longer than ``patience`` seconds, a file failed, or a
+            pooler is between.
     """
     if not _NAME.match(service):
         raise ValueError(f"{service!r} is no name for a schema")
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
     try:
+        # what a session is set and locks here, a pooler that shares it would hand on to others
+        if connection.get_server_pid() != await connection.fetchval("select pg_backend_pid()"):
+            raise MigrationError("a pooler stands before PostgreSQL: MIGRATOR_DATABASE_URL should lead past it")
         return await _migrate(connection, service, directory, time.monotonic() + patience)
     except asyncpg.InsufficientPrivilegeError as error:
         raise MigrationError(f"the role of this URL may not migrate {service}: {error}") from error
@@ -60,8 +68,7 @@ async def migrate(url: str, service: str, directory: Path, *, patience: float = 
 
 
 async def _migrate(connection: Owner, service: str, directory: Path, until: float) -> list[str]:
-    # A migration that waits for a table would make everybody else wait behind it.
-    await connection.execute("set lock_timeout = '5s'; set idle_in_transaction_session_timeout = 0")
+    await connection.execute("set lock_timeout = '1s'; set idle_in_transaction_session_timeout = 0")
     async with _locked(connection, "the database's list of migrations", until):
         await pogo_sql.ensure_pogo_sync(connection)
     async with _locked(connection, service, until):
@@ -70,15 +77,46 @@ async def _migrate(connection: Owner, service: str, directory: Path, until: floa
         await connection.execute(f'set search_path = "{service}"')
         before = await pogo_sql.get_applied_migrations(connection, schema_name=service)
         for files in (OWN, directory):
-            await _apply(connection, service, files)
+            await _patiently(connection, service, until, partial(_apply, connection, service, files))
         after = await pogo_sql.get_applied_migrations(connection, schema_name=service)
-        await _show_and_grant(connection, service)
+        await _patiently(connection, service, until, partial(_show_and_grant, connection, service))
     return sorted(after - before)
+
+
+async def _patiently(connection: Owner, service: str, until: float, step: Callable[[], Awaitable[None]]) -> None:
+    """Does it again, for as long as it gives up for want of a lock."""
+    while True:
+        try:
+            await step()
+        except (MigrationError, asyncpg.LockNotAvailableError) as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, asyncpg.LockNotAvailableError):
+                cause = cause.__cause__
+            if cause is None:
+                raise
+            holders = await connection.fetch(_HOLDERS, service)
+            held = "; ".join(f"{row['who']} (pid {row['pid']}) on {row['tables']}" for row in holders)
+            if time.monotonic() > until:
+                raise MigrationError(f"{error}; locks are held by {held or 'nobody any more'}") from error
+            logger.warning("%s is tried again; locks are held by %s", error, held or "nobody any more")
+            await asyncio.sleep(0.5)
+        else:
+            return
+
+
+_HOLDERS = """
+    select pid, coalesce(usename, backend_type) as who,
+           string_agg(distinct relation::regclass::text, ', ' order by relation::regclass::text) as tables
+    from pg_locks join pg_class on pg_class.oid = relation join pg_stat_activity using (pid)
+    where granted and relnamespace = to_regnamespace($1) and relkind = 'r' and pid <> pg_backend_pid()
+        and database = (select oid from pg_database where datname = current_database())
+    group by pid, coalesce(usename, backend_type)
+"""
 
 
 async def _apply(connection: Owner, service: str, files: Path) -> None:
     try:
-        await pogo.apply(connection, files, schema_name=service, logger=logging.getLogger(__name__))
+        await pogo.apply(connection, files, schema_name=service, logger=logger)
     except Exception as error:
         raise MigrationError(f"{service}: {error}: {error.__cause__}") from error
 
@@ -86,7 +124,8 @@ async def _apply(connection: Owner, service: str, files: Path) -> None:
 async def _show_and_grant(connection: Owner, service: str) -> None:
     """The view of what is applied, and the runtime role's rights: to the rows of its own schema, not to its shape.
 
-    Of a table with the comment ``insert-only``, it may add and read rows, and nothing else.
+    Of a table with the comment ``insert-only``, it may add and read rows, and nothing else but what the comment says further:
+    ``insert-only, but for update (data)``.
     """
     async with connection.transaction():
         await connection.execute(
@@ -104,11 +143,14 @@ async def _show_and_grant(connection: Owner, service: str) -> None:
                 """
             )
             for table in await connection.fetch(
-                "select oid::regclass::text as name from pg_class where relnamespace = to_regnamespace($1)"
-                " and relkind = 'r' and obj_description(oid, 'pg_class') = 'insert-only'",
+                "select oid::regclass::text as name, substring(comment from '^insert-only, but for (.*)$') as further"
+                " from pg_class, obj_description(oid, 'pg_class') as comment"
+                " where relnamespace = to_regnamespace($1) and relkind = 'r' and comment ~ '^insert-only(, but for .*)?$'",
                 service,
             ):
                 await connection.execute(f"revoke update, delete, truncate on {table['name']} from {role}")
+                if table["further"] is not None:
+                    await connection.execute(f"grant {table['further']} on {table['name']} to {role}")
 
 
 def runtime_role(service: str) -> str:

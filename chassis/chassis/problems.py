@@ -54,6 +54,22 @@ class InvalidFields(Exception):  # noqa: N818 - it describes the request
         self.errors = errors
 
 
+class TooLarge(HTTPException):
+    """FastAPI lets no other kind of exception pass while it reads a body."""
+
+    rule = "body_too_large"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(413, detail)
+
+
+class TooSlow(HTTPException):
+    """The same."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(408, detail, headers={"Connection": "close"})
+
+
 def answer(
     status: int,
     rule: str,

@@ -39,7 +39,7 @@ from sojourn_contracts.catalogue import POSITION_TOPIC
 
 from chassis import spans
 from chassis.brokers import Brokers
-from chassis.database import Connection, Pool, listening
+from chassis.database import Connection, Pool, ear, listening, require_open
 from chassis.failures import backoff
 from chassis.lease import Lease, LeaseLost
 from chassis.tails import Newest, newest
@@ -100,13 +100,17 @@ with held as (
 ), numbered as (
     select gone.*, row_number() over (order by id) as step, row_number() over (partition by topic order by id) as topic_step
     from gone
+), told as (
+    select numbered.*, case when revision is null or not data::jsonb ? 'revision' then data else
+        jsonb_set(data::jsonb, '{{revision}}', to_jsonb((data::jsonb->>'revision')::bigint + revision))::text end as said
+    from numbered left join raised using (subject)
 )
 insert into event_log (position, generation, topic, sequence, event_id, type, dataschema, subject, time, data,
                        correlation_id, causation_id, traceparent, written_at)
 select (select coalesce(max(position), 0) from event_log) + step, (select generation from log_generation), topic,
-       topics.last + topic_step, event_id, type, dataschema, subject, time, data,
+       topics.last + topic_step, event_id, type, dataschema, subject, time, said,
        correlation_id, causation_id, traceparent, written_at
-from numbered join topics using (topic)
+from told join topics using (topic)
 returning {ROW}
 """  # noqa: S608
 
@@ -122,14 +126,16 @@ class Relay:
         lease_seconds: float,
         batch: int = BATCH,
         grown: Callable[[], None] = lambda: None,
+        direct: Pool | None = None,
     ) -> None:
-        """``grown`` is called after events were moved to the log."""
+        """``grown`` is called after events were moved to the log; ``direct``: see ``database.ear``."""
         self._service = service
         self._pool = pool
         self._brokers = brokers
         self._lease_seconds = lease_seconds
         self._batch = batch
         self._grown = grown
+        self._direct = direct
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._group = relay_of(service)
@@ -182,7 +188,9 @@ class Relay:
                         continue
                     self.halted = True
                     logger.critical(
-                        "relay stopped: nothing is published until an operator decides", reason=str(restored)
+                        "relay stopped: nothing is published until an operator decides",
+                        reason=str(restored),
+                        runbook="docs/runbooks/restore.md",
                     )
                     return
                 except LeaseLost:
@@ -225,7 +233,7 @@ class Relay:
 
         The lease is checked after the position was read: held without a break, it says that nobody else published since.
         """
-        producer = self._producer()
+        producer = self.producer()
         try:
             async with asyncio.timeout(LONGEST * 2):
                 await producer.start()
@@ -233,7 +241,7 @@ class Relay:
                     [POSITION_TOPIC, *(topic.name for topic in catalogue.emitted_by(self._service))]
                 )
             async with self._pool.acquire() as connection:
-                published = await self._position()
+                published = await self.position()
                 async with asyncio.timeout(LONGEST):
                     on_topics = await newest(self._brokers, self._service)
                 async with connection.transaction():
@@ -242,17 +250,18 @@ class Relay:
                     first = Published(0, await connection.fetchval("select generation from log_generation"), "")
                 if published is None:  # so that a missing position later is known to be a loss
                     published = first
-                    await self._send(producer, [], first)
+                    await self.send(producer, [], first)
                 self.leading, self.published, self._doubts_since = True, published.position, None
                 logger.info("relay leads", epoch=lease.epoch, position=published.position)
                 published = await self._publish_log(connection, producer, published)
-                async with listening(connection, channel(self._service), self.wake):
-                    await self._publish(connection, producer, lease, published)
+                async with ear(connection, self._direct) as hears, listening(hears, channel(self._service), self.wake):
+                    await self._publish(connection, producer, lease, published, hears)
         finally:
             self.leading = False
             await _discard(producer)
 
-    def _producer(self) -> AIOKafkaProducer:
+    def producer(self) -> AIOKafkaProducer:
+        """Starting it fences whoever publishes for this service, and makes Kafka finish or abort what was open."""
         return AIOKafkaProducer(
             **self._brokers.client(),
             client_id=self._group,
@@ -265,7 +274,7 @@ class Relay:
             linger_ms=0,
         )
 
-    async def _position(self) -> Published | None:
+    async def position(self) -> Published | None:
         """The published position, None if there is none; read after fencing, since an open transaction might have moved it.
 
         A coordinator that is about to load its groups answers with an error that aiokafka passes over: the partition is not in
@@ -303,9 +312,11 @@ class Relay:
                 self._unpublished_since = None
                 return published
             published = _reached(rows, published)
-            await self._send(producer, rows, published)
+            await self.send(producer, rows, published)
 
-    async def _publish(self, connection: Connection, producer: AIOKafkaProducer, lease: Lease, last: Published) -> None:
+    async def _publish(
+        self, connection: Connection, producer: AIOKafkaProducer, lease: Lease, last: Published, hears: Connection
+    ) -> None:
         """Moves and sends until stopped; in a backlog the next rows move while the last ones are sent."""
         committed = time.monotonic()
         rows = await self._move(connection, lease)
@@ -316,7 +327,7 @@ class Relay:
                 backlog = len(rows) == self._batch
                 moving = asyncio.create_task(self._move(connection, lease)) if backlog else None
                 try:
-                    await self._send(producer, rows, last)
+                    await self.send(producer, rows, last)
                 except BaseException:
                     if moving is not None:
                         moving.cancel()
@@ -328,9 +339,10 @@ class Relay:
                     continue
                 await asyncio.sleep(min(time.monotonic() - committed, REST))
             elif time.monotonic() - committed > RECOMMIT:
-                await self._send(producer, [], last)
+                await self.send(producer, [], last)
                 committed = time.monotonic()
             await self._pause(POLL)
+            require_open(hears)
             rows = await self._move(connection, lease)
 
     async def _move(self, connection: Connection, lease: Lease) -> list[asyncpg.Record]:
@@ -343,7 +355,7 @@ class Relay:
             self._grown()
         return sorted(rows, key=lambda row: row["position"])
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record], reached: Published) -> None:
+    async def send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record], reached: Published) -> None:
         """One Kafka transaction: the rows, and the position that they reach.
 
         Every delivery is awaited before the commit: a refused record would otherwise vanish while the commit succeeds.

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from types import FrameType
@@ -22,6 +23,7 @@ import structlog
 import typer
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from pydantic import SecretStr
 from sojourn_contracts import catalogue
 
 from chassis import (
@@ -38,10 +40,11 @@ from chassis import (
     spans,
     telemetry,
 )
+from chassis.bounds import Bounds, Impatient
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, OldestTransaction, Pool, pool
-from chassis.doors import Door
+from chassis.doors import Door, OnEvent
 from chassis.due import DueWork
 from chassis.erasure import empty_log, search_log
 from chassis.failures import backoff
@@ -58,6 +61,8 @@ logger = structlog.get_logger(__name__)
 
 COUNTED_EVERY = 60.0
 """Seconds between two countings of what takes long to count, at least; and twenty times as long as the last one took."""
+LISTENERS = 4
+"""Connections at most that listen and do nothing else: the relay's, and one for each log that somebody follows."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Service:
     """Those that ``tx.lasted`` adds to, in seconds, each with what it measures."""
     gauges: Mapping[str, Gauged] = field(default_factory=dict[str, Gauged])
     """Those that ``known``, ``observed`` and ``counted`` tell; one that is left out has no value."""
+    adopts: Sequence[OnEvent] = ()
+    """What it brings back of its own events, when ``reconcile`` finds that a restore made it forget them."""
     kept: Sequence[Kept] = ()
     """What it forgets after a while, beside what every service does."""
     known: Callable[["Process"], Iterable[Observed]] | None = None
@@ -118,7 +125,10 @@ class Process:
         self.settings = settings
         self.clock: Clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
         self.metrics = Metrics(service.name, service.counters, service.durations, service.gauges)
-        self.pool: Pool = pool(settings.database_url.get_secret_value(), service.name, settings.pool_size)
+        self.pool: Pool = self._pool(settings.database_url, settings.pool_size)
+        direct = settings.listen_database_url
+        self._direct: Pool | None = self._pool(direct, LISTENERS) if direct else None
+        """Where no pooler shares what listens; None where ``pool`` has none in between."""
         self.inbox = Inbox(service.name, service.doors, self.open_transaction, self.metrics)
         self.consumer = Consumer(
             service.name,
@@ -139,8 +149,9 @@ class Process:
             settings.lease_seconds,
             settings.relay_batch,
             self._log_has_grown,
+            self._direct,
         )
-        self.feed = Feed(service.name, self.pool, settings.feed_listeners, lambda: self.stopping)
+        self.feed = Feed(service.name, self.pool, settings.feed_listeners, lambda: self.stopping, self._direct)
         self.stopping = False
         self.prepared: Any = None
         self._nudge = asyncio.Event()
@@ -171,11 +182,22 @@ class Process:
             self.metrics,
             lifespan=self._lifespan,
             unlinked=service.unlinked,
+            bounds=Bounds(settings.requests_per_client, settings.requests_at_once),
         )
         self.app.state.open_transaction = self.open_request
         self.app.state.keys = KeySource(settings.jwks)
         self.app.state.settings = settings
         self.app.state.feed = self.feed
+
+    def _pool(self, url: SecretStr, size: int) -> Any:
+        settings = self.settings
+        return pool(
+            url.get_secret_value(),
+            self.service.name,
+            size,
+            settings.database_password_file,
+            statements=settings.statement_cache_size,
+        )
 
     @asynccontextmanager
     async def open_transaction(self, cause: Cause) -> AsyncGenerator[Transaction]:
@@ -217,6 +239,9 @@ class Process:
                 port=self.settings.http_port,
                 log_config=None,
                 access_log=False,
+                http=Impatient,
+                server_header=False,
+                forwarded_allow_ips=self.settings.forwarded_allow_ips,
                 timeout_keep_alive=75,  # longer than what stands before us keeps an idle connection, or it meets a closed one
                 timeout_graceful_shutdown=5,
             ),
@@ -237,6 +262,8 @@ class Process:
                 "no manifests are issued, so nobody can prove to have missed nothing: MANIFEST_KEY is not set"
             )
         await self.pool
+        if self._direct is not None:
+            await self._direct
         kept = AsyncExitStack()
         tasks = [
             asyncio.create_task(work, name=name)
@@ -303,10 +330,12 @@ class Process:
         logger.info("stopped", unfinished=[task.get_name() for task in slow])
 
     async def _close_pool(self) -> None:
+        pools = [self.pool] if self._direct is None else [self.pool, self._direct]
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await self.pool.close()
-        self.pool.terminate()
+                await asyncio.gather(*(each.close() for each in pools))
+        for each in pools:
+            each.terminate()
 
     async def _pass_on_nudges(self) -> None:
         """Wakes the relay after commits: its own process's directly, another one's by NOTIFY, at most 200 times a second.
@@ -356,6 +385,7 @@ class Process:
             )
         return {
             "service": self.service.name,
+            "version": version(self.service.name),
             "clock": now,
             "due": {"ready": works["ready"], "next_at": works["next_at"], "backing_off": works["backing_off"]},
             "in_flight": self._requests + self.consumer.in_hand + self.due.in_hand,

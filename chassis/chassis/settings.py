@@ -6,15 +6,17 @@ A value is never repeated in an error or in a representation: URLs carry passwor
 import re
 import ssl
 from collections.abc import Callable, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sojourn_contracts.connection import ENCRYPTED, SIGNS_IN, Protocol, Trust
 
 from chassis import manifest_keys
-from chassis.brokers import Brokers, Protocol
+from chassis.brokers import Brokers
 
 _BROKER = re.compile(r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")
 
@@ -41,6 +43,17 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("there is no such file")
     return path
+
+
+def _networks(text: str) -> str:
+    try:
+        for part in text.split(","):
+            ip_network(part.strip(), strict=False)
+    except ValueError:
+        raise ValueError(
+            "should be addresses or networks, several separated by commas; * would believe anybody"
+        ) from None
+    return text
 
 
 def _certificates(path: Path) -> Path:
@@ -187,26 +200,50 @@ class KafkaSettings(LogSettings):
         default=None, description="who we are at Kafka, by SCRAM-SHA-512; unset, it does not ask"
     )
     kafka_password: SecretStr | None = Field(default=None, description="the password for it")
+    kafka_password_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None, description="or the file that holds it, read again for each connection"
+    )
     kafka_ca_file: Annotated[Path, AfterValidator(_certificates)] | None = Field(
         default=None,
-        description="certificates (PEM) that Kafka's are signed with, for SASL_SSL; unset, those the machine trusts",
+        description="certificates (PEM) that Kafka's are signed with, for SSL and SASL_SSL, read again for each connection;"
+        " unset, those the machine trusts",
+    )
+    kafka_certificate_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None, description="our own certificate (PEM), for a Kafka that asks for one; read again, too"
+    )
+    kafka_key_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None, description="the key for it (PEM)"
     )
     # After all that goes with it.
     kafka_security_protocol: Protocol = Field(
-        default="PLAINTEXT", validate_default=True, description="PLAINTEXT, SASL_PLAINTEXT or SASL_SSL (encrypted)"
+        default="PLAINTEXT",
+        validate_default=True,
+        description="PLAINTEXT, SASL_PLAINTEXT (signs in), SSL (encrypted) or SASL_SSL (both)",
     )
 
     @field_validator("kafka_security_protocol")
     @classmethod
     def _complete(cls, protocol: Protocol, info: ValidationInfo) -> Protocol:
-        signs_in = ("kafka_username", "kafka_password")
-        needed = () if protocol == "PLAINTEXT" else signs_in
-        allowed = (*needed, "kafka_ca_file") if protocol == "SASL_SSL" else needed
-        given = {name for name in (*signs_in, "kafka_ca_file") if info.data.get(name) is not None}
+        given = {name for name in _OF_SIGNING_IN | _OF_ENCRYPTION if info.data.get(name) is not None}
+        used = (_OF_SIGNING_IN if protocol in SIGNS_IN else set[str]()) | (
+            _OF_ENCRYPTION if protocol in ENCRYPTED else set[str]()
+        )
+        if idle := [name.upper() for name in sorted(given - used, reverse=True)]:
+            raise ValueError(f"is {protocol}, which makes no use of {', '.join(idle)}")
+        either = "kafka_password_file" if "kafka_password_file" in given else "kafka_password"
+        needed = ["kafka_username", either] if protocol in SIGNS_IN else []
+        needed += ["kafka_certificate_file", "kafka_key_file"] if given & _OF_OURSELVES else []
         if missing := [name.upper() for name in needed if name in info.data and name not in given]:
             raise ValueError(f"should have with it {', '.join(missing)}")
-        if idle := [name.upper() for name in (*signs_in, "kafka_ca_file") if name in given and name not in allowed]:
-            raise ValueError(f"is {protocol}, which makes no use of {', '.join(idle)}")
+        if {"kafka_password", "kafka_password_file"} <= given:
+            raise ValueError("should have either KAFKA_PASSWORD or KAFKA_PASSWORD_FILE")
+        if given & _OF_OURSELVES and given >= _OF_OURSELVES:
+            try:
+                Trust.of(
+                    *(info.data.get(name) for name in ("kafka_ca_file", "kafka_certificate_file", "kafka_key_file"))
+                )
+            except OSError:
+                raise ValueError("has KAFKA_CERTIFICATE_FILE and KAFKA_KEY_FILE that do not go together") from None
         return protocol
 
     @property
@@ -216,9 +253,16 @@ class KafkaSettings(LogSettings):
             self.kafka_bootstrap_servers,
             self.kafka_security_protocol,
             self.kafka_username,
-            self.kafka_password,
+            self.kafka_password_file or self.kafka_password,
             self.kafka_ca_file,
+            self.kafka_certificate_file,
+            self.kafka_key_file,
         )
+
+
+_OF_SIGNING_IN = {"kafka_username", "kafka_password", "kafka_password_file"}
+_OF_OURSELVES = {"kafka_certificate_file", "kafka_key_file"}
+_OF_ENCRYPTION = {"kafka_ca_file", *_OF_OURSELVES}
 
 
 class Settings(TraceSettings, KafkaSettings):
@@ -226,6 +270,22 @@ class Settings(TraceSettings, KafkaSettings):
 
     database_url: PostgresUrl = Field(
         description="PostgreSQL as this service's role: postgresql://role:password@host/db"
+    )
+    listen_database_url: PostgresUrl | None = Field(
+        default=None,
+        description="the same without a pooler, where DATABASE_URL leads to one: a pooler that shares connections loses what is"
+        " notified; unset, DATABASE_URL",
+    )
+    statement_cache_size: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="prepared statements kept on each connection; 0 behind a PgBouncer before 1.21, or whose"
+        " max_prepared_statements is 0",
+    )
+    database_password_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None,
+        description="the file that holds the role's password, read again for each connection; unset, the URL's",
     )
     pool_size: int = Field(default=10, ge=2, le=200, description="connections to PostgreSQL at most, per process")
 
@@ -254,6 +314,16 @@ class Settings(TraceSettings, KafkaSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
     http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
+    requests_per_client: int = Field(
+        default=6_000, ge=1, description="requests of one client in a minute, per process; then 429"
+    )
+    requests_at_once: int = Field(
+        default=2_500, ge=1, description="requests in hand, those included that wait for events, per process; then 503"
+    )
+    forwarded_allow_ips: Annotated[str, AfterValidator(_networks)] = Field(
+        default="127.0.0.1",
+        description="proxies that are believed about whom they ask for: addresses and networks, several separated by commas",
+    )
     feed_listeners: int = Field(
         default=2_000, ge=1, le=20_000, description="how many may follow the feed of events at once, per process"
     )
@@ -278,6 +348,12 @@ class SettingsError(Exception):
 
     exit_code = 2
 
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        """``errors``: each variable with what is wrong about it."""
+        lines = [f"  {variable}: {reason}" for variable, reason in errors]
+        super().__init__("\n".join(["The environment is not complete or not valid:", *lines]))
+        self.errors = errors
+
 
 def load(cls: type[AnySettings]) -> AnySettings:
     """Reads the settings from the environment.
@@ -288,12 +364,12 @@ def load(cls: type[AnySettings]) -> AnySettings:
     try:
         return cls()
     except ValidationError as error:
-        lines = [
-            f"  {_variable(cls, str(entry['loc'][0]))}: {_reason(entry['type'], entry['msg'])}"
+        errors = [
+            (_variable(cls, str(entry["loc"][0])), _reason(entry["type"], entry["msg"]))
             for entry in error.errors(include_url=False, include_input=False)
         ]
         # Not chained: pydantic's own text is noise here, and a subclass may forget to hide its inputs.
-        raise SettingsError("\n".join(["The environment is not complete or not valid:", *lines])) from None
+        raise SettingsError(errors) from None
 
 
 def describe(cls: type[LogSettings]) -> str:

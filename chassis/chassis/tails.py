@@ -36,11 +36,7 @@ class Newest:
 
 async def newest(brokers: Brokers, service: str) -> list[Newest]:
     """The newest event of each topic that the service writes and that holds one."""
-    places = [
-        TopicPartition(topic.name, number)
-        for topic in catalogue.emitted_by(service)
-        for number in range(topic.partitions)
-    ]
+    places = await brokers.partitions([topic.name for topic in catalogue.emitted_by(service)])
     if not places:
         return []
     consumer = AIOKafkaConsumer(

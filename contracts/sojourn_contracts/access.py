@@ -31,6 +31,7 @@ class Operation(StrEnum):
     READ = "Read"
     WRITE = "Write"
     DESCRIBE = "Describe"
+    DESCRIBE_CONFIGS = "DescribeConfigs"
 
 
 @dataclass(frozen=True, order=True)
@@ -69,10 +70,16 @@ def acls(grants: Grants) -> tuple[Acl, ...]:
     return tuple(sorted(set(found)))
 
 
+_LOOKS = (Operation.READ, Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS)
+
+
 def _of_service(service: str) -> Iterator[Acl]:
-    """It consumes in a group of its name; its relay writes, reads what stands last on its topics, and commits its position."""
+    """It consumes in a group of its name; its relay writes, reads what stands last on its topics, and commits its position.
+
+    Its doctor looks at how these topics are configured.
+    """
     consumed, emitted = _named(consumed_by(service)), _named(emitted_by(service))
-    yield from _may(service, Kind.TOPIC, consumed | emitted | {POSITION_TOPIC}, Operation.READ, Operation.DESCRIBE)
+    yield from _may(service, Kind.TOPIC, consumed | emitted | {POSITION_TOPIC}, *_LOOKS)
     yield from _may(service, Kind.TOPIC, emitted, Operation.WRITE)
     yield from _may(service, Kind.GROUP, {service, relay_of(service)}, Operation.READ)
     yield from _may(service, Kind.TRANSACTIONAL_ID, {relay_of(service)}, Operation.WRITE, Operation.DESCRIBE)

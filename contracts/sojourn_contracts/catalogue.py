@@ -151,6 +151,7 @@ BY_NAME: dict[str, Topic] = {topic.event.__name__: topic for topic in TABLE}
 
 POSITION_TOPIC = "relay-position"
 """Carries no records: its offsets in each relay's group are the published positions."""
+POSITION_CONFIGURATION = {"cleanup.policy": "compact"}
 
 
 def reserved(topic: str) -> str | None:

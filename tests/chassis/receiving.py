@@ -108,12 +108,14 @@ class Group:
     producer: AIOKafkaProducer
     name: str
 
+    session_timeout_ms: int = 1_000
+
     def member(self, receiver: Receiver) -> Consumer:
         """Reads what the service reads, under the group's name."""
         topics = catalogue.consumed_by(SERVICE)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(catalogue, "consumed_by", lambda _: topics)
-            return Consumer(self.name, receiver.inbox, Brokers(self.kafka), receiver.metrics, session_timeout_ms=1_000)
+            return Consumer(self.name, receiver.inbox, Brokers(self.kafka), receiver.metrics, self.session_timeout_ms)
 
     @asynccontextmanager
     async def consuming(self, receiver: Receiver) -> AsyncGenerator[Consumer]:

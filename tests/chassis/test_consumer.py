@@ -27,7 +27,7 @@ from uuid_utils.compat import uuid7
 
 from chassis import consumer as consumers
 from tests.chassis.given import SERVICE, declined, note, withdrawn
-from tests.chassis.receiving import Gate, Group, Receiver, a_group
+from tests.chassis.receiving import PLACES, Gate, Group, Receiver, a_group
 from tests.chassis.waiting import until
 from tests.chassis_driver import Record, record
 from tests.conftest import with_topics
@@ -301,6 +301,18 @@ async def test_a_second_member_that_joins_in_the_middle_of_a_batch_neither_loses
             await until(lambda: not first.in_hand and not second.in_hand)
     assert await one.notes(*[event.subject for event in events]) == ["CompanyWithdrawn"] * 30
     assert await group.committed(TOPIC) == await group.end(TOPIC)
+
+
+async def test_what_a_member_that_leaves_had_is_read_by_others_soon_however_long_a_session_lasts(
+    group: Group, receiver: Receiver
+):
+    patient = replace(group, session_timeout_ms=30_000)
+    async with patient.consuming(receiver) as first:
+        async with patient.consuming(receiver) as second:
+            await until(lambda: assigned(second) and assigned(first) and not assigned(first) & assigned(second))
+        began = time.monotonic()
+        await until(lambda: len(assigned(first)) == len(PLACES))
+        assert time.monotonic() - began < 4
 
 
 async def test_kafka_away_at_the_start_does_not_keep_it_from_stopping(receiver: Receiver):

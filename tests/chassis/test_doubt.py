@@ -29,14 +29,14 @@ async def from_before(world: World) -> Published:
 
 def told(monkeypatch: pytest.MonkeyPatch, times: int, *instead: Published | None) -> None:
     """So many times, the broker tells one of these positions instead of the true one."""
-    asked, truly = 0, Relay._position
+    asked, truly = 0, Relay.position
 
     async def position(relay: Relay) -> Published | None:
         nonlocal asked
         asked += 1
         return instead[asked % len(instead)] if asked <= times else await truly(relay)
 
-    monkeypatch.setattr(Relay, "_position", position)
+    monkeypatch.setattr(Relay, "position", position)
 
 
 async def test_a_position_from_before_or_none_is_doubted_until_the_true_one_is_told(

@@ -485,6 +485,17 @@ async def test_a_cursor_from_before_the_restored_state_leads_on_into_the_new_gen
     assert "after=2-3" in link
 
 
+async def test_what_a_restored_log_took_back_is_read_by_cursors_of_the_new_order(world: World):
+    await world.log(declined(), declined(), declined())
+    await world.driver.rows("update event_log set adopted = 2 where position > 1")
+    await world.driver.rows("update log_generation set generation = 2")
+    events, link = await world.page("/events?after=1-1")
+    assert [event["generation"] for event in events] == ["1", "1"]
+    assert "after=2-3" in link
+    assert [event["sequence"] for event in (await world.page("/events?after=2-2"))[0]] == [f"{3:018}"]
+    assert (await world.get("/events?after=1-2")).status_code == 410
+
+
 async def test_a_stream_ends_when_the_log_is_restored_beneath_it(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(following, "POLL", 0.02)
     await world.log(declined(), declined())

@@ -140,6 +140,50 @@ async def test_a_name_that_is_no_schema_is_refused_before_anything_happens(direc
         await migrate("postgresql://nowhere", 'x"; drop schema public; --', directory)
 
 
+@asynccontextmanager
+async def somebody_reading(url: str) -> AsyncGenerator[None]:
+    """In a transaction that does not end before the block does."""
+    async with connected(url) as other, other.transaction():
+        await other.execute("select from company")
+        yield
+
+
+WAITS_FOR_ALL = """-- more
+-- depends: 0001-companies
+
+-- migrate: apply
+alter table company add column more int;
+-- migrate: rollback
+"""
+
+
+async def test_a_migration_that_waits_for_a_lock_lets_others_pass_and_is_applied_once_it_is_free(
+    database: Database, directory: Path
+):
+    await migrate(database.migrator_url, "registration", directory)
+    (directory / "0002-more.sql").write_text(WAITS_FOR_ALL)
+    async with somebody_reading(database.url("registration")), connected(database.url("registration")) as third:
+        migrating = asyncio.create_task(migrate(database.migrator_url, "registration", directory))
+        waits = "select exists (select from pg_locks where mode = 'AccessExclusiveLock' and not granted)"
+        while not await third.fetchval(waits):
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(5):
+            await third.execute("insert into company (id) values (gen_random_uuid())")
+    assert await migrating == ["0002-more"]
+
+
+async def test_a_migration_that_gets_no_lock_gives_up_and_says_who_holds_it(database: Database, directory: Path):
+    await migrate(database.migrator_url, "registration", directory)
+    (directory / "0002-more.sql").write_text(WAITS_FOR_ALL)
+    async with somebody_reading(database.url("registration")):
+        with pytest.raises(
+            MigrationError,
+            match=r"0002-more: .*lock timeout; locks are held by sojourn_registration \(pid \d+\) on company",
+        ):
+            await migrate(database.migrator_url, "registration", directory, patience=0.1)
+    assert await migrate(database.migrator_url, "registration", directory) == ["0002-more"]
+
+
 @pytest.fixture(autouse=True)
 def quiet():
     logging.getLogger("chassis.migrations").setLevel(logging.ERROR)

@@ -76,7 +76,7 @@ async def test_a_leader_is_woken_by_a_notification(world: World):
         await world.published(relay)
 
 
-@pytest.mark.parametrize("place", ["_publish_log", "_send", "_move", "_pause"])
+@pytest.mark.parametrize("place", ["_publish_log", "send", "_move", "_pause"])
 async def test_a_leader_that_wakes_up_deposed_publishes_and_moves_nothing(world: World, place: str):
     await world.begin(left_behind=True)
     async with reading(world.kafka, *TOPICS) as reader:
@@ -87,7 +87,7 @@ async def test_a_leader_that_wakes_up_deposed_publishes_and_moves_nothing(world:
             await world.expire_the_lease()
             successor = Lease(world.pool, "relay", 60)
             await until(successor.acquire)
-            producer = world.relay()._producer()
+            producer = world.relay().producer()
             await producer.start()  # fences
             before = await world.pool.fetchrow(COUNTS), await reader.all(world.source)
             leader.elsewhere.thaw()
@@ -117,7 +117,7 @@ async def test_a_leader_that_was_fenced_by_a_deposed_one_takes_over_anew(
 ):
     await world.begin()
     async with reading(world.kafka, *TOPICS) as reader, world.another_leads() as relay:
-        deposed = relay._producer()
+        deposed = relay.producer()
         await deposed.start()
         await world.emit(4)
         await world.published(relay)
@@ -171,7 +171,7 @@ async def test_a_commit_whose_answer_is_lost_publishes_once_all_the_same(world: 
 async def test_a_cancellation_that_nobody_asked_for_does_not_end_the_relay(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):
-    position, cancelled = Relay._position, False
+    position, cancelled = Relay.position, False
 
     async def cancelled_once(relay: Relay) -> Any:
         nonlocal cancelled
@@ -180,7 +180,7 @@ async def test_a_cancellation_that_nobody_asked_for_does_not_end_the_relay(
             raise asyncio.CancelledError
         return await position(relay)
 
-    monkeypatch.setattr(Relay, "_position", cancelled_once)
+    monkeypatch.setattr(Relay, "position", cancelled_once)
     await world.begin()
     async with world.another_leads():
         assert cancelled
@@ -273,13 +273,13 @@ class TestARestoredLog:
 async def test_an_idle_position_is_committed_again(world: World, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("chassis.relay.RECOMMIT", 0.3)
     sent: list[int] = []
-    send = Relay._send
+    send = Relay.send
 
     async def noted(relay: Relay, producer: Any, rows: Any, reached: Any) -> None:
         await send(relay, producer, rows, reached)
         sent.append(len(rows))
 
-    monkeypatch.setattr(Relay, "_send", noted)
+    monkeypatch.setattr(Relay, "send", noted)
     await world.begin()
     async with world.another_leads() as relay:
         await until(lambda: sent[-2:] == [0, 0])

@@ -73,6 +73,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Document]] = {
     "on a claim": ((), {"warehouse": {"location": "/data", "existingClaim": "warehouse"}, "surveyFiles.enabled": True}),
     "no policies": ((), {"networkPolicy.enabled": False}),
     "no migrations": ((), {"migrations.enabled": False}),
+    "no doctor": ((), {"doctor.enabled": False}),
     "no evaluation": ((), {"surveyEvaluation.enabled": False, "surveySink.enabled": False}),
     "one service alone": ((), ALONE),
     "its own accounts and images": (
@@ -167,6 +168,7 @@ def spread(found: list[Document]) -> Document:
 OTHER = {"matchLabels": {"app.kubernetes.io/name": "another"}}
 Break = Callable[[list[Document]], Any]
 DEPLOYMENT, JOB = "Deployment/sojourn-exchange", "Job/sojourn-migration-survey"
+DOCTOR = "Job/sojourn-survey-doctor"
 BREAKS: list[tuple[str, str, Break]] = [
     ("security", "not root", lambda f: template(one(f, DEPLOYMENT))["spec"]["securityContext"].pop("runAsNonRoot")),
     ("security", "seccomp", lambda f: template(one(f, JOB))["spec"]["securityContext"].pop("seccompProfile")),
@@ -192,6 +194,7 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("settings", "DATABASE_URL is not given", lambda f: container(one(f, DEPLOYMENT))["env"].pop(1)),
     ("settings", "a secret", lambda f: one(f, "ConfigMap/sojourn-registration")["data"].update(SMTP_PASSWORD="x")),
     ("settings", "runs", lambda f: container(one(f, DEPLOYMENT)).update(command=["survey", "serve"])),
+    ("settings", "runs", lambda f: container(one(f, DOCTOR)).update(command=["sojourn", "doctor"])),
     ("selectors", "selects", lambda f: one(f, "Service/sojourn-survey")["spec"]["selector"].popitem()),
     ("selectors", "selects", lambda f: template(one(f, DEPLOYMENT))["metadata"].update(labels={})),
     ("selectors", "replicas itself", lambda f: one(f, DEPLOYMENT)["spec"].update(replicas=2)),
@@ -210,10 +213,13 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("network", "open", lambda f: one(f, "NetworkPolicy/sojourn-survey")["spec"].update(policyTypes=["Ingress"])),
     ("network", "has 0 policies", lambda f: without(f, "NetworkPolicy/sojourn-survey")),
     ("network", "lacks the way to dns", lambda f: egress(f, "migration").pop(0)),
+    ("network", "lacks the way to kafka", lambda f: egress(f, "survey-doctor").pop(2)),
     ("network", "lacks the way to kafka", lambda f: egress(f, "survey-sink").pop(2)),
     ("network", "has the way to kafka", lambda f: egress(f, "migration").append(egress(f, "survey-sink")[2])),
     ("network", "leads anywhere", lambda f: egress(f, "survey").append({})),
     ("network", "everybody", lambda f: one(f, "NetworkPolicy/sojourn-survey")["spec"]["ingress"].append({"ports": []})),
+    ("network", "has 0 policies", lambda f: without(f, "NetworkPolicy/sojourn-survey-doctor")),
+    ("hooks", "log goes", lambda f: one(f, DOCTOR)["metadata"]["annotations"].update({"helm.sh/hook-delete-policy": "x"})),
     ("network", "is reached by", lambda f: one(f, "NetworkPolicy/sojourn-registration")["spec"]["ingress"][0]["from"].pop()),
     ("availability", "drained", lambda f: one(f, "PodDisruptionBudget/sojourn-survey")["spec"].pop("unhealthyPodEvictionPolicy")),
     ("availability", "partitions", lambda f: one(f, "ScaledObject/sojourn-survey")["spec"].update(maxReplicaCount=7)),
@@ -450,8 +456,8 @@ def test_matchings_memory_grows_with_the_companies(all_rendered: dict[str, list[
     def memory(variant: str) -> str:
         return container(one(all_rendered[variant], "Deployment/sojourn-matching"))["resources"]["requests"]["memory"]
 
-    assert memory("as it is") == f"{190 + -(-370 * 100_000 // 2**20)}Mi"
-    assert memory("production") == f"{190 + -(-370 * 250_000 // 2**20)}Mi"
+    assert memory("as it is") == f"{190 + -(-890 * 100_000 // 2**20)}Mi"
+    assert memory("production") == f"{190 + -(-890 * 250_000 // 2**20)}Mi"
 
 
 def test_the_database_has_connections_for_as_many_pods_as_there_may_be(all_rendered: dict[str, list[Document]]):
@@ -488,6 +494,26 @@ def test_alerts_are_one_rule_without_those_that_are_dropped_and_dashboards_stay_
         for rule in group["rules"]
     ]
     assert ALERT not in rules
+
+
+def test_alerts_lead_to_where_runbooks_are_published(all_rendered: dict[str, list[Document]]):
+    given = {"monitoring.rules.enabled": True, "monitoring.rules.runbooks": "https://docs.example/runbooks/"}
+    found = of_kind(rendered(given), "PrometheusRule")
+    rules = [rule for each in found for group in each["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert len(rules) >= 16
+    for rule in rules:
+        assert rule["annotations"]["runbook_url"] == f"https://docs.example/runbooks/{rule['alert']}.md"
+
+
+def test_keda_signs_in_at_kafka_as_the_process_whose_lag_it_asks_for(all_rendered: dict[str, list[Document]]):
+    """Mechanism and encryption stand with the trigger, where KEDA 2.20 reads them; name and password apart from it."""
+    found = all_rendered["production"]
+    for scaled in of_kind(found, "ScaledObject"):
+        (trigger,) = scaled["spec"]["triggers"]
+        assert (trigger["metadata"]["sasl"], trigger["metadata"]["tls"]) == ("scram_sha512", "enable")
+        credentials = one(found, f"TriggerAuthentication/{trigger['authenticationRef']['name']}")["spec"]
+        parameters = [each["parameter"] for kind in credentials.values() for each in kind]
+        assert sorted(parameters) == ["ca", "password", "username"]
 
 
 def test_whoever_scrapes_keeps_our_labels_which_the_alerts_go_by(all_rendered: dict[str, list[Document]]):

@@ -40,7 +40,7 @@ SETTINGS = {
     for kind in (*(each.settings for each in SERVICES.values()), MigrateSettings, SinkSettings)
     for name in kind.model_fields
 }
-TOOLS = {"psql", "curl", "kubectl", "kafka-consumer-groups.sh"}
+TOOLS = {"psql", "curl", "kubectl", "kafka-consumer-groups.sh", "jq", "read", "true", "tail", "kill"}
 OUTSIDE = {"instance"}
 """Labels that Prometheus adds."""
 RUNBOOKS = {path.stem: path for path in sorted((MONITORING / "runbooks").glob("*.md"))}
@@ -264,9 +264,9 @@ def split(line: str) -> list[list[str]]:
     lexer.whitespace_split = True
     parts: list[list[str]] = [[]]
     for word in lexer:
-        if word in ("|", ";"):
+        if word in ("|", "||", ";"):
             parts.append([])
-        elif word not in ("do", "done"):
+        elif word not in ("do", "done", "while"):
             parts[-1].append(word)
     return [part for part in parts if part[:1] != ["for"]]
 

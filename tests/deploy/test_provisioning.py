@@ -1,6 +1,9 @@
 """What roles may do, and which topics there are."""
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import asyncpg
@@ -8,7 +11,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from laptop import topics
-from laptop.roles import Database, drop, kept_passwords, provision
+from laptop.postgres import Postgres
+from laptop.roles import ROLES, Database, drop, kept_passwords, provision
 from laptop.topics import POSITION_TOPIC, TopicsError, create_topics
 from sojourn_contracts.catalogue import SERVICES, TOPICS
 
@@ -146,6 +150,33 @@ async def test_a_topic_that_the_broker_refuses_is_an_error(kafka: str, monkeypat
     monkeypatch.setattr(topics, "wanted", lambda: {"refused": topics.Wanted(1, {"cleanup.policy": "nonsense"})})
     with pytest.raises(TopicsError, match="refused: InvalidConfig"):
         await create_topics(kafka)
+
+
+@pytest.mark.installed
+async def test_one_command_provisions_what_runs_elsewhere_and_may_be_repeated(server_folder: Path, kafka: str):
+    server = Postgres(server_folder / "postgres", settings={"fsync": "off"})
+    await server.start()
+    try:
+        given = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "DATABASE_URL": server.admin_url, "ROLES_PASSWORD": "chosen"}
+        folder = server_folder / "keys"
+        command = [Path(sys.executable).with_name("laptop"), "provision", "--folder", folder]
+        keys = []
+        for _ in range(2):
+            done = subprocess.run(command, env=os.environ | given, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+            keys.append((folder / "signing-key.json").read_text())
+        assert keys[0] == keys[1]
+        database = Database(server.admin_url, "sojourn", dict.fromkeys(ROLES, "chosen"))
+        for service in SERVICES:
+            connection = await asyncpg.connect(database.url(service))
+            assert await connection.fetchval("select current_schema()") == service
+            await connection.close()
+        given["DATABASE_URL"] = database.url("survey")
+        refused = subprocess.run(command, env=os.environ | given, capture_output=True, text=True, timeout=60)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+        assert "Not provisioned: " in refused.stderr
+    finally:
+        await server.stop()
 
 
 async def _rights(database: Database) -> list[tuple[object, ...]]:

@@ -16,10 +16,13 @@ PATIENCE = 90.0
 class Public:
     """Asks at any of a service's processes, and again until one answers."""
 
-    def __init__(self, urls: Mapping[str, Sequence[str]], chance: random.Random) -> None:
+    def __init__(self, urls: Mapping[str, Sequence[str]], chance: random.Random, within: float = 3) -> None:
+        """A request that is not answered ``within`` that many seconds is lost."""
         self._urls = urls
         self._chance = chance
-        self._http = httpx.AsyncClient(timeout=httpx.Timeout(3, pool=None), limits=httpx.Limits(max_connections=60))
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(within, pool=None), limits=httpx.Limits(max_connections=60)
+        )
         self.answers: Counter[str] = Counter()
         """By status; ``lost`` where none came."""
         self.mistakes: list[str] = []
@@ -32,7 +35,7 @@ class Public:
         headers = ({"Authorization": f"Bearer {token}"} if token else {}) | ({"Idempotency-Key": key} if key else {})
         deadline = time.monotonic() + PATIENCE
         while True:
-            url = self._chance.choice(self._urls[service])
+            url = self.url(service)
             try:
                 answer = await self._http.request(method, url + path, json=body, headers=headers)
             except httpx.TransportError:
@@ -46,6 +49,10 @@ class Public:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{service}: {method} {path} was not answered within {PATIENCE:.0f} s")
             await asyncio.sleep(0.1)
+
+    def url(self, service: str) -> str:
+        """Of a process, drawn for each request."""
+        return self._chance.choice(self._urls[service])
 
     async def __aenter__(self) -> "Public":
         return self

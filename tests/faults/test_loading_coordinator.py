@@ -27,10 +27,10 @@ def relay(monkeypatch: pytest.MonkeyPatch, answer: Any) -> Relay:
 
 async def test_groups_that_are_not_loaded_yet_are_trouble_and_no_missing_position(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(GroupLoadInProgressError) as raised:
-        await relay(monkeypatch, LOADING)._position()
+        await relay(monkeypatch, LOADING).position()
     assert is_trouble(raised.value)
 
 
 async def test_a_loaded_group_tells_its_position_or_that_there_is_none(monkeypatch: pytest.MonkeyPatch):
-    assert await relay(monkeypatch, NO_OFFSET)._position() is None
-    assert await relay(monkeypatch, AT_61)._position() == Published(61, 1, "id")
+    assert await relay(monkeypatch, NO_OFFSET).position() is None
+    assert await relay(monkeypatch, AT_61).position() == Published(61, 1, "id")

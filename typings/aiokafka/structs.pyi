@@ -17,3 +17,7 @@ class ConsumerRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
+
+class OffsetAndTimestamp(NamedTuple):
+    offset: int
+    timestamp: int

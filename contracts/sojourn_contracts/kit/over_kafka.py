@@ -25,8 +25,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from sojourn_contracts.catalogue import reserved
+from sojourn_contracts.connection import connection
 from sojourn_contracts.kit.conformance import CHECKS, NotApplicable, Records, Violated
-from sojourn_contracts.kit.connection import CaFile, Password, Protocol, Username, connection
+from sojourn_contracts.kit.connection import CaFile, Password, Protocol, Username
 from sojourn_contracts.kit.history import Record, history
 
 Ask = Callable[[], str]

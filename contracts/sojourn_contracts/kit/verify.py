@@ -22,8 +22,9 @@ from aiokafka.errors import KafkaError
 
 from sojourn_contracts.catalogue import BY_NAME, TOPICS, Topic, Visibility
 from sojourn_contracts.completeness import Findings, Log, Received, Span, Stream, Told, Verdict, verify
+from sojourn_contracts.connection import connection
 from sojourn_contracts.envelope import Malformed, decode
-from sojourn_contracts.kit.connection import CaFile, Password, Protocol, Username, connection
+from sojourn_contracts.kit.connection import CaFile, Password, Protocol, Username
 from sojourn_contracts.manifest import Disputed, Jwk, ManifestIssued, trusted_keys
 
 KEYS = "/.well-known/manifest-keys.json"

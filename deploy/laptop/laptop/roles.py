@@ -18,8 +18,15 @@ from laptop.postgres import private_file
 
 DATABASE = "sojourn"
 MIGRATOR = "sojourn_migrator"
-LOCK_TIMEOUT = "5s"
-IDLE_IN_TRANSACTION_TIMEOUT = "5s"
+LIMITS = {
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "5s",
+    "transaction_timeout": "30s",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "TimeZone": "UTC",
+}
+"""As every connection of a service would set them; a pooler between them passes over that."""
 _PROVISIONING = 0x50_4A_52_4E
 
 
@@ -27,15 +34,15 @@ def runtime_role(service: str) -> str:
     return f"sojourn_{service}"
 
 
+ROLES = (MIGRATOR, *map(runtime_role, SERVICES))
+"""All of an installation."""
+
+
 def limits(role: str) -> dict[str, str]:
     """The settings that its sessions begin with."""
     if role == MIGRATOR:
-        return {"lock_timeout": LOCK_TIMEOUT}
-    return {
-        "lock_timeout": LOCK_TIMEOUT,
-        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
-        "search_path": role.removeprefix(runtime_role("")),
-    }
+        return {"lock_timeout": LIMITS["lock_timeout"]}
+    return LIMITS | {"search_path": role.removeprefix(runtime_role(""))}
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Database:
 def kept_passwords(file: Path) -> dict[str, str]:
     """This installation's passwords: made at random once, then kept where only its user reads them."""
     passwords: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    missing = {MIGRATOR, *(runtime_role(service) for service in SERVICES)} - passwords.keys()
+    missing = set(ROLES) - passwords.keys()
     if missing:
         passwords |= {role: secrets.token_urlsafe(24) for role in missing}
         private_file(file, json.dumps(passwords))
@@ -98,7 +105,7 @@ async def drop(database: Database) -> None:
 
 
 async def _make_roles(admin: asyncpg.Connection, passwords: Mapping[str, str]) -> None:
-    for role in (MIGRATOR, *map(runtime_role, SERVICES)):
+    for role in ROLES:
         if not await admin.fetchval("select true from pg_roles where rolname = $1", role):
             await admin.execute(f"create role {role} login nocreatedb nocreaterole")
         statement = await admin.fetchval(

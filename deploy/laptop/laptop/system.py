@@ -30,6 +30,7 @@ from laptop.acls import kept_passwords as kept_users
 from laptop.clock import StoppedClock
 from laptop.containers import Contained
 from laptop.ports import HOST, free_port
+from laptop.postgres import private_file
 from laptop.process import Process, Running, StartError, together
 from laptop.roles import DATABASE, Database, kept_passwords, provision
 from laptop.signing import kept_keys, kept_manifest_key
@@ -58,6 +59,7 @@ class System:
         environment: Mapping[str, str] | None = None,
         services: Sequence[str] = (*SERVICES, SINK),
         replicas: Mapping[str, int] | None = None,
+        programs: Path | None = None,
         brokers: int | None = None,
         kafka: str | None = None,
         grants: Path | None = None,
@@ -68,7 +70,8 @@ class System:
     ) -> None:
         """With ``stopped_at``, programme time stands still there until ``clock`` is set. ``say`` hears of progress.
 
-        ``services`` are those that are started, and the survey's sink if it is among them.
+        ``services`` are those that are started, and the survey's sink if it is among them. With ``programs``, a folder,
+        they run the commands there; schemas are migrated by those beside this Python.
         ``vies``, for which the time has to stand still, is what a stand-in for the Union's VAT register knows; without,
         there is none.
 
@@ -84,12 +87,14 @@ class System:
         self._services = [service for service in services if service != SINK]
         self._sinks = SINK in services
         self._replicas = dict(replicas or {})
+        self._programs = programs
         self._say = say
         self._stopped_at = stopped_at
         self._clock: StoppedClock | None = None
         self._database: Database | None = None
         self._external_kafka = kafka
         self._unclean: list[str] = []
+        self._added = max(self._replicas.values(), default=1)
         self._grants: Grants | None = None
         self._grants_file = grants or (Path(os.environ["GRANTS"]) if os.environ.get("GRANTS") else None)
         self.broker = None if kafka else self._broker(brokers)
@@ -187,7 +192,7 @@ class System:
         self._say("starting the services")
         for service in self._services:
             for number in range(1, self._replicas.get(service, 1) + 1):
-                self._add(service if number == 1 else f"{service}-{number}", service)
+                self._add(service if number == 1 else f"{service}-{number}", service, self._programs)
         self._add_sink()
         await together(*(self.start_service(name) for name in self.processes), self._start_sink())
 
@@ -241,15 +246,10 @@ class System:
         )
         await _until_it_listens(self.vies, self._vies_port)
 
-    def _add(self, name: str, service: str) -> None:
+    def _add(self, name: str, service: str, programs: Path | None) -> None:
         port = free_port()
         self.urls[name] = f"http://{HOST}:{port}"
-        self.processes[name] = Process(
-            name,
-            [_command(service), "serve"],
-            log=self.logs / f"{name}.log",
-            environment=self.environment(service) | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
-        )
+        self.processes[name] = self._process(name, service, "serve", self.environment(service), port, programs)
 
     def _add_sink(self) -> None:
         """No service, and so under none of ``processes`` and ``urls``: it does not go by the programme's clock."""
@@ -257,11 +257,23 @@ class System:
             return
         port = free_port()
         self.sink_url = f"http://{HOST}:{port}"
-        self.sink = Process(
-            SINK,
-            [_command("survey"), "sink"],
-            log=self.logs / f"{SINK}.log",
-            environment=self.environment("survey") | self.kafka_of(SINK) | {"HTTP_HOST": HOST, "HTTP_PORT": str(port)},
+        self.sink = self._process(SINK, "survey", "sink", self.environment("survey") | self.kafka_of(SINK), port)
+
+    def _process(
+        self,
+        name: str,
+        service: str,
+        does: str,
+        environment: Mapping[str, str],
+        port: int,
+        programs: Path | None = None,
+    ) -> Process:
+        """One that is not started yet: it does what this command of the service does, and answers at this port."""
+        return Process(
+            name,
+            [_command(service, programs), does],
+            log=self.logs / f"{name}.log",
+            environment={**environment, "HTTP_HOST": HOST, "HTTP_PORT": str(port)},
         )
 
     async def _start_sink(self) -> None:
@@ -271,12 +283,25 @@ class System:
 
     def environment(self, service: str) -> dict[str, str]:
         """What that service's commands need."""
+        return _inherited() | self.settings(service)
+
+    def write_settings(self) -> None:
+        """A file ``<service>.env`` for each, as ``sojourn doctor --environments`` reads them."""
+        folder = self.folder / "environments"
+        folder.mkdir(exist_ok=True)
+        for service in self._services:
+            lines = (f"{name}={value}\n" for name, value in self.settings(service).items())
+            private_file(folder / f"{service}.env", "".join(lines))
+
+    def settings(self, service: str) -> dict[str, str]:
+        """Those of the service here, with its passwords: not for logs."""
         keys = kept_keys(self.folder)
         ours = {
             "DATABASE_URL": self.database.url(service),
             **self.kafka_of(service),
             "JWKS": str(keys.public),
             "MANIFEST_KEY": str(kept_manifest_key(self.folder, service)),
+            "REQUESTS_PER_CLIENT": "1000000",  # whoever asks here is the same client
             "LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
@@ -284,13 +309,13 @@ class System:
             ours["SIGNING_KEY"] = str(keys.private)
             ours |= {"GRANTS": str(self._grants_file.absolute())} if self._grants_file else {}
             ours |= {"SMTP_HOST": HOST, "SMTP_PORT": str(self._smtp_port)}
-            ours["SIGN_INS_PER_CLIENT"] = "1000000"  # whoever signs in here is the same client
+            ours["SIGN_INS_PER_CLIENT"] = "1000000"
         if service == "survey":
             ours |= {"CATALOG_URL": self.database.url(service), "WAREHOUSE": str(self.warehouse)}
         if self._clock is not None:
             ours["CLOCK_FILE"] = str(self._clock.file)
         theirs = {"VIES_URL": f"http://{HOST}:{self._vies_port}"} if self.vies else {}
-        return _inherited() | ours | self._environment | theirs
+        return ours | self._environment | theirs
 
     async def run(self, service: str, *arguments: str, within: float = 180) -> str:
         """Run one of a service's commands to its end and return what it printed; raise ``StartError`` when it failed."""
@@ -336,10 +361,37 @@ class System:
                 await asyncio.sleep(0.05)
         raise process.failure(f"was not ready within {READY_WITHIN:.0f} s")
 
+    async def add(self, service: str, programs: Path | None = None) -> str:
+        """Start another process of a service, of the commands in that folder if it is given; its name, once it is ready."""
+        self._added += 1
+        name = f"{service}-{self._added}"
+        self._add(name, service, programs)
+        await self.start_service(name)
+        return name
+
+    async def remove(self, name: str) -> None:
+        """Stop a process as an upgrade would; it does not come back."""
+        await self._stop_service(self.processes[name])
+        del self.processes[name], self.urls[name]
+
     async def restart(self, name: str) -> None:
         """Stop a process as an upgrade would, and start it again at the same address."""
         await self._stop_service(self.processes[name])
         await self.start_service(name)
+
+    async def scale(self, service: str, replicas: int) -> None:
+        """Let so many processes of a service run: new ones are ready when this returns, and those too many have stopped.
+
+        New ones start side by side; the newest stop first, one after the other.
+        """
+        names = [name for name in self.processes if name == service or name.startswith(f"{service}-")]
+        new = [f"{service}-{number}" for number in range(len(names) + 1, replicas + 1)]
+        for name in new:
+            self._add(name, service, self._programs)
+        await together(*(self.start_service(name) for name in new))
+        for name in reversed(names[replicas:]):
+            await self._stop_service(self.processes[name])
+            del self.processes[name], self.urls[name]
 
     async def kill(self, name: str) -> None:
         """SIGKILL; ``start_service`` brings it back."""
@@ -405,8 +457,8 @@ async def _listens(port: int) -> bool:
     return True
 
 
-def _command(service: str) -> str:
-    path = Path(sys.executable).parent / service
+def _command(service: str, programs: Path | None = None) -> str:
+    path = (programs or Path(sys.executable).parent) / service
     if not path.exists():
         raise StartError(f"there is no command {path}: run `uv sync`")
     return str(path)
@@ -421,7 +473,11 @@ def _inherited() -> dict[str, str]:
         "KAFKA_SECURITY_PROTOCOL",
         "KAFKA_USERNAME",
         "KAFKA_PASSWORD",
+        "KAFKA_PASSWORD_FILE",
         "KAFKA_CA_FILE",
+        "KAFKA_CERTIFICATE_FILE",
+        "KAFKA_KEY_FILE",
+        "DATABASE_PASSWORD_FILE",
         "GRANTS",
         "JWKS",
         "SIGNING_KEY",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
-from sojourn_contracts.catalogue import POSITION_TOPIC, TOPICS
+from sojourn_contracts.catalogue import POSITION_CONFIGURATION, POSITION_TOPIC, TOPICS
 
 
 class TopicsError(RuntimeError):
@@ -20,7 +20,7 @@ class Wanted:
 def wanted() -> dict[str, Wanted]:
     """All topics of an installation."""
     topics = {topic.name: Wanted(topic.partitions, topic.configuration) for topic in TOPICS}
-    return topics | {POSITION_TOPIC: Wanted(1, {"cleanup.policy": "compact"})}
+    return topics | {POSITION_TOPIC: Wanted(1, POSITION_CONFIGURATION)}
 
 
 async def create_topics(bootstrap: str, replication: int | None = None) -> None:

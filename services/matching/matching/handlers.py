@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from chassis.doors import Door, Received, consumes, consumes_all, erases
+from chassis.doors import Door, OnEvent, Received, consumes, consumes_all, erases
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted
-from sojourn_contracts.match import MatchDeclined
+from sojourn_contracts.match import MatchDeclined, MatchProposed
 
 from matching import erasure, heard, store
 from matching.heard import CompanyEvent, MatchEvent
@@ -50,6 +50,12 @@ async def hear(event: MatchEvent, tx: Transaction) -> None:
         erasure.search_after_end(tx, before, after)
 
 
+async def adopt(event: MatchProposed, tx: Transaction) -> None:
+    """A proposal that a restore took back holds its places again: exchange has it, and nobody else is to get them."""
+    await store.reserve(tx, [event])
+
+
+ADOPTS = (OnEvent(MatchProposed, adopt),)
 DOORS: tuple[Door, ...] = (
     *(consumes_all(event)(take_in) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
     *(erases(event)(erasure.forget_company) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),

@@ -21,6 +21,7 @@ service = Service(
     name="matching",
     routes=routes,
     doors=handlers.DOORS,
+    adopts=handlers.ADOPTS,
     migrations=Path(__file__).parent / "migrations",
     settings=MatchingSettings,
     counters=handlers.COUNTERS,

@@ -51,6 +51,7 @@ service = Service(
     doors=(*handlers.DOORS, *sign_in_handlers.doors, *notice_handlers.DOORS, *forgetting.DOORS),
     gauges=metrics.GAUGES,
     observed=metrics.observed,
+    adopts=forgetting.ADOPTS,
     kept=KEPT,
     migrations=Path(__file__).parent / "migrations",
     settings=RegistrationSettings,

@@ -24,6 +24,7 @@ class AclOperation(Enum):
     DELETE = 6
     ALTER = 7
     DESCRIBE = 8
+    DESCRIBE_CONFIGS = 10
 
 class AclPermissionType(Enum):
     ANY = 1

@@ -71,6 +71,19 @@ annotations:
 {{ omit (include "sojourn.processes" . | fromJson) "surveyEvaluation" | toJson }}
 {{- end }}
 
+{{/* The services that `helm test` asks, as a JSON list. */}}
+{{- define "sojourn.doctored" -}}
+{{- $found := list }}
+{{- if .Values.doctor.enabled }}
+{{- range $name, $process := include "sojourn.processes" . | fromJson }}
+  {{- if eq $name $process.of.service }}
+    {{- $found = append $found $name }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
 {{- define "sojourn.serviceAccountName" -}}
 {{ default (include "sojourn.of" .) .process.serviceAccount.name }}
 {{- end }}
@@ -167,16 +180,17 @@ limits:
 {{- mergeOverwrite $settings .process.environment .process.settings | toJson }}
 {{- end }}
 
-{{/* A process' pod: dict "root" $ "name" "survey" "process" merged. */}}
+{{/* A process' pod: dict "root" $ "name" "survey" "process" merged; with "does" a command that ends, as "called" instead. */}}
 {{- define "sojourn.pod" -}}
 {{- $values := .root.Values }}
 {{- $of := .process.of }}
-{{- $serves := ne .name "surveyEvaluation" }}
+{{- $serves := not (or .does (eq .name "surveyEvaluation")) }}
+{{- $labels := dict "root" .root "name" (default .name .called) }}
 {{- $claim := and (eq $of.database "CATALOG_URL") $values.warehouse.existingClaim }}
 {{- $kafkaCa := and $of.user $values.kafka.caSecret (eq $values.kafka.securityProtocol "SASL_SSL") }}
 metadata:
   labels:
-    {{- include "sojourn.labels" . | nindent 4 }}
+    {{- include "sojourn.labels" $labels | nindent 4 }}
     {{- with .process.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -213,10 +227,10 @@ spec:
     {{- end }}
   {{- end }}
   containers:
-    - name: {{ kebabcase .name }}
+    - name: {{ kebabcase $labels.name }}
       image: {{ include "sojourn.image" (dict "root" .root "service" $of.service) }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
-      command: {{ toJson $of.command }}
+      command: {{ default $of.command .does | toJson }}
       securityContext:
         {{- include "sojourn.containerSecurity" . | nindent 8 }}
       resources:
@@ -341,6 +355,44 @@ spec:
     {{- toYaml .Values.networkPolicy.postgres | nindent 4 }}
   ports:
     - {protocol: TCP, port: {{ int .Values.postgres.port }}}
+{{- end }}
+
+{{/* Where a process may go: dict "root" $ "name" "survey" "process" merged "processes" all of them. */}}
+{{- define "sojourn.egress" -}}
+{{- $policy := .root.Values.networkPolicy }}
+{{- include "sojourn.egressToDns" .root }}
+{{ include "sojourn.egressToPostgres" .root }}
+{{- if .process.of.user }}
+- to:
+    {{- toYaml $policy.kafka | nindent 4 }}
+  ports:
+    {{- range splitList "," .root.Values.kafka.bootstrapServers | uniq }}
+    - {protocol: TCP, port: {{ regexFind "[0-9]+$" (trim .) }}}
+    {{- end }}
+{{- end }}
+{{- if and .process.of.tokens (ne .name "registration") .processes.registration }}
+{{ include "sojourn.egressToProcess" (dict "root" .root "name" "registration") }}
+{{- end }}
+{{- with include "sojourn.portsOutside" . | fromJsonArray }}
+- to:
+    {{- toYaml $policy.outside | nindent 4 }}
+  ports:
+    {{- range . }}
+    - {protocol: TCP, port: {{ int . }}}
+    {{- end }}
+{{- end }}
+{{- with .process.egress }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "sojourn.egressToProcess" -}}
+- to:
+    - podSelector:
+        matchLabels:
+          {{- include "sojourn.selectorLabels" . | nindent 10 }}
+  ports:
+    - {protocol: TCP, port: http}
 {{- end }}
 
 {{/* The ports of what settings lead to outside of the cluster, as a JSON list. */}}

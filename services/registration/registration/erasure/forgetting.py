@@ -5,11 +5,11 @@ It holds the table of who is erased alone meanwhile: a notice that is asked for 
 
 from uuid import UUID
 
-from chassis.doors import Door, Work, consumes, on_due
+from chassis.doors import Door, OnEvent, Work, consumes, on_due
 from chassis.erasure import ERASURE_DONE, forget_traces, look_for, nothing_left
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
-from sojourn_contracts.erasure import ErasureDone
+from sojourn_contracts.erasure import ErasureDone, ErasureRequested
 from sojourn_contracts.refusal import Unknown
 from uuid_utils.compat import uuid7
 
@@ -22,7 +22,7 @@ from registration.erasure.domain import Erasure, Kind
 from registration.erasure.holdings import HELD
 from registration.notices.forgetting import forget_waiting
 from registration.people import store as people
-from registration.people.domain import Part
+from registration.people.domain import Part, Person
 
 
 async def erase_person(tx: Transaction, person_id: UUID, *, admins_count: bool) -> Erasure:
@@ -42,12 +42,7 @@ async def erase_person(tx: Transaction, person_id: UUID, *, admins_count: bool) 
     if admins_count and person.part is Part.ADMIN:
         others = await store.admins_besides(tx, person)
         domain.require_another_admin(others, company.status not in (Status.WITHDRAWN, Status.EXCLUDED, Status.REJECTED))
-    if person.part is Part.TRAVELLER:
-        left, events = companies.without_traveller(company, person_id, person.addressee)
-        await company_store.save(tx, left)
-        tx.emit(*events)
-    await forget_waiting(tx, person_id)
-    await store.forget_people(tx, [person_id])
+    await _forget_person(tx, person)
     return await _ask(tx, Kind.PERSON, person_id)
 
 
@@ -61,23 +56,60 @@ async def erase_company(tx: Transaction, company_id: UUID) -> Erasure:
     if before := await store.of(tx, company_id):
         return before
     await company_store.locked(tx, company_id)
+    for person_id in await _forget_company(tx, company_id):
+        await _ask(tx, Kind.PERSON, person_id)
+    return await _ask(tx, Kind.COMPANY, company_id)
+
+
+async def adopt(event: ErasureRequested, tx: Transaction) -> None:
+    """Forgets again whom a restore brought back. The others have heard of it, and answer to the same request.
+
+    A company's tombstones are told again: what was told of it when its people went must not be the last word on it.
+    """
+    await erased.alone(tx.connection)
+    if await store.of(tx, event.erased_id):
+        return
+    kind = Kind(event.kind)
+    if kind is Kind.COMPANY:
+        await _forget_company(tx, event.erased_id)
+    elif person := (await people.those(tx, [event.erased_id])).get(event.erased_id):
+        await _forget_person(tx, person)
+    erasure, _ = domain.request(event.erasure_id, kind, event.erased_id, event.requested_at)
+    await _forget_the_rest(tx, erasure)
+
+
+async def _forget_person(tx: Transaction, person: Person) -> None:
+    if person.part is Part.TRAVELLER:
+        company = await company_store.locked(tx, person.company_id)
+        left, events = companies.without_traveller(company, person.person_id, person.addressee)
+        await company_store.save(tx, left)
+        tx.emit(*events)
+    await forget_waiting(tx, person.person_id)
+    await store.forget_people(tx, [person.person_id])
+
+
+async def _forget_company(tx: Transaction, company_id: UUID) -> list[UUID]:
+    """Gives the ids of its people."""
     person_ids = await store.people_of(tx, company_id)
     await store.forget_people(tx, person_ids)
     await store.forget_company(tx, company_id)
     for told in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn):
         tx.erase(told, company_id)
-    for person_id in person_ids:
-        await _ask(tx, Kind.PERSON, person_id)
-    return await _ask(tx, Kind.COMPANY, company_id)
+    return person_ids
 
 
 async def _ask(tx: Transaction, kind: Kind, whom: UUID) -> Erasure:
     erasure, events = domain.request(uuid7(), kind, whom, tx.now)
-    await forget_traces(tx, whom)
-    await store.add(tx, erasure)
+    await _forget_the_rest(tx, erasure)
     tx.emit(*events)
-    look_for(tx, erasure.erasure_id, kind, whom)
     return erasure
+
+
+async def _forget_the_rest(tx: Transaction, erasure: Erasure) -> None:
+    """What any service holds; and whether it is all is looked for."""
+    await forget_traces(tx, erasure.erased_id)
+    await store.add(tx, erasure)
+    look_for(tx, erasure.erasure_id, erasure.kind, erasure.erased_id)
 
 
 @on_due(ERASURE_DONE)
@@ -96,3 +128,4 @@ async def hear(event: ErasureDone, tx: Transaction) -> None:
 
 
 DOORS: tuple[Door, ...] = (look, hear)
+ADOPTS = (OnEvent(ErasureRequested, adopt),)

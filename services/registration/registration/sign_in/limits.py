@@ -7,9 +7,9 @@ is, is kept as a keyed hash.
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
+from chassis.bounds import client_of
 from chassis.problems import Problem
 from chassis.transaction import Transaction
 from fastapi import Depends, Request
@@ -70,16 +70,7 @@ async def spend_link(tx: Transaction, email: str) -> None:
 
 
 async def _client(request: Request) -> str:
-    """Whoever has one IPv6 address has its network of 64 bits. Behind a proxy, FORWARDED_ALLOW_IPS lets uvicorn believe it."""
-    if request.client is None:
-        return ""
-    try:
-        address = ip_address(request.client.host)
-    except ValueError:
-        return request.client.host
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    return str(address.ipv4_mapped or int(address) >> 64)
+    return client_of(request.scope)
 
 
 Client = Annotated[str, Depends(_client)]

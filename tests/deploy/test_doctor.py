@@ -90,6 +90,16 @@ async def test_of_a_healthy_system_nothing_is_found(system: System):
     assert report.exit_code == 0
 
 
+async def test_it_signs_in_with_the_password_that_a_file_holds(
+    system: System, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], tmp_path: Path
+):
+    role, _, address = settings["DATABASE_URL"].rpartition("@")
+    (tmp_path / "password").write_text(role.rpartition(":")[2] + "\n")
+    monkeypatch.setenv("DATABASE_URL", f"{role.rpartition(':')[0]}@{address}")
+    monkeypatch.setenv("DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    assert await found(system) == []
+
+
 async def test_the_command_says_so_and_ends_with_0(system: System):
     code, out = await command(SERVICE, "doctor", "--url", system.urls[SERVICE])
     assert (code, out.splitlines()[-1].split(maxsplit=1)) == (0, [SERVICE, "nothing is wrong"])

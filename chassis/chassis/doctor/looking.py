@@ -126,7 +126,7 @@ async def _keys(place: Place) -> Iterator[Finding]:
 async def _ask_database(place: Place) -> None:
     report, settings = place.report, place.settings
     try:
-        connection = await _connected(settings.database_url)
+        connection = await _connected(settings, settings.database_url)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         report.unchecked.append(Unseen("database", f"PostgreSQL does not let us in: {type(error).__name__}: {error}"))
         return
@@ -145,9 +145,15 @@ async def _ask_database(place: Place) -> None:
         await connection.close(timeout=5)
 
 
-async def _connected(url: SecretStr) -> Database:
+async def _connected(settings: Settings, url: SecretStr) -> Database:
     """As the role is, with none of what the service's own connections set; as a pooler of whatever age likes it."""
-    return await asyncpg.connect(url.get_secret_value(), timeout=PATIENCE, statement_cache_size=0)
+    file = settings.database_password_file
+    return await asyncpg.connect(
+        url.get_secret_value(),
+        password=None if file is None else file.read_text().strip(),
+        timeout=PATIENCE,
+        statement_cache_size=0,
+    )
 
 
 async def _server(place: Place, connection: Database) -> Iterator[Finding]:
@@ -185,7 +191,7 @@ async def _database_clock(place: Place, connection: Database) -> Iterator[Findin
 async def _listening(place: Place, connection: Database) -> Iterator[Finding]:
     """Whether what one connection notifies is heard by another that a process would listen on."""
     direct = place.settings.listen_database_url
-    ear = await _connected(direct or place.settings.database_url)
+    ear = await _connected(place.settings, direct or place.settings.database_url)
     heard, channel = asyncio.Event(), f"{place.service.name}_doctor"
 
     def notified(*_: object) -> None:

@@ -221,9 +221,7 @@ async def _hear_again(brokers: Brokers, service: str, since: datetime | None) ->
     Raises:
         NotReconciled: the group has members.
     """
-    places = [
-        TopicPartition(topic.name, n) for topic in catalogue.consumed_by(service) for n in range(topic.partitions)
-    ]
+    places = await brokers.partitions([topic.name for topic in catalogue.consumed_by(service)])
     if not places:
         return
     consumer = AIOKafkaConsumer(

@@ -71,6 +71,8 @@ def _manifest_keys(path: Path) -> Path:
 
 
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+ONLY_TOLD = {"only_told": True}
+"""Of a field with an address that is told to others (``json_schema_extra``): the process itself never connects to it."""
 LogFormat = Literal["json", "console", "auto"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 

@@ -505,6 +505,12 @@ def test_alerts_lead_to_where_runbooks_are_published(all_rendered: dict[str, lis
         assert rule["annotations"]["runbook_url"] == f"https://docs.example/runbooks/{rule['alert']}.md"
 
 
+def test_the_doctor_of_registration_asks_for_its_keys_where_they_are_served(all_rendered: dict[str, list[Document]]):
+    found = container(one(all_rendered["production"], "Job/sojourn-registration-doctor"))
+    at = "http://sojourn-registration:8000/.well-known/jwks.json"
+    assert {"name": "JWKS", "value": at} in found["env"]
+
+
 def test_keda_signs_in_at_kafka_as_the_process_whose_lag_it_asks_for(all_rendered: dict[str, list[Document]]):
     """Mechanism and encryption stand with the trigger, where KEDA 2.20 reads them; name and password apart from it."""
     found = all_rendered["production"]

@@ -287,8 +287,9 @@ async def test_a_certificate_that_expires_in_ten_days_is_named_whoever_shows_it(
 ):
     async with showing(tmp_path, timedelta(days=10, hours=1)) as (https, postgres):
         monkeypatch.setenv("JWKS", f"https://{HOST}:{https}/keys")
-        monkeypatch.setenv("LISTEN_DATABASE_URL", f"postgresql://nobody@{HOST}:{postgres}/sojourn")
+        monkeypatch.setenv("LISTEN_DATABASE_URL", f"postgresql://nobody@{HOST}:{postgres},{HOST}:{postgres}/sojourn")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"https://{HOST}:{https}")
+        monkeypatch.setenv("CERTIFICATES_URL", f"https://{HOST}:{https}/certificates")  # which is told, not asked
         report = await looked(system)
     said = {finding.wrong: finding.severity for finding in report.findings if finding.check == "certificates"}
     assert said == {

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import asyncpg
 import httpx
@@ -43,7 +43,7 @@ from chassis.doctor import judging
 from chassis.doctor.judging import Finding, Process, Report, Role, Topic, Unseen, Work
 from chassis.doctor.requests import GroupAndRights, Quorum, TopicsAndRights
 from chassis.identity import public_keys
-from chassis.settings import Settings, SettingsError, load
+from chassis.settings import ONLY_TOLD, Settings, SettingsError, load
 
 if TYPE_CHECKING:
     from chassis.service import Service
@@ -424,7 +424,7 @@ async def _ask_for_certificates(place: Place) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
                 certificates = await shown()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             place.report.unchecked.append(
                 Unseen("certificates", f"{whose} shows none: {type(error).__name__}: {error}")
             )
@@ -444,21 +444,31 @@ def _shown(settings: Settings) -> Iterator[tuple[str, Shown]]:
         for server in settings.kafka_bootstrap_servers.split(","):
             host, _, port = server.strip().rpartition(":")
             yield f"Kafka at {server.strip()}", _by_handshake(host.strip("[]"), int(port))
-    for name in type(settings).model_fields:
+    for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         if isinstance(value, Path) and value.is_file():
             yield f"{name.upper()} ({value})", _in_file(value)
-        elif isinstance(text, str) and text.startswith("https://"):
+        elif text.startswith("https://") and field.json_schema_extra != ONLY_TOLD:
             url = urlsplit(text)
             yield f"{name.upper()} ({url.hostname})", _by_handshake(url.hostname or "", url.port or 443)
-        elif isinstance(text, str) and text.startswith(("postgresql://", "postgres://")):
+        elif text.startswith(("postgresql://", "postgres://")):
             url = urlsplit(text)
-            yield f"PostgreSQL at {url.hostname} ({name.upper()})", _of_postgres(url.hostname or "", url.port or 5432)
+            for host, port in _hosts(url):
+                yield f"PostgreSQL at {host} ({name.upper()})", _of_postgres(host, port)
             for option in ("sslrootcert", "sslcert"):
                 for file in map(Path, parse_qs(url.query).get(option, ())):
                     if file.is_file():
                         yield f"{option} of {name.upper()} ({file})", _in_file(file)
+
+
+def _hosts(url: SplitResult) -> Iterator[tuple[str, int]]:
+    """Of a URL for PostgreSQL, which may name several; a socket of this machine shows no certificate."""
+    hosts = url.netloc.rpartition("@")[2] or ",".join(parse_qs(url.query).get("host", ()))
+    for each in hosts.split(","):
+        if each and not each.startswith("/"):
+            host = urlsplit(f"//{each}")
+            yield host.hostname or "", host.port or 5432
 
 
 def _by_handshake(host: str, port: int) -> Shown:

@@ -194,7 +194,7 @@ def _where(system: System) -> str:
     address = f"postgresql://{database.hostname}:{database.port}/{system.database.name}"
     token = f"SIGNING_KEY={system.folder / 'signing-key.json'} uv run registration token --role operator"
     rows: list[tuple[str, str, str]] = [
-        *((name, f"{url}/docs", str(system.logs / f"{name}.log")) for name, url in system.urls.items()),
+        *((name, f"{url}/openapi.json", str(system.logs / f"{name}.log")) for name, url in system.urls.items()),
         (SINK, str(system.warehouse), str(system.logs / f"{SINK}.log")),
         ("the contract", f"{system.urls['registration']}/contracts/", ""),
         ("Kafka", _servers(system), _logs(system.broker)),

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from chassis.settings import Settings
+from chassis.settings import ONLY_TOLD, Settings
 from pydantic import AfterValidator, Field
 from pydantic_settings import NoDecode
 from sojourn_contracts.taxonomy import InFolder, starter
@@ -58,6 +58,7 @@ class ExchangeSettings(Settings):
     )
     certificates_url: Annotated[str, AfterValidator(_http)] | None = Field(
         default=None,
+        json_schema_extra=ONLY_TOLD,
         description="public URL under which certificates are verified, as printed on them: .../certificates",
     )
 

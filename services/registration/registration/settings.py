@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from chassis.settings import LogSettings, Settings
+from chassis.settings import ONLY_TOLD, LogSettings, Settings
 from pydantic import AfterValidator, BaseModel, EmailStr, Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 from sojourn_contracts.taxonomy import InFolder, Taxonomy, starter
@@ -66,7 +66,9 @@ class MailSettings(LogSettings):
     """What sending e-mails takes."""
 
     programme_url: HttpUrl = Field(
-        default=HttpUrl("http://127.0.0.1:8000"), description="the front end that links in e-mails lead into"
+        default=HttpUrl("http://127.0.0.1:8000"),
+        description="the front end that links in e-mails lead into",
+        json_schema_extra=ONLY_TOLD,
     )
     smtp_host: str = Field(default="localhost", description="mail server that takes the programme's e-mails")
     smtp_port: int = Field(default=25, ge=1, le=65_535, description="its port; usually 587 for starttls, 465 for tls")
@@ -160,7 +162,9 @@ class RegistrationSettings(Settings, SigningSettings, MailSettings):
         default=None, description="what it knows the service by; unset, the service is a public client"
     )
     oidc_redirect_url: HttpUrl | None = Field(
-        default=None, description="where the provider sends people back: /sign-in/oidc/callback here, as they see it"
+        default=None,
+        json_schema_extra=ONLY_TOLD,
+        description="where the provider sends people back: /sign-in/oidc/callback here, as they see it",
     )
     oidc_roles: dict[str, Literal["contact_point", "operator", "analyst", "evaluator"]] = Field(
         default_factory=dict[str, Literal["contact_point", "operator", "analyst", "evaluator"]],

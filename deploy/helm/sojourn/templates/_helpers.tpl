@@ -247,6 +247,10 @@ spec:
               name: {{ $values.kafka.secretPrefix }}{{ $of.user }}
               key: password
         {{- end }}
+        {{- if and .does $of.tokens (eq .name "registration") }}
+        - name: JWKS {{- /* which is at no port of its own pod, as it is for the service */}}
+          value: http://{{ include "sojourn.of" . }}:8000/.well-known/jwks.json
+        {{- end }}
         {{- range $variable, $from := .process.secretEnvironment }}
         - name: {{ $variable }}
           valueFrom:

@@ -14,7 +14,6 @@ import asyncpg
 import psutil
 import pytest
 import structlog
-from chassis.migrations import migrate
 from chassis.service import Service
 from laptop.kafka import Kafka
 from laptop.postgres import Postgres
@@ -25,6 +24,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from chassis import telemetry
 from tests import chassis_driver
 from tests.chassis_driver import Driver
+from tests.migrated import migrated
 from tests.recorded import Recorded
 
 Driving = Callable[..., Awaitable[Driver]]
@@ -103,7 +103,7 @@ async def driving(
             template_of = (service.name, service.migrations)
             if template_of not in templates:
                 template = await provision(postgres.admin_url, postgres.passwords, f"template_{len(templates)}")
-                await migrate(template.migrator_url, service.name, service.migrations)
+                await migrated(template, service.name, service.migrations)
                 templates[template_of] = template
             fresh = await stack.enter_async_context(_copy(postgres, templates[template_of].name))
             url = fresh.url(service.name)

@@ -6,12 +6,12 @@ from uuid import uuid4
 import pytest
 import structlog
 from chassis.database import Pool
-from chassis.migrations import migrate
 from laptop.roles import Database
 
 from chassis import database as databases
 from tests.chassis.given import MIGRATIONS, SERVICE
 from tests.chassis.relays import World
+from tests.migrated import migrated
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,7 +29,7 @@ def plain_lines():
 @pytest.fixture
 async def url(database: Database) -> str:
     """A database of this test's own, migrated for ``given.SERVICE``."""
-    await migrate(database.migrator_url, SERVICE, MIGRATIONS)
+    await migrated(database, SERVICE, MIGRATIONS)
     return database.url(SERVICE)
 
 

@@ -15,7 +15,6 @@ from chassis.following import Tail
 from chassis.identity import Caller, Role
 from chassis.lease import Lease
 from chassis.logged import Cursor, Entry
-from chassis.migrations import migrate
 from chassis.relay import MOVE, record
 from chassis.transaction import UNLINKED, Cause
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
@@ -31,6 +30,7 @@ from tests.chassis.given import MIGRATIONS, SERVICE, a_service, an, cancelled, d
 from tests.chassis.waiting import until
 from tests.chassis_driver import Driver, driving
 from tests.http.serving import served
+from tests.migrated import migrated
 
 SHOWN = [
     "MatchDeclined",
@@ -47,7 +47,7 @@ PROMPT = 5.0
 @pytest.fixture(scope="module")
 async def one_exchange(postgres: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Driver]:
     database = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
-    await migrate(database.migrator_url, SERVICE, MIGRATIONS)
+    await migrated(database, SERVICE, MIGRATIONS)
     async with driving(a_service(), database.url(SERVICE), tmp_path_factory.mktemp("feed")) as driver:
         yield driver
     await drop(database)

@@ -14,7 +14,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from chassis.brokers import Brokers
 from chassis.database import Pool
 from chassis.lease import Lease
-from chassis.migrations import migrate
 from chassis.relay import MOVE, record
 from chassis.replay import NotReplayed, Wanted, replay, topics_of
 from laptop.roles import Database
@@ -28,6 +27,7 @@ from tests.chassis.given import SERVICE, an, transaction
 from tests.chassis.relays import TOPICS as TOLD
 from tests.chassis.relays import World
 from tests.chassis.topics import reading
+from tests.migrated import migrated
 
 Row = dict[str, Any]
 FAST = 100_000
@@ -148,7 +148,7 @@ def test_without_names_what_is_public_is_replayed_and_never_what_is_internal():
 
 
 async def test_an_operator_is_told_how_far_it_is(kafka: str, database: Database, own: str):
-    await migrate(database.migrator_url, survey.name, survey.migrations)
+    await migrated(database, survey.name, survey.migrations)
     url = database.url(survey.name)
     async with databases.pool(url, survey.name, 2) as pool:
         async with transaction(pool, service=survey.name) as tx:

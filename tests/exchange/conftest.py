@@ -4,18 +4,18 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from chassis.migrations import migrate
 from exchange.main import service
 from laptop.roles import Database, drop, provision
 
 from tests import chassis_driver
 from tests.chassis_driver import NOON, Driver
+from tests.migrated import migrated
 
 
 @pytest.fixture(scope="session")
 async def exchange_database(postgres: Database) -> AsyncIterator[Database]:
     fresh = await provision(postgres.admin_url, postgres.passwords, "t_exchange")
-    await migrate(fresh.migrator_url, service.name, service.migrations)
+    await migrated(fresh, service.name, service.migrations)
     owner = await asyncpg.connect(fresh.owner_url)
     # Nothing here survives its test: no commit has to wait for the disk.
     await owner.execute("alter database t_exchange set synchronous_commit = off")

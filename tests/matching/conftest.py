@@ -6,11 +6,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from chassis.migrations import migrate
 from laptop.roles import Database, drop, provision
 from matching.main import service
 
 from tests.chassis_driver import Driver, driving
+from tests.migrated import migrated
 
 TABLES = (
     *("companies", "placements", "offers", "matches", "edges", "interests", "plan_asked"),
@@ -23,7 +23,7 @@ Starting = Callable[..., Awaitable[Driver]]
 @pytest.fixture(scope="session")
 async def market_database(postgres: Database) -> AsyncIterator[Database]:
     fresh = await provision(postgres.admin_url, postgres.passwords, f"market_{uuid4().hex[:12]}")
-    await migrate(fresh.migrator_url, service.name, service.migrations)
+    await migrated(fresh, service.name, service.migrations)
     try:
         yield fresh
     finally:

@@ -17,7 +17,6 @@ from uuid import uuid4
 
 import pytest
 from chassis.identity import Role
-from chassis.migrations import migrate
 from chassis.transaction import Cause
 from exchange.main import service as exchange
 from laptop.roles import Database, drop, provision
@@ -27,6 +26,7 @@ from sojourn_contracts.exchange import ExchangeCompleted
 from tests.chassis.given import an
 from tests.chassis_driver import driving
 from tests.contracts.examples import NAMES, example
+from tests.migrated import migrated
 from tests.subscribers import toolchain
 from tests.subscribers.logged import log
 
@@ -103,7 +103,7 @@ def without(event: Json, *names: str) -> Json:
 async def batch(postgres: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Json]]:
     """A page of a service's feed: two events with all attributes, and a tombstone."""
     database = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
-    await migrate(database.migrator_url, exchange.name, exchange.migrations)
+    await migrated(database, exchange.name, exchange.migrations)
     async with driving(exchange, database.url(exchange.name), tmp_path_factory.mktemp("exchange")) as driver:
         event = an(ExchangeCompleted)
         cause = Cause("c-1", str(uuid4()), TRACE)

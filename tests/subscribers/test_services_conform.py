@@ -19,13 +19,13 @@ import registration.main
 import survey.main
 from chassis.batch import Batches
 from chassis.inbox import Arrival, arrival
-from chassis.migrations import migrate
 from chassis.service import Service
 from laptop.roles import Database, drop, provision
 from sojourn_contracts import catalogue
 from sojourn_contracts.kit.history import NOON, Record, id_of
 
 from tests.chassis_driver import Driver, driving
+from tests.migrated import migrated
 
 DOORS = ("inbox", "outbox", "due", "erased", "dead_letter")
 NOT_ERASED = "not in (select subject from erased)"
@@ -144,7 +144,7 @@ def sojourn_subscriber(
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, ExitStack() as stack:
         database = runner.run(provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}"))
         stack.callback(lambda: runner.run(drop(database)))
-        runner.run(migrate(database.migrator_url, service.name, service.migrations))
+        runner.run(migrated(database, service.name, service.migrations))
         open_ = AsyncExitStack()
         stack.callback(lambda: runner.run(open_.aclose()))
         url, folder = database.url(service.name), tmp_path_factory.mktemp(service.name)

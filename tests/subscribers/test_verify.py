@@ -21,7 +21,6 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from chassis.brokers import Brokers
 from chassis.manifest_keys import read
 from chassis.manifests import signed
-from chassis.migrations import migrate
 from chassis.relay import Relay
 from chassis.transaction import Cause
 from fastapi import FastAPI, Request, Response
@@ -44,6 +43,7 @@ from tests.chassis.manifesting import a_key, hours_ago, look, published
 from tests.chassis.waiting import until
 from tests.chassis_driver import NOON, Driver, driving
 from tests.conftest import COMPACTS_SOON, with_topics
+from tests.migrated import migrated
 
 COMMAND = Path(sys.executable).with_name("sojourn-contracts")
 OLD = 24 * 30
@@ -153,7 +153,7 @@ async def world(broker: str, postgres: Database, tmp_path_factory: pytest.TempPa
     """Of each topic of its own: events of two hours, some of them about the same subjects, and their manifests."""
     folder = tmp_path_factory.mktemp("verified")
     database = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
-    await migrate(database.migrator_url, SERVICE, MIGRATIONS)
+    await migrated(database, SERVICE, MIGRATIONS)
     async with driving(a_service(), database.url(SERVICE), folder, manifest_key=a_key(folder)) as driver:
         keys = folder / "manifest-keys.json"
         keys.write_text((await driver.http.get("/.well-known/manifest-keys.json")).text)

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from chassis.migrations import migrate
 from laptop.roles import Database, drop, provision
 from laptop.topics import create_topics
 from survey.main import service
 
 from tests.chassis_driver import Driver, driving
+from tests.migrated import migrated
 from tests.survey.sinking import TOPIC, Place
 from tests.survey.story import NOON
 
@@ -20,7 +20,7 @@ from tests.survey.story import NOON
 @pytest.fixture(scope="session")
 async def one_survey(postgres: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Driver]:
     database = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
-    await migrate(database.migrator_url, service.name, service.migrations)
+    await migrated(database, service.name, service.migrations)
     async with driving(service, database.url(service.name), tmp_path_factory.mktemp("survey")) as driver:
         yield driver
     await drop(database)
@@ -50,7 +50,7 @@ async def sink_place(
 ) -> AsyncIterator[Place]:
     """An empty topic, an empty warehouse, and a database of this test's own."""
     database = await provision(postgres.admin_url, postgres.passwords, f"t_{uuid4().hex[:12]}")
-    await migrate(database.migrator_url, service.name, service.migrations)
+    await migrated(database, service.name, service.migrations)
     await emptied(kafka)
     place = Place(kafka, database.url("survey"), tmp_path / "warehouse")
     yield place

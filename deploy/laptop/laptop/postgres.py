@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
-from laptop import versions
+from laptop import as_user, versions
 from laptop.ports import HOST, free_port, listens
 from laptop.process import Process, StartError
 
@@ -81,12 +81,10 @@ class Postgres:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self.process = Process(
             "PostgreSQL",
-            [str(self._binaries / "postgres"), "-D", str(self._data), *options],
+            [*_as(owner), str(self._binaries / "postgres"), "-D", str(self._data), *options],
             log=self._log,
             environment=_environment(),
             stop_signal=signal.SIGINT,
-            user=owner and owner[0],
-            group=owner and owner[1],
         )
         self.process.spawn()
         try:
@@ -139,12 +137,20 @@ class Postgres:
     def _initialize(self, password: Path, owner: tuple[int, int] | None) -> None:
         try:
             done = subprocess.run(  # noqa: S603 - our own command
-                [self._binaries / "initdb", *INITDB, "-U", ADMIN, f"--pwfile={password}", "-D", self._data],
+                [
+                    *_as(owner),
+                    self._binaries / "initdb",
+                    *INITDB,
+                    "-U",
+                    ADMIN,
+                    f"--pwfile={password}",
+                    "-D",
+                    self._data,
+                ],
                 env=_environment(),
                 cwd="/",
                 capture_output=True,
                 text=True,
-                **({} if owner is None else {"user": owner[0], "group": owner[1], "extra_groups": []}),
             )
         except OSError as error:
             raise StartError(f"PostgreSQL's initdb could not be started: {error}") from error
@@ -197,6 +203,10 @@ def _binaries() -> Path:
 def _environment() -> dict[str, str]:
     """Without the caller's PG* variables and locale, which PostgreSQL would obey."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+
+
+def _as(owner: tuple[int, int] | None) -> list[str]:
+    return [] if owner is None else as_user.command(*owner)
 
 
 def _system_user() -> tuple[int, int]:

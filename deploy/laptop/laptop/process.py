@@ -83,8 +83,6 @@ class Process:
         log: Path,
         environment: Mapping[str, str],
         stop_signal: int = signal.SIGTERM,
-        user: int | None = None,
-        group: int | None = None,
     ) -> None:
         """It ends with us at the latest, however we end, unless it is let go."""
         self.name = name
@@ -93,7 +91,6 @@ class Process:
         self._command = command
         self._environment = environment
         self._stop_signal = stop_signal
-        self._owner: dict[str, Any] = {} if user is None else {"user": user, "group": group, "extra_groups": []}
         self._child: subprocess.Popen[Any] | None = None
         self._log_from = 0
 
@@ -128,7 +125,6 @@ class Process:
                     env=self._environment,
                     cwd="/",
                     start_new_session=True,
-                    **self._owner,
                 )
             except OSError as error:
                 raise StartError(f"{self.name} could not be started: {error}") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sojourn_contracts.connection import ENCRYPTED, SIGNS_IN, Protocol, Trust
@@ -71,7 +72,7 @@ def _manifest_keys(path: Path) -> Path:
 
 
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
-ONLY_TOLD = {"only_told": True}
+ONLY_TOLD: JsonDict = {"only_told": True}
 """Of a field with an address that is told to others (``json_schema_extra``): the process itself never connects to it."""
 LogFormat = Literal["json", "console", "auto"]
 LogLevel = Literal["debug", "info", "warning", "error"]

@@ -1,7 +1,7 @@
 """Becomes a program of another user: ``as_user.py UID GID PROGRAM ARGUMENTS``, as root.
 
-It runs as a script, of a process that is made without a copy of ours: a copy, which is what Python makes where it is to change the
-user itself, is refused for want of memory to a process that has taken much.
+It runs as a script, of a process that is made without a copy of ours. A copy, which is what Python makes where it is to change
+the user itself, is refused for want of memory to a process that has taken much.
 """
 
 import os

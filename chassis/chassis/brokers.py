@@ -65,12 +65,7 @@ class Brokers:
         """
         if self.protocol == "PLAINTEXT":
             return
-        admin = AIOKafkaAdminClient(**self.client())
-        await admin.start()
-        try:
-            told = await admin.describe_topics(list(topics))
-        finally:
-            await admin.close()
+        told = await self._described(topics)
         if refused := {each["topic"] for each in told if for_code(each["error_code"]) is TopicAuthorizationFailedError}:
             raise TopicAuthorizationFailedError(refused)
 
@@ -82,16 +77,19 @@ class Brokers:
         """
         if not topics:
             return []
-        admin = AIOKafkaAdminClient(**self.client())
-        await admin.start()
-        try:
-            told = await admin.describe_topics(list(topics))
-        finally:
-            await admin.close()
+        told = await self._described(topics)
         for each in told:
             if each["error_code"]:
                 raise for_code(each["error_code"])(each["topic"])
         return sorted(TopicPartition(each["topic"], part["partition"]) for each in told for part in each["partitions"])
+
+    async def _described(self, topics: Collection[str]) -> list[dict[str, Any]]:
+        admin = AIOKafkaAdminClient(**self.client())
+        try:  # a start that is cancelled leaves behind what asks for a broker for ever
+            await admin.start()
+            return await admin.describe_topics(list(topics))
+        finally:
+            await admin.close()
 
     def refusal(self, error: BaseException | None) -> str | None:
         """What Kafka refuses, and whom: only somebody who grants it can help. None if the error is another."""

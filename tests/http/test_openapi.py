@@ -72,6 +72,8 @@ def ask_everything(url: str, callers: list[dict[str, str]], ids: list[str]) -> l
     return asked
 
 
+# Hypothesis draws in one thread; what goes on in another one, where the service is, draws numbers of its own.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning")
 @pytest.mark.parametrize("seeded", SEEDED, ids=lambda seeded: seeded.service.name)
 async def test_no_request_makes_a_5xx_or_an_answer_that_is_not_documented(driving: Driving, seeded: Seeded):
     driver = await driving(seeded.service)

@@ -85,7 +85,7 @@ class Brokers:
 
     async def _described(self, topics: Collection[str]) -> list[dict[str, Any]]:
         admin = AIOKafkaAdminClient(**self.client())
-        try:  # a start that is cancelled leaves behind what asks for a broker for ever
+        try:
             await admin.start()
             return await admin.describe_topics(list(topics))
         finally:

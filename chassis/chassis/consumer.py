@@ -141,8 +141,7 @@ class Consumer(ConsumerRebalanceListener):
                     return
                 logger.warning("waiting for Kafka", error=repr(error)[:300])
                 with suppress(Exception):
-                    async with asyncio.timeout(10):
-                        await self.broker.stop()  # else each attempt leaves a consumer behind
+                    await self._disconnect()  # else each attempt leaves a consumer behind
                 attempt += 1
                 await self._pause(backoff(attempt))
             else:
@@ -158,10 +157,18 @@ class Consumer(ConsumerRebalanceListener):
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await self._commit()
-        async with asyncio.timeout(12):
-            await self.broker.stop()
-            if self._ends is not None:
-                await self._ends.stop()
+        if self._ends is not None:
+            await self._ends.stop()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        try:
+            async with asyncio.timeout(12):
+                await self.broker.stop()
+        finally:
+            # with Kafka away the group cannot be left: what is cut short there has not come to closing its connections
+            if self.topics and (consumer := self._subscriber.consumer) is not None:
+                await consumer._client.close()
 
     async def _receive(self, records: Sequence[ConsumerRecord]) -> None:
         began = time.monotonic()

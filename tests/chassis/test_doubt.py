@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import cycle
 
 import pytest
 from chassis.relay import Published, Relay
@@ -11,8 +12,6 @@ from sojourn_contracts.catalogue import emitted_by
 from tests.chassis.given import SERVICE
 from tests.chassis.relays import TOPICS, World
 from tests.chassis.topics import assert_published, reading
-
-Told = Callable[[Published], Published | None]
 
 
 @pytest.fixture
@@ -27,14 +26,12 @@ async def from_before(world: World) -> Published:
     return Published(*row)
 
 
-def told(monkeypatch: pytest.MonkeyPatch, times: int, *instead: Published | None) -> None:
-    """So many times, the broker tells one of these positions instead of the true one."""
-    asked, truly = 0, Relay.position
+def told(monkeypatch: pytest.MonkeyPatch, *instead: Published | None, until: Callable[[], bool]) -> None:
+    """The broker tells these positions, one after the other, instead of the true one."""
+    others, truly = cycle(instead), Relay.position
 
     async def position(relay: Relay) -> Published | None:
-        nonlocal asked
-        asked += 1
-        return instead[asked % len(instead)] if asked <= times else await truly(relay)
+        return await truly(relay) if until() else next(others)
 
     monkeypatch.setattr(Relay, "position", position)
 
@@ -47,7 +44,7 @@ async def test_a_position_from_before_or_none_is_doubted_until_the_true_one_is_t
         async with world.another_leads():
             pass
         await world.emit(3)
-        told(monkeypatch, 4, await from_before(world), None)
+        told(monkeypatch, await from_before(world), None, until=lambda: caplog.text.count("relay in doubt") == 4)
         async with world.another_leads() as relay:
             assert not relay.halted
         await assert_published(world.pool, await reader.all(world.source), world.emitted)
@@ -61,7 +58,7 @@ async def test_a_position_from_before_that_is_told_again_and_again_stops_the_rel
         await world.begin()
         async with world.another_leads():
             pass
-        told(monkeypatch, 1_000, await from_before(world))
+        told(monkeypatch, await from_before(world), until=lambda: False)
         relay = world.relay()
         async with asyncio.timeout(30):
             await relay.run()

@@ -42,7 +42,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*AIOKafkaProducer:pytest.Pytest
 
 @asynccontextmanager
 async def running(driver: Driver) -> AsyncIterator[Driver]:
-    """All doors of the process are open during the block; that they close in time is asserted."""
+    """All doors of the process are open during the block; that they close in time, those to Kafka wholly, is asserted."""
+    before = asyncio.all_tasks()
     process = driver.process.running()
     await process.__aenter__()
     try:
@@ -51,6 +52,7 @@ async def running(driver: Driver) -> AsyncIterator[Driver]:
         began = time.monotonic()
         await process.__aexit__(None, None, None)
         assert time.monotonic() - began < LONGEST_STOP
+        assert [task for task in asyncio.all_tasks() - before if "AIOKafka" in repr(task.get_coro())] == []
 
 
 async def status(driver: Driver, path: str) -> int:
@@ -162,6 +164,8 @@ async def test_without_kafka_it_serves_and_does_due_work_and_consumes_and_publis
             await send(broker.bootstrap, withdrawn())
             troubled = 'sojourn_failed_total{event="CompanyWithdrawn",kind="trouble",service="exchange"}'
             await until(lambda: troubled in driver.process.metrics.exposition().decode())
+
+            await broker.stop()  # so that the process ends with a group that it cannot leave
     finally:
         await broker.stop()
 

@@ -17,7 +17,7 @@ from tests.chassis.waiting import until
 
 FULL = "FULL" in os.environ
 SEED = int(os.environ.get("SEED", Random().randrange(10**6)))
-POINTS = 3
+POINTS = 2
 """Steps per way to be disturbed and per beginning, unless all are tried."""
 
 

@@ -47,7 +47,7 @@ from tests.http.serving import served
 Told = TypeVar("Told")
 
 FULL = "FULL" in os.environ
-EXAMPLES, STEPS = (400, 50) if FULL else (12, 25)
+EXAMPLES, STEPS = (400, 50) if FULL else (9, 25)
 
 NAMES = ("match", "second", "third", "fourth")
 IDS = {name: id_of(name) for name in NAMES}

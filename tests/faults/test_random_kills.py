@@ -19,7 +19,7 @@ from tests.faults.rounds import Struck, struck_system
 # aiokafka leaves a connection behind that it was making when the broker went
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-SHORT, LONG = 4, 60
+SHORT, LONG = 2, 60
 ROUNDS = [
     *range(SHORT),
     *(

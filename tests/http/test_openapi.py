@@ -25,7 +25,7 @@ from tests.http.seeds import SEEDED, Seeded, known_ids
 from tests.http.serving import served
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = 200 if os.environ.get("FULL") else 8
+EXAMPLES = 200 if os.environ.get("FULL") else 5
 PROBES = {"/live", "/ready", "/metrics", "/status"}
 
 

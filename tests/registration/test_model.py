@@ -40,7 +40,7 @@ from tests.registration.model import Ask, Company, Form, No
 Told = TypeVar("Told")
 
 FULL = "FULL" in os.environ
-EXAMPLES, STEPS = (400, 50) if FULL else (12, 25)
+EXAMPLES, STEPS = (400, 50) if FULL else (9, 25)
 
 CHANCE = st.randoms(use_true_random=True)
 """Spread evenly, which what hypothesis draws by itself is not: a few examples come to more."""

@@ -40,7 +40,7 @@ from chassis import (
     spans,
     telemetry,
 )
-from chassis.bounds import Bounds, Impatient
+from chassis.bounds import KEPT_ALIVE, Bounds, Impatient
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, OldestTransaction, Pool, pool
@@ -242,7 +242,7 @@ class Process:
                 http=Impatient,
                 server_header=False,
                 forwarded_allow_ips=self.settings.forwarded_allow_ips,
-                timeout_keep_alive=75,  # longer than what stands before us keeps an idle connection, or it meets a closed one
+                timeout_keep_alive=KEPT_ALIVE,
                 timeout_graceful_shutdown=5,
             ),
         )

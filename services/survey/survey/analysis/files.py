@@ -8,11 +8,12 @@ from typing import Annotated
 import pyarrow as pa
 import pyarrow.parquet as pq
 import uvicorn
+from chassis.bounds import KEPT_ALIVE, Impatient
 from chassis.http import application, link_to_next
 from chassis.identity import Caller, KeySource, Role, requires
 from chassis.metrics import CONTENT_TYPE, Metrics
 from chassis.problems import Problem
-from chassis.settings import keys_location
+from chassis.settings import Proxies, keys_location
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import AfterValidator, BaseModel, Field
@@ -38,6 +39,10 @@ class FilesSettings(TableSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
     http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
+    forwarded_allow_ips: Proxies = Field(
+        default="127.0.0.1",
+        description="proxies that are believed about whom they ask for: addresses and networks, several separated by commas",
+    )
     jwks: Annotated[str, AfterValidator(keys_location)] = Field(
         description="public keys that tokens are verified with: a JWKS file's path, or its http(s) URL"
     )
@@ -171,5 +176,6 @@ def serve(settings: FilesSettings) -> None:
     """Until told to stop."""
     uvicorn.run(
         app(settings), host=settings.http_host, port=settings.http_port, log_config=None, access_log=False,
-        timeout_graceful_shutdown=5,
+        http=Impatient, server_header=False, forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_keep_alive=KEPT_ALIVE, timeout_graceful_shutdown=5,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
+import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -116,6 +117,22 @@ def client_of(scope: Scope) -> str:
     except ValueError:
         return str(client[0])
     return str(address if not isinstance(address, IPv6Address) else address.ipv4_mapped or int(address) >> 64)
+
+
+def serving(app: ASGIApp, host: str, port: int, believed: str = "127.0.0.1") -> uvicorn.Config:
+    """How every process serves HTTP; ``believed``: the addresses and networks of proxies, several separated by commas."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        http=Impatient,
+        server_header=False,
+        forwarded_allow_ips=believed,
+        timeout_keep_alive=KEPT_ALIVE,
+        timeout_graceful_shutdown=5,
+    )
 
 
 class Patience:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import uvicorn
-from chassis.bounds import HEAD_LIMIT, KEPT_ALIVE, Bounds, Impatient, Patience
+from chassis.bounds import HEAD_LIMIT, KEPT_ALIVE, Bounds, Patience
 from chassis.http import application
 from chassis.metrics import Metrics
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -63,10 +63,8 @@ def client(app: ASGIApp, address: str = "192.0.2.1", scheme: str = "http") -> ht
 @asynccontextmanager
 async def served(app: FastAPI, believed: str = "127.0.0.1", kept_alive: float = KEPT_ALIVE) -> AsyncIterator[int]:
     port = free_port()
-    config = uvicorn.Config(
-        app, host=HOST, port=port, log_config=None, access_log=False, lifespan="off", http=Impatient,
-        forwarded_allow_ips=believed, timeout_keep_alive=kept_alive,  # pyright: ignore[reportArgumentType] - less than a second
-    )  # fmt: skip
+    config = bounds.serving(app, HOST, port, believed)
+    config.timeout_keep_alive = kept_alive  # pyright: ignore[reportAttributeAccessIssue] - less than a second
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:

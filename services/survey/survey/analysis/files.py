@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import uvicorn
-from chassis.bounds import KEPT_ALIVE, Impatient
+from chassis.bounds import serving
 from chassis.http import application, link_to_next
 from chassis.identity import Caller, KeySource, Role, requires
 from chassis.metrics import CONTENT_TYPE, Metrics
@@ -174,8 +175,6 @@ def app(settings: FilesSettings) -> FastAPI:
 
 def serve(settings: FilesSettings) -> None:
     """Until told to stop."""
-    uvicorn.run(
-        app(settings), host=settings.http_host, port=settings.http_port, log_config=None, access_log=False,
-        http=Impatient, server_header=False, forwarded_allow_ips=settings.forwarded_allow_ips,
-        timeout_keep_alive=KEPT_ALIVE, timeout_graceful_shutdown=5,
-    )  # fmt: skip
+    config = serving(app(settings), settings.http_host, settings.http_port, settings.forwarded_allow_ips)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run()

@@ -187,7 +187,7 @@ class Impatient(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if not self.cycle or self.cycle.response_complete:
             self._expect()
         if self._late is not None:
             self._size += len(data)

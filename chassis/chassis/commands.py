@@ -47,9 +47,9 @@ def command_line(service: "Service") -> typer.Typer:
     def migrate() -> None:  # pyright: ignore[reportUnusedFunction]
         """Brings the schema to this version, as the migrator role and under a lock."""
         settings = read(MigrateSettings, service.name)
-        url = settings.migrator_database_url.get_secret_value()
+        url, file = settings.migrator_database_url.get_secret_value(), settings.migrator_database_password_file
         try:
-            applied = asyncio.run(migrations.migrate(url, service.name, service.migrations))
+            applied = asyncio.run(migrations.migrate(url, service.name, service.migrations, password_file=file))
         except (migrations.MigrationError, OSError) as error:
             raise failed(f"not migrated: {error}") from None
         typer.echo(f"{service.name}: applied {', '.join(applied) or 'nothing, it is up to date'}")

@@ -44,7 +44,9 @@ class MigrationError(Exception):
     """The schema could not be migrated; what was applied before the failing file stays applied."""
 
 
-async def migrate(url: str, service: str, directory: Path, *, patience: float = 60.0) -> list[str]:
+async def migrate(
+    url: str, service: str, directory: Path, *, password_file: Path | None = None, patience: float = 60.0
+) -> list[str]:
     """Applies what is missing, the chassis' files first, and gives their names.
 
     It also grants the runtime role (see ``roles``) all that it needs in this schema, if there is one.
@@ -55,7 +57,12 @@ async def migrate(url: str, service: str, directory: Path, *, patience: float = 
     """
     if not _NAME.match(service):
         raise ValueError(f"{service!r} is no name for a schema")
-    connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
+    connection = await asyncpg.connect(
+        url,
+        password=None if password_file is None else lambda: password_file.read_text().strip(),
+        timeout=10,
+        statement_cache_size=0,
+    )
     try:
         # what a session is set and locks here, a pooler that shares it would hand on to others
         if connection.get_server_pid() != await connection.fetchval("select pg_backend_pid()"):

@@ -40,7 +40,7 @@ from chassis import (
     spans,
     telemetry,
 )
-from chassis.bounds import Bounds, Impatient
+from chassis.bounds import Bounds, serving
 from chassis.clock import Clock, SteppedClock, SystemClock
 from chassis.consumer import Consumer
 from chassis.database import Connection, OldestTransaction, Pool, pool
@@ -231,22 +231,8 @@ class Process:
         _collect_less_often()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ended_already)
-        server = _Server(
-            self,
-            uvicorn.Config(
-                self.app,
-                host=self.settings.http_host,
-                port=self.settings.http_port,
-                log_config=None,
-                access_log=False,
-                http=Impatient,
-                server_header=False,
-                forwarded_allow_ips=self.settings.forwarded_allow_ips,
-                timeout_keep_alive=75,  # longer than what stands before us keeps an idle connection, or it meets a closed one
-                timeout_graceful_shutdown=5,
-            ),
-        )
-        await server.serve()
+        told = self.settings
+        await _Server(self, serving(self.app, told.http_host, told.http_port, told.forwarded_allow_ips)).serve()
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncGenerator[None]:

@@ -72,6 +72,8 @@ def _manifest_keys(path: Path) -> Path:
 
 
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+PasswordFile = Annotated[Path, AfterValidator(_existing)]
+Proxies = Annotated[str, AfterValidator(_networks)]
 ONLY_TOLD: JsonDict = {"only_told": True}
 """Of a field with an address that is told to others (``json_schema_extra``): the process itself never connects to it."""
 LogFormat = Literal["json", "console", "auto"]
@@ -191,6 +193,9 @@ class MigrateSettings(LogSettings):
     """What ``migrate`` needs: no more than the database, since it runs as a job of its own."""
 
     migrator_database_url: PostgresUrl = Field(description="PostgreSQL as the role that owns the schemas; for migrate")
+    migrator_database_password_file: PasswordFile | None = Field(
+        default=None, description="the file that holds this role's password; unset, the URL's"
+    )
 
 
 class KafkaSettings(LogSettings):
@@ -203,7 +208,7 @@ class KafkaSettings(LogSettings):
         default=None, description="who we are at Kafka, by SCRAM-SHA-512; unset, it does not ask"
     )
     kafka_password: SecretStr | None = Field(default=None, description="the password for it")
-    kafka_password_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+    kafka_password_file: PasswordFile | None = Field(
         default=None, description="or the file that holds it, read again for each connection"
     )
     kafka_ca_file: Annotated[Path, AfterValidator(_certificates)] | None = Field(
@@ -233,7 +238,8 @@ class KafkaSettings(LogSettings):
         )
         if idle := [name.upper() for name in sorted(given - used, reverse=True)]:
             raise ValueError(f"is {protocol}, which makes no use of {', '.join(idle)}")
-        either = "kafka_password_file" if "kafka_password_file" in given else "kafka_password"
+        no_file = info.data.get("kafka_password_file", "a wrong one is told already") is None
+        either = "kafka_password" if no_file else "kafka_password_file"
         needed = ["kafka_username", either] if protocol in SIGNS_IN else []
         needed += ["kafka_certificate_file", "kafka_key_file"] if given & _OF_OURSELVES else []
         if missing := [name.upper() for name in needed if name in info.data and name not in given]:
@@ -286,7 +292,7 @@ class Settings(TraceSettings, KafkaSettings):
         description="prepared statements kept on each connection; 0 behind a PgBouncer before 1.21, or whose"
         " max_prepared_statements is 0",
     )
-    database_password_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+    database_password_file: PasswordFile | None = Field(
         default=None,
         description="the file that holds the role's password, read again for each connection; unset, the URL's",
     )
@@ -321,14 +327,21 @@ class Settings(TraceSettings, KafkaSettings):
         default=6_000, ge=1, description="requests of one client in a minute, per process; then 429"
     )
     requests_at_once: int = Field(
-        default=2_500, ge=1, description="requests in hand, those included that wait for events, per process; then 503"
+        default=2_500,
+        ge=1,
+        description="requests in hand, those included that wait for events, per process; then 503. A tenth of them for one"
+        " client, then 429",
     )
-    forwarded_allow_ips: Annotated[str, AfterValidator(_networks)] = Field(
+    forwarded_allow_ips: Proxies = Field(
         default="127.0.0.1",
         description="proxies that are believed about whom they ask for: addresses and networks, several separated by commas",
     )
     feed_listeners: int = Field(
-        default=2_000, ge=1, le=20_000, description="how many may follow the feed of events at once, per process"
+        default=2_000,
+        ge=1,
+        le=20_000,
+        validate_default=True,
+        description="how many may follow the feed of events at once, per process; fewer than REQUESTS_AT_ONCE",
     )
     jwks: Annotated[str, AfterValidator(keys_location)] = Field(
         description="public keys that tokens are verified with: a JWKS file's path, or its http(s) URL"
@@ -341,6 +354,20 @@ class Settings(TraceSettings, KafkaSettings):
     clock_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
         default=None, description="file with the programme's time in a replay; without it, the time of day"
     )
+
+    @field_validator("feed_listeners")
+    @classmethod
+    def _leave_room_for_others(cls, listeners: int, info: ValidationInfo) -> int:
+        return leave_room(listeners, info)
+
+
+def leave_room(listeners: int, info: ValidationInfo) -> int:
+    """Raises ValueError where those who listen, each a request in hand, would be all that there may be."""
+    at_once = info.data.get("requests_at_once")
+    all_of_them = listeners + info.data.get("feed_listeners", 0)
+    if at_once is not None and all_of_them >= at_once:
+        raise ValueError(f"should be lower, or REQUESTS_AT_ONCE above {all_of_them}: who listens is a request in hand")
+    return listeners
 
 
 AnySettings = TypeVar("AnySettings", bound=LogSettings)

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import uvicorn
-from chassis.bounds import HEAD_LIMIT, Bounds, Impatient, Patience
+from chassis.bounds import HEAD_LIMIT, KEPT_ALIVE, Bounds, Patience
 from chassis.http import application
 from chassis.metrics import Metrics
 from fastapi import APIRouter, FastAPI, Request, Response
 from laptop.ports import HOST, free_port
+from starlette.types import ASGIApp
 
 from chassis import bounds
 from tests.chassis.waiting import until
@@ -28,6 +29,11 @@ async def say(request: Request) -> dict[str, str]:
 @routes.post("/taken")
 async def take(request: Request) -> int:
     return len(await request.body())
+
+
+@routes.post("/refused", status_code=403)
+async def refuse() -> None:
+    """Without a look at the body."""
 
 
 @routes.get("/held")
@@ -49,18 +55,16 @@ def app(**bounded: int) -> FastAPI:
     return application("bounded", (routes,), Metrics("bounded"), bounds=Bounds(**bounded))
 
 
-def client(app: FastAPI, address: str = "192.0.2.1", scheme: str = "http") -> httpx.AsyncClient:
+def client(app: ASGIApp, address: str = "192.0.2.1", scheme: str = "http") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, client=(address, 1))
     return httpx.AsyncClient(transport=transport, base_url=f"{scheme}://service")
 
 
 @asynccontextmanager
-async def served(app: FastAPI, believed: str = "127.0.0.1") -> AsyncIterator[int]:
+async def served(app: FastAPI, believed: str = "127.0.0.1", kept_alive: float = KEPT_ALIVE) -> AsyncIterator[int]:
     port = free_port()
-    config = uvicorn.Config(
-        app, host=HOST, port=port, log_config=None, access_log=False, lifespan="off", http=Impatient,
-        forwarded_allow_ips=believed,
-    )  # fmt: skip
+    config = bounds.serving(app, HOST, port, believed)
+    config.timeout_keep_alive = kept_alive  # pyright: ignore[reportAttributeAccessIssue] - less than a second
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:
@@ -130,18 +134,70 @@ async def test_when_too_much_is_in_hand_more_is_turned_away_and_probes_are_answe
         assert (await asking.get("/said")).status_code == 200
 
 
+async def test_one_client_has_a_share_of_what_may_be_in_hand_and_others_are_answered():
+    """As whoever sends bodies that do not come."""
+    held.clear()
+    bounded = bounds.Bounded(app(), Bounds(at_once=20))
+    async with client(bounded) as greedy, client(bounded, "192.0.2.2") as other:
+        asked = [asyncio.create_task(greedy.get("/held")) for _ in range(3)]
+        (refused,), waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED, timeout=5)
+        assert (refused.result().status_code, refused.result().json()["rule"]) == (429, "too_many_requests")
+        assert refused.result().json()["detail"].startswith("2 of your requests are in hand")
+        assert refused.result().headers["retry-after"] == "2"
+        assert (await other.get("/said")).status_code == 200
+        assert (await greedy.get("/live")).status_code == 200
+        held.set()
+        assert [(await each).status_code for each in waiting] == [200, 200]
+        assert (await greedy.get("/said")).status_code == 200
+    assert bounded._of_client == {}, "nobody is remembered for good"
+
+
 async def test_connections_that_say_little_are_closed_while_others_are_answered(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounds, "HEAD_WITHIN", 0.4)
     async with served(app()) as port:
         drip = [b"GET /said HTTP/1.1\r\n", *(f"X-{number}: x\r\n".encode() for number in range(20))]
         slow = [asyncio.create_task(told(port, *drip, every=0.05)) for _ in range(20)]
-        silent = asyncio.create_task(told(port))
         async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}") as asking:
             assert (await asking.get("/said")).status_code == 200
             await asyncio.sleep(0.6)
             assert (await asking.get("/said")).status_code == 200, "an idle connection is kept for the next request"
-        for answer in await asyncio.gather(*slow, silent):
+        for answer in await asyncio.gather(*slow):
             assert answer.startswith(b"HTTP/1.1 408")
+
+
+async def test_a_connection_that_is_opened_before_it_is_needed_is_kept_as_long_as_an_idle_one_and_then_closed_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Proxies do so; an answer to nothing would be taken for that to what is asked just then."""
+    monkeypatch.setattr(bounds, "HEAD_WITHIN", 0.03)
+    async with served(app(), kept_alive=0.25) as port:
+        silent = asyncio.create_task(told(port))
+        reader, writer = await asyncio.open_connection(HOST, port)
+        await asyncio.sleep(0.1)
+        writer.write(b"GET /said HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        assert await silent == b""
+
+
+LATE_BODY = b"POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+"""It is answered before it has come."""
+
+
+@pytest.mark.parametrize("first", [b"\r\n", LATE_BODY], ids=["line ends", "the rest of a body"])
+async def test_who_says_what_belongs_to_no_request_is_left(monkeypatch: pytest.MonkeyPatch, first: bytes):
+    monkeypatch.setattr(bounds, "HEAD_WITHIN", 0.1)
+    async with served(app()) as port:
+        answer = await told(port, first, *[b"\r\n"] * 20, every=0.03)
+    assert answer.count(b"HTTP/1.1") == (first is LATE_BODY)
+
+
+async def test_a_connection_goes_on_after_a_body_that_nobody_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bounds, "HEAD_WITHIN", 0.06)
+    ask = b"GET /said HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with served(app()) as port:
+        answer = await told(port, LATE_BODY, b"x" * 1000, ask, every=0.1)
+    assert [answer.count(b"HTTP/1.1 " + status) for status in (b"403", b"200", b"408")] == [1, 1, 0]
 
 
 async def test_a_later_request_on_a_connection_has_no_more_time(monkeypatch: pytest.MonkeyPatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from chassis.migrations import migrate
 from laptop.roles import Database
 from survey.main import service
 from survey.settings import SurveySettings
+from typer.testing import CliRunner
 from uuid_utils.compat import uuid7
 
 from tests.chassis.commands import run
@@ -35,6 +37,17 @@ async def rows(environment: dict[str, str], query: str, *arguments: Any) -> list
         return await connection.fetch(query, *arguments)
     finally:
         await connection.close()
+
+
+async def test_migrate_signs_in_with_the_password_that_a_file_holds(database: Database, tmp_path: Path):
+    role, _, address = database.migrator_url.rpartition("@")
+    name, _, password = role.rpartition(":")
+    file = tmp_path / "password"
+    file.write_text(password + "\n")
+    given = {"MIGRATOR_DATABASE_URL": f"{name}@{address}", "MIGRATOR_DATABASE_PASSWORD_FILE": str(file)}
+    told = await asyncio.to_thread(CliRunner(env=given).invoke, service.command(), ["migrate"])
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith("survey: applied ")
 
 
 async def test_due_work_is_listed_retried_and_discarded(environment: dict[str, str]):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import certifi
 import pytest
+import survey.settings
 from chassis.settings import MigrateSettings, Settings, SettingsError, describe, load
 from faststream.security import SASLScram512
 from pydantic import Field
@@ -116,6 +117,21 @@ def test_what_is_right_for_the_exporter_is_taken(environment):
     assert not load(Settings).traced
 
 
+def test_those_who_listen_have_to_leave_room_for_other_requests(environment):
+    environment(**GOOD, REQUESTS_AT_ONCE="2000")
+    with pytest.raises(SettingsError) as failed:
+        load(Settings)
+    assert str(failed.value).splitlines()[1:] == [
+        "  FEED_LISTENERS: should be lower, or REQUESTS_AT_ONCE above 2000: who listens is a request in hand"
+    ]
+    environment(FEED_LISTENERS="1950")
+    assert load(Settings).feed_listeners == 1950
+    with pytest.raises(SettingsError, match="LIVE_LISTENERS: should be lower, or REQUESTS_AT_ONCE above 2000"):
+        load(survey.settings.SurveySettings)
+    environment(LIVE_LISTENERS="49")
+    assert load(survey.settings.SurveySettings).live_listeners == 49
+
+
 def test_migrate_needs_no_more_than_the_database(environment):
     environment(MIGRATOR_DATABASE_URL="postgresql://migrator:hunter2@db/sojourn")
     assert load(MigrateSettings).migrator_database_url.get_secret_value().startswith("postgresql://migrator")
@@ -195,6 +211,15 @@ def test_half_a_sign_in_at_kafka_is_found_at_the_start(environment, given: dict[
     with pytest.raises(SettingsError) as failed:
         load(Settings)
     assert str(failed.value).splitlines()[1:] == [f"  KAFKA_SECURITY_PROTOCOL: {said}"]
+
+
+def test_a_password_file_that_is_not_there_is_all_that_is_told(environment):
+    environment(
+        **GOOD, KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT", KAFKA_USERNAME="x", KAFKA_PASSWORD_FILE="/nowhere/password"
+    )
+    with pytest.raises(SettingsError) as failed:
+        load(Settings)
+    assert str(failed.value).splitlines()[1:] == ["  KAFKA_PASSWORD_FILE: there is no such file"]
 
 
 def test_what_is_no_certificate_is_found_at_the_start(environment, tmp_path: Path):

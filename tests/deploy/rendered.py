@@ -5,11 +5,13 @@ A rule takes the documents of one rendering and tells what is wrong with them; `
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -188,14 +190,39 @@ def settings(found: list[Document]) -> Iterator[str]:
         if tuple(container["command"]) != runs:
             yield f"{named(document)}: runs {container['command']}"
         told = {name for source in container["envFrom"] for name in maps.get(source["configMapRef"]["name"], {})}
-        own = {variable["name"]: variable.get("value", "") for variable in container["env"]}
-        parts = {name for name in own if any(f"$({name})" in value for value in own.values())}
-        for unknown in sorted((told | own.keys()) - parts - OTHER_PROGRAMS - set(names(of.settings))):
+        own = {variable["name"] for variable in container["env"]}
+        for unknown in sorted((told | own) - OTHER_PROGRAMS - set(names(of.settings))):
             yield f"{named(document)}: {unknown} is no setting"
-        for missing in sorted(set(required(of.settings)) - told - own.keys()):
+        for missing in sorted(set(required(of.settings)) - told - own):
             yield f"{named(document)}: {missing} is not given"
         for secret in sorted((told & set(names(of.settings))) - set(open_names(of.settings))):
             yield f"{named(document)}: {secret} is a secret"
+
+
+def files(found: list[Document]) -> Iterator[str]:
+    """Each file that a setting names is mounted, so that what takes its place is seen; each that is mounted is named."""
+    maps = {document["metadata"]["name"]: document["data"] for document in of_kind(found, "ConfigMap")}
+    for name, spec, container in pods(found):
+        sources = [maps.get(source["configMapRef"]["name"], {}) for source in container.get("envFrom", ())]
+        values = [value for told in sources for value in told.values()]
+        values += [variable.get("value", "") for variable in container["env"]]
+        wanted = {path for value in values for path in _FILE.findall(unquote(value))}
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        there: set[str] = set()
+        for mount in container["volumeMounts"]:
+            if "subPath" in mount:
+                yield f"{name}: {mount['name']} stays as it was when the pod began"
+            if items := volumes.get(mount["name"], {}).get("secret", {}).get("items"):
+                there |= {f"{mount['mountPath']}/{item['path']}" for item in items}
+            elif mount["mountPath"].startswith(_FILES):
+                folder = mount["mountPath"]
+                there |= {path for path in wanted if path == folder or path.startswith(folder + "/")} or {folder}
+        yield from (f"{name}: {path} is not mounted" for path in sorted(wanted - there))
+        yield from (f"{name}: {path} is mounted for nobody" for path in sorted(there - wanted))
+
+
+_FILES = "/etc/sojourn/"
+_FILE = re.compile(rf"{_FILES}[^&]+")
 
 
 def selectors(found: list[Document]) -> Iterator[str]:
@@ -403,6 +430,6 @@ def kept(found: list[Document]) -> Iterator[str]:
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
-        security, probes, resources, whole, settings, selectors, hooks, shapes, network, availability, exposure, kept,
+        security, probes, resources, whole, settings, files, selectors, hooks, shapes, network, availability, exposure, kept,
     )
 }  # fmt: skip

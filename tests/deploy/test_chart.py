@@ -9,12 +9,13 @@ from copy import deepcopy
 from os import environ
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 import yaml
 from chassis.migrations import migrate
-from chassis.settings import Settings
+from chassis.settings import MigrateSettings, Settings
 from exchange.main import service as exchange
 from laptop.postgres import Postgres
 from laptop.roles import Database
@@ -27,6 +28,7 @@ from survey.main import service as survey
 from deploy.helm import written
 from deploy.helm.written import CHART
 from tests.conftest import REPOSITORY
+from tests.deploy.encrypting import Authority
 from tests.deploy.rendered import (
     NAMESPACE,
     RULES,
@@ -38,6 +40,7 @@ from tests.deploy.rendered import (
     of_kind,
     options,
     rendered,
+    running,
     template,
     tool,
 )
@@ -53,6 +56,9 @@ SECRET = {
     "sojourn-postgres-survey": {"type": "kubernetes.io/basic-auth", "keys": {"password": {"key": "sojourn/survey"}}}
 }
 HPA = {"kind": "hpa", "maxReplicas": 40}
+INGRESS = {"exposure.kind": "Ingress", "survey.hosts": ["s.example"]}
+ROUTE = INGRESS | {"exposure.kind": "HTTPRoute", "exposure.parentRefs": [{"name": "public"}]}
+PROXIES = {"exposure.proxies": ["192.0.2.0/24", "2001:db8::7"]}
 ALONE = {"matching.settings.JWKS": "https://keys.example/jwks.json"} | {
     f"{name}.enabled": False for name in ("registration", "exchange", "survey", "surveySink", "surveyEvaluation")
 }
@@ -64,8 +70,12 @@ VARIANTS: dict[str, tuple[tuple[str, ...], Document]] = {
     "ServiceMonitor": ((), {"monitoring.monitor": "ServiceMonitor", "monitoring.monitorSpec": {"sampleLimit": 5000}}),
     "PodMonitor": ((), {"monitoring.monitor": "PodMonitor", "monitoring.labels": {"release": "prometheus"}}),
     "rules and dashboards": ((), {"monitoring.rules.enabled": True, "monitoring.dashboards.enabled": True}),
-    "HTTPRoute": ((), {"exposure.kind": "HTTPRoute", "exposure.parentRefs": [{"name": "public"}], "survey.hosts": ["s.example"]}),
-    "Ingress": ((), {"exposure.kind": "Ingress", "exposure.ingressClassName": "nginx", "survey.hosts": ["s.example"]}),
+    "HTTPRoute": ((), ROUTE | PROXIES),
+    "Ingress": ((), INGRESS | PROXIES | {"exposure.ingressClassName": "nginx"}),
+    "who is believed, as a setting": ((), INGRESS | {"survey.settings": {"FORWARDED_ALLOW_IPS": "192.0.2.7"}}),
+    "known by certificates": (("production",), {"kafka.securityProtocol": "SSL", "strimzi.users.enabled": True}),
+    "nothing to trust but the image's": ((), {"kafka.caSecret": "", "postgres.caSecret": ""}),
+    "past a pooler": ((), {"postgres.host": "pgbouncer", "postgres.port": 6432, "postgres.direct.host": "primary"}),
     "topics": ((), {"strimzi.topics.enabled": True, "strimzi.namespace": NAMESPACE}),
     "users": ((), {"strimzi.users.enabled": True, "strimzi.users.spec": {"quotas": {"producerByteRate": 1048576}}}),
     "PostgreSQL": (("backing",), {"cloudNativePg.spec": {"logLevel": "debug"}, "cloudNativePg.storage.storageClass": "fast"}),
@@ -191,10 +201,15 @@ BREAKS: list[tuple[str, str, Break]] = [
     ("whole", "labels", lambda f: one(f, "Service/sojourn-survey")["metadata"].pop("labels")),
     ("settings", "LOG_LEVLE is no", lambda f: one(f, "ConfigMap/sojourn-survey")["data"].update(LOG_LEVLE="info")),
     ("settings", "JWKS is not given", lambda f: one(f, "ConfigMap/sojourn-survey")["data"].pop("JWKS")),
-    ("settings", "DATABASE_URL is not given", lambda f: container(one(f, DEPLOYMENT))["env"].pop(1)),
+    ("settings", "DATABASE_URL is not given", lambda f: container(one(f, DEPLOYMENT))["env"].pop(0)),
     ("settings", "a secret", lambda f: one(f, "ConfigMap/sojourn-registration")["data"].update(SMTP_PASSWORD="x")),
     ("settings", "runs", lambda f: container(one(f, DEPLOYMENT)).update(command=["survey", "serve"])),
     ("settings", "runs", lambda f: container(one(f, DOCTOR)).update(command=["sojourn", "doctor"])),
+    ("files", "/etc/sojourn/kafka-user/password is not mounted", lambda f: container(one(f, DOCTOR))["volumeMounts"].pop(3)),
+    ("files", "/etc/sojourn/postgres-ca/ca.crt is not mounted", lambda f: container(one(f, JOB))["volumeMounts"].pop(2)),
+    ("files", "/etc/sojourn/postgres-role/password is mounted for nobody", lambda f: container(one(f, JOB))["env"].pop(2)),
+    ("files", "for nobody", lambda f: one(f, "ConfigMap/sojourn-exchange")["data"].pop("MANIFEST_KEY")),
+    ("files", "stays as it was", lambda f: container(one(f, DEPLOYMENT))["volumeMounts"][1].update(subPath="password")),
     ("selectors", "selects", lambda f: one(f, "Service/sojourn-survey")["spec"]["selector"].popitem()),
     ("selectors", "selects", lambda f: template(one(f, DEPLOYMENT))["metadata"].update(labels={})),
     ("selectors", "replicas itself", lambda f: one(f, DEPLOYMENT)["spec"].update(replicas=2)),
@@ -321,8 +336,7 @@ def test_each_process_takes_the_environment_that_the_chart_gives_it(
     for document in of_kind(found, "Deployment", "CronJob"):
         given = dict(one(found, f"ConfigMap/{document['metadata']['name']}")["data"])
         for variable in container(document)["env"]:
-            value = variable.get("value", "from-a-secret")
-            given[variable["name"]] = value.replace("$(DATABASE_PASSWORD)", given.get("DATABASE_PASSWORD", ""))
+            given[variable["name"]] = variable.get("value", "from-a-secret")
         with monkeypatch.context() as environment:
             for name in environ:
                 environment.delenv(name)
@@ -333,6 +347,99 @@ def test_each_process_takes_the_environment_that_the_chart_gives_it(
                 component(document).settings()
             except ValidationError as error:
                 assert {str(e["loc"][0]).upper() for e in error.errors()} <= files, error
+
+
+def mounted(document: Document, folder: Path, monkeypatch: pytest.MonkeyPatch, found: list[Document]) -> None:
+    """The environment of the pod, with its Secrets in the folder in place of /etc/sojourn; a password says whose it is."""
+    authority = Authority()
+    key, certificate = authority.signed()
+    holds = {"ca.crt": authority.certificate, "user.crt": certificate, "user.key": key}
+    given = {variable["name"]: variable["value"] for variable in container(document)["env"]}
+    for source in container(document).get("envFrom", ()):
+        given |= one(found, f"ConfigMap/{source['configMapRef']['name']}")["data"]
+    volumes = template(document)["spec"]["volumes"]
+    secrets = {volume["name"]: volume["secret"] for volume in volumes if "secret" in volume}
+    for mount in container(document)["volumeMounts"]:
+        for item in secrets.get(mount["name"], {}).get("items", ()):
+            file = folder / mount["mountPath"].removeprefix("/etc/sojourn/") / item["path"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            said = f"{item['key']} of {secrets[mount['name']]['secretName']}\n"
+            file.write_bytes(holds.get(item["key"], said.encode()))
+    for name in environ:
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value.replace("/etc/sojourn", str(folder)))
+
+
+@pytest.mark.parametrize("variant", ["as it is", "known by certificates"])
+@pytest.mark.parametrize(
+    ("process", "kafka"),
+    [(DEPLOYMENT, "exchange"), ("Job/sojourn-exchange-doctor", "exchange"), ("Deployment/sojourn-survey-sink", "survey-sink")],
+)  # fmt: skip
+def test_passwords_and_certificates_are_where_the_settings_look_for_them(
+    all_rendered: dict[str, list[Document]],
+    variant: str,
+    process: str,
+    kafka: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    document = one(all_rendered[variant], process)
+    assert not any("valueFrom" in variable for variable in container(document)["env"]), "which would need a restart"
+    mounted(document, tmp_path, monkeypatch, all_rendered[variant])
+    monkeypatch.delenv("MANIFEST_KEY", raising=False)
+    settings: Any = component(document).settings()
+    file = settings.database_password_file if kafka == "exchange" else settings.catalog_password_file
+    assert file.read_text() == f"password of sojourn-postgres-{component(document).service}\n"
+    signs_in = settings.brokers.client()
+    assert signs_in["ssl_context"]
+    if variant == "as it is":
+        assert signs_in["sasl_plain_username"] == kafka
+        assert signs_in["sasl_plain_password"].encode() == f"password of {kafka}".encode()
+    else:
+        assert settings.kafka_certificate_file == tmp_path / "kafka-user" / "user.crt"
+        secret = next(v["secret"] for v in template(document)["spec"]["volumes"] if v["name"] == "kafka-user")
+        assert secret["secretName"] == kafka
+
+
+def test_a_migration_finds_the_migrators_password(
+    all_rendered: dict[str, list[Document]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mounted(one(all_rendered["as it is"], JOB), tmp_path, monkeypatch, all_rendered["as it is"])
+    file = MigrateSettings().migrator_database_password_file  # pyright: ignore[reportCallIssue]
+    assert file is not None
+    assert file.read_text() == "password of sojourn-postgres-migrator\n"
+
+
+def test_who_listens_migrates_or_has_the_tables_catalog_goes_past_a_pooler(all_rendered: dict[str, list[Document]]):
+    found = all_rendered["past a pooler"]
+    urls = {
+        (named(document), variable["name"]): urlsplit(variable["value"]).netloc.rpartition("@")[2]
+        for document in running(found)
+        for variable in container(document)["env"]
+        if variable["name"].endswith("_URL")
+    }
+    assert urls[DEPLOYMENT, "DATABASE_URL"] == urls[DOCTOR, "DATABASE_URL"] == "pgbouncer:6432"
+    assert {at for (_, name), at in urls.items() if name != "DATABASE_URL"} == {"primary:5432"}
+    assert {name for _, name in urls} == {"DATABASE_URL", "LISTEN_DATABASE_URL", "MIGRATOR_DATABASE_URL", "CATALOG_URL"}
+    (ports,) = [rule["ports"] for rule in egress(found, "exchange") if "cnpg.io/cluster" in str(rule["to"])]
+    assert [port["port"] for port in ports] == [6432, 5432]
+
+
+def test_whoever_is_reached_through_a_gateway_believes_it_and_nobody_else(all_rendered: dict[str, list[Document]]):
+    def believed(variant: str) -> dict[str, str]:
+        maps = of_kind(all_rendered[variant], "ConfigMap")
+        return {
+            each["metadata"]["name"]: each["data"]["FORWARDED_ALLOW_IPS"]
+            for each in maps
+            if "FORWARDED_ALLOW_IPS" in each["data"]
+        }
+
+    assert believed("HTTPRoute") == {"sojourn-survey": "192.0.2.0/24,2001:db8::7"}
+    assert believed("who is believed, as a setting") == {"sojourn-survey": "192.0.2.7"}
+    exposed = {named(each).rpartition("/")[2] for each in of_kind(all_rendered["production"], "HTTPRoute")}
+    assert believed("production").keys() == exposed
+    assert len(exposed) == 5
 
 
 async def test_the_database_that_the_chart_describes_takes_the_migrations_and_keeps_services_apart(
@@ -392,6 +499,11 @@ REFUSED: list[tuple[tuple[str, ...], Document, str]] = [
     ((), {"survey.files.MANIFEST_KEY": {"key": "a"}}, "survey.files.MANIFEST_KEY: give either a secret or a configMap"),
     ((), {"registration.enabled": False}, "exchange.settings.JWKS: without registration here"),
     ((), {"exposure.kind": "HTTPRoute"}, "exposure.parentRefs: an HTTPRoute belongs to a Gateway"),
+    ((), INGRESS, "exposure.proxies: say from which addresses the gateway or Ingress asks survey"),
+    ((), ROUTE, "exposure.proxies: say from which addresses the gateway or Ingress asks survey"),
+    ((), {"exposure.proxies": ["*"]}, "does not match pattern"),
+    ((), {"kafka.securityProtocol": "TLS"}, "must be one of"),
+    ((), {"postgres.direct": {"host": "primary", "database": "x"}}, "'database' not allowed"),
     ((), {"warehouse.location": "/data"}, "warehouse.existingClaim: a folder of a container is gone with it"),
 ]  # fmt: skip
 
@@ -520,6 +632,25 @@ def test_keda_signs_in_at_kafka_as_the_process_whose_lag_it_asks_for(all_rendere
         credentials = one(found, f"TriggerAuthentication/{trigger['authenticationRef']['name']}")["spec"]
         parameters = [each["parameter"] for kind in credentials.values() for each in kind]
         assert sorted(parameters) == ["ca", "password", "username"]
+
+
+def test_where_users_are_known_by_certificates_keda_and_strimzi_are_told_so(all_rendered: dict[str, list[Document]]):
+    found = all_rendered["known by certificates"]
+    for scaled in of_kind(found, "ScaledObject"):
+        (trigger,) = scaled["spec"]["triggers"]
+        assert trigger["metadata"]["tls"] == "enable"
+        assert "sasl" not in trigger["metadata"]
+        credentials = one(found, f"TriggerAuthentication/{trigger['authenticationRef']['name']}")["spec"]
+        assert credentials.keys() == {"secretTargetRef"}
+        assert {each["parameter"]: each["key"] for each in credentials["secretTargetRef"]} == {
+            "cert": "user.crt",
+            "key": "user.key",
+            "ca": "ca.crt",
+        }
+    assert {user["spec"]["authentication"]["type"] for user in of_kind(found, "KafkaUser")} == {"tls"}
+    assert {user["spec"]["authentication"]["type"] for user in of_kind(all_rendered["users"], "KafkaUser")} == {
+        "scram-sha-512"
+    }
 
 
 def test_whoever_scrapes_keeps_our_labels_which_the_alerts_go_by(all_rendered: dict[str, list[Document]]):

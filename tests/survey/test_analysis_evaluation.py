@@ -201,8 +201,11 @@ async def test_before_anything_was_written_there_is_nothing_to_evaluate(settings
 
 async def test_the_commands_publish_evaluate_and_export(survey, settings, table, tmp_path):
     snapshot = append(table, some(range(40)))
+    role, _, address = settings.catalog_url.get_secret_value().rpartition("@")
+    (tmp_path / "password").write_text(role.rpartition(":")[2] + "\n")
     environment = {
-        "CATALOG_URL": settings.catalog_url.get_secret_value(),
+        "CATALOG_URL": f"{role.rpartition(':')[0]}@{address}",
+        "CATALOG_PASSWORD_FILE": str(tmp_path / "password"),
         "WAREHOUSE": settings.warehouse,
         "LOG_FORMAT": "json",
     }

@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from chassis.identity import Caller, Role, issue
 from joserfc.jwk import OKPKey
+from pydantic import SecretStr
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import EqualTo
 from pyiceberg.table import Table
+from sqlalchemy.exc import OperationalError
 from survey.analysis.files import FilesSettings, app
 from survey.sink.snapshots import compact
 from survey.sink.table import NAME, catalog, made, opened
@@ -55,6 +57,22 @@ async def files(settings: FilesSettings) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app(settings), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://files", headers=token(Role.ANALYST)) as client:
         yield client
+
+
+def test_the_catalog_takes_the_password_that_a_file_holds_just_then(settings: FilesSettings, tmp_path: Path):
+    role, _, address = settings.catalog_url.get_secret_value().rpartition("@")
+    name, _, password = role.rpartition(":")
+    file = tmp_path / "password"
+    file.write_text(password + "\n")
+    url = SecretStr(f"{name}@{address}")
+    found = catalog(settings.model_copy(update={"catalog_url": url, "catalog_password_file": file}))
+    assert found.engine.pool.checkedin() == 1  # type: ignore[attr-defined]
+    found.engine.dispose()
+    file.write_text("another")
+    with pytest.raises(OperationalError, match="password"):
+        found.list_namespaces()
+    file.write_text(password + "\n")
+    assert found.list_namespaces() == catalog(settings).list_namespaces()
 
 
 class Reader:

@@ -301,7 +301,9 @@ class System:
             **self.kafka_of(service),
             "JWKS": str(keys.public),
             "MANIFEST_KEY": str(kept_manifest_key(self.folder, service)),
-            "REQUESTS_PER_CLIENT": "1000000",  # whoever asks here is the same client
+            # whoever asks here is the same client
+            "REQUESTS_PER_CLIENT": "1000000",
+            "REQUESTS_AT_ONCE": "25000",
             "LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
@@ -478,11 +480,13 @@ def _inherited() -> dict[str, str]:
         "KAFKA_CERTIFICATE_FILE",
         "KAFKA_KEY_FILE",
         "DATABASE_PASSWORD_FILE",
+        "MIGRATOR_DATABASE_PASSWORD_FILE",
         "GRANTS",
         "JWKS",
         "SIGNING_KEY",
         "CLOCK_FILE",
         "CATALOG_URL",
+        "CATALOG_PASSWORD_FILE",
         "WAREHOUSE",
     )
     return {name: value for name, value in os.environ.items() if name not in ours}

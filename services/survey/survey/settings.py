@@ -1,7 +1,7 @@
 """What the survey takes from the environment beyond what every service does."""
 
-from chassis.settings import Settings
-from pydantic import Field
+from chassis.settings import Settings, leave_room
+from pydantic import Field, ValidationInfo, field_validator
 
 
 class SurveySettings(Settings):
@@ -15,7 +15,12 @@ class SurveySettings(Settings):
         description="answers that a group has at least of which a figure is shown, and by which public figures move",
     )
     live_listeners: int = Field(
-        50, ge=1, le=10_000, description="who may follow the live figures at once, per process; others are to try again"
+        50,
+        ge=1,
+        le=10_000,
+        validate_default=True,
+        description="who may follow the live figures at once, per process; others are to try again. With FEED_LISTENERS fewer"
+        " than REQUESTS_AT_ONCE",
     )
     invitation_days: int = Field(
         180,
@@ -30,3 +35,8 @@ class SurveySettings(Settings):
         description="days after the end of a programme year for which the key is kept that its clusters were made with;"
         " answers about its last exchanges are released about 245 days after it",
     )
+
+    @field_validator("live_listeners")
+    @classmethod
+    def _leave_room_for_all(cls, listeners: int, info: ValidationInfo) -> int:
+        return leave_room(listeners, info)

@@ -52,14 +52,15 @@ annotations:
 {{ .Files.Get "files/derived.yaml" | fromYaml | toJson }}
 {{- end }}
 
-{{/* All processes by name, as JSON: what the values say over their defaults, and under "of" what the code says. */}}
+{{/* All processes by name, as JSON: what the values say over their defaults, under "of" what the code says, and whether they are "exposed". */}}
 {{- define "sojourn.processes" -}}
 {{- $found := dict }}
 {{- if .Values.services.enabled }}
 {{- range $name, $of := (include "sojourn.derived" . | fromJson).components }}
   {{- $process := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (index $.Values $name)) }}
   {{- if $process.enabled }}
-    {{- $_ := set $found $name (set $process "of" $of) }}
+    {{- $exposed := and $process.hosts $of.paths (ne $.Values.exposure.kind "none") | empty | not }}
+    {{- $_ := set $found $name (merge (dict "of" $of "exposed" $exposed) $process) }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -127,25 +128,70 @@ limits:
   memory: {{ ceil (mulf $memory $of.memoryLimitFactor) | int64 }}Mi
 {{- end }}
 
-{{/* dict "root" $ "role" "survey" "variable" "DATABASE_URL": the password goes before the URL that has it. */}}
-{{- define "sojourn.database" -}}
+{{/*
+What a pod has as files, in /etc/sojourn/<name>, so that what takes a Secret's place is read without a restart: as JSON, each with
+its "name", "secret" and "keys". dict "root" $ "role" "survey", and for whoever talks to Kafka "user" "survey".
+*/}}
+{{- define "sojourn.secrets" -}}
+{{- $postgres := .root.Values.postgres }}
+{{- $kafka := .root.Values.kafka }}
+{{- $found := list (dict "name" "postgres-role" "secret" (print $postgres.secretPrefix .role) "keys" (list "password")) }}
+{{- with $postgres.caSecret }}
+  {{- $found = append $found (dict "name" "postgres-ca" "secret" . "keys" (list $postgres.caKey)) }}
+{{- end }}
+{{- if and .user (ne $kafka.securityProtocol "PLAINTEXT") }}
+  {{- $keys := ternary (list $kafka.certificateKey $kafka.privateKeyKey) (list "password") (eq $kafka.securityProtocol "SSL") }}
+  {{- $found = append $found (dict "name" "kafka-user" "secret" (print $kafka.secretPrefix .user) "keys" $keys) }}
+  {{- if and $kafka.caSecret (hasSuffix "SSL" $kafka.securityProtocol) }}
+    {{- $found = append $found (dict "name" "kafka-ca" "secret" $kafka.caSecret "keys" (list $kafka.caKey)) }}
+  {{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
+{{- define "sojourn.secretMounts" -}}
+{{- range include "sojourn.secrets" . | fromJsonArray }}
+- name: {{ .name }}
+  mountPath: /etc/sojourn/{{ .name }}
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "sojourn.secretVolumes" -}}
+{{- range include "sojourn.secrets" . | fromJsonArray }}
+- name: {{ .name }}
+  secret:
+    secretName: {{ .secret }}
+    items:
+      {{- range .keys }}
+      - {key: {{ . | quote }}, path: {{ . | quote }}}
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "sojourn.databasePassword" -}}
+/etc/sojourn/postgres-role/password
+{{- end }}
+
+{{/* Where PostgreSQL itself is, whatever pooler stands before it, as JSON. */}}
+{{- define "sojourn.direct" -}}
+{{- $postgres := .Values.postgres }}
+{{- ternary $postgres.direct $postgres (not (empty $postgres.direct.host)) | toJson }}
+{{- end }}
+
+{{/* Without the password, which is in a file: dict "root" $ "role" "survey" "at" what has a host and a port. */}}
+{{- define "sojourn.databaseUrl" -}}
 {{- $postgres := .root.Values.postgres }}
 {{- $parameters := deepCopy $postgres.parameters }}
 {{- if $postgres.caSecret }}
-{{- $_ := set $parameters "sslrootcert" (printf "/etc/sojourn/postgres/%s" $postgres.caKey) }}
+{{- $_ := set $parameters "sslrootcert" (printf "/etc/sojourn/postgres-ca/%s" $postgres.caKey) }}
 {{- end }}
 {{- $query := list }}
 {{- range $name, $value := $parameters }}
 {{- $query = append $query (printf "%s=%s" $name (urlquery $value)) }}
 {{- end }}
 {{- $role := index (include "sojourn.derived" .root | fromJson).roles .role }}
-- name: DATABASE_PASSWORD
-  valueFrom:
-    secretKeyRef:
-      name: {{ $postgres.secretPrefix }}{{ .role }}
-      key: password
-- name: {{ .variable }}
-  value: {{ printf "postgresql://%s:$(DATABASE_PASSWORD)@%s:%d/%s%s" $role.name $postgres.host (int $postgres.port) $postgres.database (ternary (printf "?%s" (join "&" $query)) "" (not (empty $query))) | quote }}
+{{- printf "postgresql://%s@%s:%d/%s%s" $role.name .at.host (int .at.port) $postgres.database (ternary (printf "?%s" (join "&" $query)) "" (not (empty $query))) }}
 {{- end }}
 
 {{/* What a process takes from its ConfigMap, as JSON: what the values say, over what follows from them. */}}
@@ -153,6 +199,7 @@ limits:
 {{- $values := .root.Values }}
 {{- $of := .process.of }}
 {{- $settings := dict "LOG_FORMAT" "json" }}
+{{- $_ := set $settings (replace "_URL" "_PASSWORD_FILE" $of.database) (include "sojourn.databasePassword" .root) }}
 {{- if ne .name "surveyEvaluation" }}
 {{- $_ := set $settings "HTTP_HOST" "0.0.0.0" }}
 {{- $_ := set $settings "HTTP_PORT" "8000" }}
@@ -160,11 +207,15 @@ limits:
 {{- if $of.user }}
   {{- $_ := set $settings "KAFKA_BOOTSTRAP_SERVERS" $values.kafka.bootstrapServers }}
   {{- $_ := set $settings "KAFKA_SECURITY_PROTOCOL" $values.kafka.securityProtocol }}
-  {{- if ne $values.kafka.securityProtocol "PLAINTEXT" }}
+  {{- if hasPrefix "SASL" $values.kafka.securityProtocol }}
     {{- $_ := set $settings "KAFKA_USERNAME" $of.user }}
+    {{- $_ := set $settings "KAFKA_PASSWORD_FILE" "/etc/sojourn/kafka-user/password" }}
+  {{- else if eq $values.kafka.securityProtocol "SSL" }}
+    {{- $_ := set $settings "KAFKA_CERTIFICATE_FILE" (printf "/etc/sojourn/kafka-user/%s" $values.kafka.certificateKey) }}
+    {{- $_ := set $settings "KAFKA_KEY_FILE" (printf "/etc/sojourn/kafka-user/%s" $values.kafka.privateKeyKey) }}
   {{- end }}
-  {{- if and $values.kafka.caSecret (eq $values.kafka.securityProtocol "SASL_SSL") }}
-    {{- $_ := set $settings "KAFKA_CA_FILE" (printf "/etc/sojourn/kafka/%s" $values.kafka.caKey) }}
+  {{- if and $values.kafka.caSecret (hasSuffix "SSL" $values.kafka.securityProtocol) }}
+    {{- $_ := set $settings "KAFKA_CA_FILE" (printf "/etc/sojourn/kafka-ca/%s" $values.kafka.caKey) }}
   {{- end }}
 {{- end }}
 {{- if $of.tokens }}
@@ -173,6 +224,9 @@ limits:
 {{- end }}
 {{- if eq $of.database "CATALOG_URL" }}
   {{- $_ := set $settings "WAREHOUSE" $values.warehouse.location }}
+{{- end }}
+{{- if and .process.exposed $values.exposure.proxies }}
+  {{- $_ := set $settings "FORWARDED_ALLOW_IPS" (join "," $values.exposure.proxies) }}
 {{- end }}
 {{- range $setting, $file := .process.files }}
   {{- $_ := set $settings $setting (printf "/etc/sojourn/files/%s/%s" (kebabcase (lower $setting)) $file.key | trimSuffix "/") }}
@@ -187,7 +241,7 @@ limits:
 {{- $serves := not (or .does (eq .name "surveyEvaluation")) }}
 {{- $labels := dict "root" .root "name" (default .name .called) }}
 {{- $claim := and (eq $of.database "CATALOG_URL") $values.warehouse.existingClaim }}
-{{- $kafkaCa := and $of.user $values.kafka.caSecret (eq $values.kafka.securityProtocol "SASL_SSL") }}
+{{- $secrets := dict "root" .root "role" $of.service "user" $of.user }}
 metadata:
   labels:
     {{- include "sojourn.labels" $labels | nindent 4 }}
@@ -239,13 +293,13 @@ spec:
         - configMapRef:
             name: {{ include "sojourn.of" . }}
       env:
-        {{- include "sojourn.database" (dict "root" .root "role" $of.service "variable" $of.database) | trim | nindent 8 }}
-        {{- if and $of.user (ne $values.kafka.securityProtocol "PLAINTEXT") }}
-        - name: KAFKA_PASSWORD
-          valueFrom:
-            secretKeyRef:
-              name: {{ $values.kafka.secretPrefix }}{{ $of.user }}
-              key: password
+        {{- $direct := include "sojourn.direct" .root | fromJson }}
+        {{- $pooled := eq $of.database "DATABASE_URL" }}
+        - name: {{ $of.database }}
+          value: {{ include "sojourn.databaseUrl" (dict "root" .root "role" $of.service "at" (ternary $values.postgres $direct $pooled)) | quote }}
+        {{- if and $pooled $values.postgres.direct.host }}
+        - name: LISTEN_DATABASE_URL
+          value: {{ include "sojourn.databaseUrl" (dict "root" .root "role" $of.service "at" $direct) | quote }}
         {{- end }}
         {{- if and .does $of.tokens (eq .name "registration") }}
         - name: JWKS {{- /* which is at no port of its own pod, as it is for the service */}}
@@ -287,16 +341,7 @@ spec:
       volumeMounts:
         - name: tmp
           mountPath: /tmp
-        {{- if $values.postgres.caSecret }}
-        - name: postgres-ca
-          mountPath: /etc/sojourn/postgres
-          readOnly: true
-        {{- end }}
-        {{- if $kafkaCa }}
-        - name: kafka-ca
-          mountPath: /etc/sojourn/kafka
-          readOnly: true
-        {{- end }}
+        {{- include "sojourn.secretMounts" $secrets | trim | nindent 8 }}
         {{- if $claim }}
         - name: warehouse
           mountPath: {{ $values.warehouse.location }}
@@ -312,20 +357,7 @@ spec:
   volumes:
     - name: tmp
       emptyDir: {}
-    {{- if $values.postgres.caSecret }}
-    - name: postgres-ca
-      secret:
-        secretName: {{ $values.postgres.caSecret }}
-        items:
-          - {key: {{ $values.postgres.caKey | quote }}, path: {{ $values.postgres.caKey | quote }}}
-    {{- end }}
-    {{- if $kafkaCa }}
-    - name: kafka-ca
-      secret:
-        secretName: {{ $values.kafka.caSecret }}
-        items:
-          - {key: {{ $values.kafka.caKey | quote }}, path: {{ $values.kafka.caKey | quote }}}
-    {{- end }}
+    {{- include "sojourn.secretVolumes" $secrets | trim | nindent 4 }}
     {{- if $claim }}
     - name: warehouse
       persistentVolumeClaim:
@@ -358,7 +390,9 @@ spec:
 - to:
     {{- toYaml .Values.networkPolicy.postgres | nindent 4 }}
   ports:
-    - {protocol: TCP, port: {{ int .Values.postgres.port }}}
+    {{- range list (int .Values.postgres.port) (int (include "sojourn.direct" . | fromJson).port) | uniq }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
 {{- end }}
 
 {{/* Where a process may go: dict "root" $ "name" "survey" "process" merged "processes" all of them. */}}

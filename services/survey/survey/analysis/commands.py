@@ -201,6 +201,6 @@ async def _published(settings: EvaluationSettings, questionnaire: Questionnaire)
 @asynccontextmanager
 async def _transaction(settings: EvaluationSettings) -> AsyncGenerator[Transaction]:
     clock = SteppedClock(settings.clock_file) if settings.clock_file else SystemClock()
-    database: Pool = pool(settings.catalog_url.get_secret_value(), "survey", 1)
+    database: Pool = pool(settings.catalog_url.get_secret_value(), "survey", 1, settings.catalog_password_file)
     async with database, database.acquire() as connection, connection.transaction():
         yield Transaction(connection, "survey", clock.now(), UNLINKED)

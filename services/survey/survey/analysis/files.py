@@ -2,17 +2,19 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import uvicorn
+from chassis.bounds import serving
 from chassis.http import application, link_to_next
 from chassis.identity import Caller, KeySource, Role, requires
 from chassis.metrics import CONTENT_TYPE, Metrics
 from chassis.problems import Problem
-from chassis.settings import keys_location
+from chassis.settings import Proxies, keys_location
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import AfterValidator, BaseModel, Field
@@ -38,6 +40,10 @@ class FilesSettings(TableSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
     http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
+    forwarded_allow_ips: Proxies = Field(
+        default="127.0.0.1",
+        description="proxies that are believed about whom they ask for: addresses and networks, several separated by commas",
+    )
     jwks: Annotated[str, AfterValidator(keys_location)] = Field(
         description="public keys that tokens are verified with: a JWKS file's path, or its http(s) URL"
     )
@@ -169,7 +175,6 @@ def app(settings: FilesSettings) -> FastAPI:
 
 def serve(settings: FilesSettings) -> None:
     """Until told to stop."""
-    uvicorn.run(
-        app(settings), host=settings.http_host, port=settings.http_port, log_config=None, access_log=False,
-        timeout_graceful_shutdown=5,
-    )  # fmt: skip
+    config = serving(app(settings), settings.http_host, settings.http_port, settings.forwarded_allow_ips)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run()

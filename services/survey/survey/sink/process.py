@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+from chassis.bounds import serving
 from chassis.failures import backoff
 from chassis.health import Probes
 from chassis.metrics import Gauged, Metrics, Observed
@@ -374,15 +375,7 @@ async def _serve(settings: SinkSettings) -> None:
         metrics=sink.metrics,
     )
     app = http.application(GROUP, (health.routes(probes),), sink.metrics, lifespan=lambda _: _running(sink))
-    config = uvicorn.Config(
-        app,
-        host=settings.http_host,
-        port=settings.http_port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=2,
-    )
-    await uvicorn.Server(config).serve()
+    await uvicorn.Server(serving(app, settings.http_host, settings.http_port)).serve()
 
 
 @asynccontextmanager

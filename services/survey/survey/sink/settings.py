@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from chassis.settings import KafkaSettings, LogSettings, PostgresUrl
+from chassis.settings import KafkaSettings, LogSettings, PasswordFile, PostgresUrl
 from pydantic import AfterValidator, Field
 
 
@@ -18,6 +18,10 @@ class TableSettings(LogSettings):
 
     catalog_url: PostgresUrl = Field(
         description="PostgreSQL with the table's catalog, as the survey's role: postgresql://role:password@host/db"
+    )
+    catalog_password_file: PasswordFile | None = Field(
+        default=None,
+        description="the file that holds the role's password, read again for each connection; unset, the URL's",
     )
     warehouse: Annotated[str, AfterValidator(_warehouse)] = Field(
         description="where the table's files are: a folder's absolute path, or s3://bucket/path"

@@ -5,7 +5,7 @@ later version of the event brings become columns. Who reads it needs ``catalog``
 """
 
 from contextlib import suppress
-from urllib.parse import quote
+from typing import Any
 
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
@@ -14,6 +14,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import MonthTransform
 from pyiceberg.types import DateType, IntegerType, LongType, MapType, NestedField, StringType
+from sqlalchemy import event, make_url
 
 from survey.sink.settings import TableSettings
 
@@ -62,15 +63,25 @@ def catalog(settings: TableSettings) -> SqlCatalog:
         sqlalchemy.exc.OperationalError: PostgreSQL cannot be reached.
     """
     _, _, rest = settings.catalog_url.get_secret_value().partition("://")
-    own_schema = "options=" + quote(f"-csearch_path={DATABASE_SCHEMA}", safe="")
-    return SqlCatalog(
+    url = make_url(f"postgresql+psycopg2://{rest}").update_query_dict({"options": f"-csearch_path={DATABASE_SCHEMA}"})
+    file = settings.catalog_password_file
+    if file is not None:
+        url = url.set(password=file.read_text().strip())
+    found = SqlCatalog(
         "sojourn",
-        uri=f"postgresql+psycopg2://{rest}{'&' if '?' in rest else '?'}{own_schema}",
+        uri=url.render_as_string(hide_password=False),
         warehouse=settings.warehouse,
         pool_pre_ping="true",
         **{"py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"},
         init_catalog_tables="false",
     )
+    if file is not None:
+
+        def signs_in(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
+            parameters["password"] = file.read_text().strip()
+
+        event.listen(found.engine, "do_connect", signs_in)
+    return found
 
 
 def opened(found: SqlCatalog) -> Table:

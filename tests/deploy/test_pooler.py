@@ -155,8 +155,7 @@ async def test_two_processes_share_few_connections_and_handle_and_publish_each_e
         assert most["in all"] <= LENT + 1
         said = "".join(process.log.read_text() for process in processes)
         assert "takes over anew" not in said
-        troubles = [line for line in said.splitlines() if "events wait" in line]
-        assert all("DeadlockDetectedError" in line for line in troubles)  # of the two among themselves: tried again
+        assert [line for line in said.splitlines() if "events wait" in line] == []
     finally:
         codes = [await process.stop() for process in processes]
         await owner.close()

@@ -177,14 +177,17 @@ async def test_a_migration_that_gets_no_lock_gives_up_and_names_whom_it_waits_fo
 ):
     await migrate(database.migrator_url, "registration", directory)
     (directory / "0002-more.sql").write_text(WAITS_FOR_ALL)
-    async with somebody_reading(database.url("registration")), connected(database.owner_url) as beside:
-        async with beside.transaction():
-            await beside.execute("select from registration.inbox")
-            with pytest.raises(
-                MigrationError,
-                match=r"0002-more: .*lock timeout; locks are held by sojourn_registration \(pid \d+\) on registration.company$",
-            ):
-                await migrate(database.migrator_url, "registration", directory, patience=0.1)
+    async with (
+        somebody_reading(database.url("registration")),
+        connected(database.owner_url) as beside,
+        beside.transaction(),
+    ):
+        await beside.execute("select from registration.inbox")
+        with pytest.raises(
+            MigrationError,
+            match=r"0002-more: .*lock timeout; locks are held by sojourn_registration \(pid \d+\) on registration.company$",
+        ):
+            await migrate(database.migrator_url, "registration", directory, patience=0.1)
     assert await migrate(database.migrator_url, "registration", directory) == ["0002-more"]
 
 

@@ -202,7 +202,11 @@ PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
 }
 
 BATCHES: dict[str, tuple[Exchange | None, Does, Does]] = {
-    "a proposal opens while both leave in one batch": (None, hears(proposal()), hears(withdrawn(LAST), withdrawn(FIRST))),
+    "a proposal opens while both leave in one batch": (
+        None,
+        hears(proposal()),
+        hears(withdrawn(LAST), withdrawn(FIRST)),
+    ),
     "the last signature comes while both leave in one batch": (
         SIGNED_BY_TWO,
         asks(lambda tx: api.sign(MATCH, Signature(version=1), AS_SENDER, tx)),

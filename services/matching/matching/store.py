@@ -614,9 +614,7 @@ async def hold_matches(tx: Transaction, match_ids: Collection[UUID]) -> None:
         "insert into matches (match_id) select id from unnest($1::uuid[]) as told(id) order by id on conflict do nothing",
         match_ids,
     )
-    await tx.connection.execute(
-        "select from matches where match_id = any ($1) order by match_id for update", match_ids
-    )
+    await tx.connection.execute("select from matches where match_id = any ($1) order by match_id for update", match_ids)
 
 
 async def locked_or_blank_match(tx: Transaction, match_id: UUID) -> Match:

@@ -43,6 +43,7 @@ class Work:
     """What an errand's ``load`` found."""
 
 
+Locks = Callable[[Sequence[Envelope], Transaction], Awaitable[None]]
 EventHandler = Callable[[Any, Transaction], Awaitable[None]]
 BatchHandler = Callable[[Sequence[Any]], Awaitable[None]]
 WorkHandler = Callable[[Work, Transaction], Awaitable[None]]
@@ -51,6 +52,16 @@ EraseHandler = Callable[[UUID, Transaction], Awaitable[None]]
 Load = Callable[[Work, Transaction], Awaitable[Any]]
 Call = Callable[[Work], Awaitable[Any]]
 Outcome = Callable[[Work, Any, Transaction], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class LocksFirst:
+    """Called with all events and tombstones of a batch before any of its handlers, to lock what they will in one order.
+
+    Handlers are called in the order of the batch: two batches of two processes that lock as they go end up in a deadlock.
+    """
+
+    lock: Locks
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,12 @@ class Errand:
     load: Load | None = None
 
 
-Door = OnEvent | OnEvents | OnErasure | OnDue | OnAllDue | Errand
+Door = LocksFirst | OnEvent | OnEvents | OnErasure | OnDue | OnAllDue | Errand
+
+
+def locks_first(lock: Locks) -> LocksFirst:
+    """Declares what is locked before a batch is handled: ``async def lock(envelopes, tx)``."""
+    return LocksFirst(lock)
 
 
 def consumes(event: type[E]) -> Callable[[Callable[[E, Transaction], Awaitable[None]]], OnEvent]:

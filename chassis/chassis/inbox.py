@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -21,7 +21,7 @@ from sojourn_contracts.event import Event
 
 from chassis import dead_letters, erased, log, spans
 from chassis.dead_letters import Record
-from chassis.doors import BatchHandler, Door, OnErasure, OnEvent, OnEvents, Received
+from chassis.doors import BatchHandler, Door, Locks, LocksFirst, OnErasure, OnEvent, OnEvents, Received
 from chassis.metrics import Metrics
 from chassis.outbox import emitted_at
 from chassis.transaction import Cause, OpenTransaction, Transaction
@@ -83,11 +83,14 @@ class Inbox:
         self._service = service
         self._open = open_transaction
         self._metrics = metrics
+        self._locks: list[Locks] = []
         self._each: dict[type[Event], OnEvent] = {}
         self._together: dict[type[Event], OnEvents] = {}
         self._erasures: dict[type[Event], OnErasure] = {}
         for door in doors:
             match door:
+                case LocksFirst():
+                    self._locks.append(door.lock)
                 case OnEvent():
                     self._each[door.event] = door
                 case OnEvents():
@@ -163,16 +166,19 @@ class Inbox:
         erasing = [whom for envelope in envelopes if (whom := _erased_by(envelope))]
         if erasing:
             await erased.keep(tx.connection, erasing)
-        for envelope in envelopes:
+        named = {id_ for envelope in envelopes if envelope.data is not None for id_ in envelope.data.named()}
+        gone = await erased.among(tx.connection, named) if named else set[UUID]()
+        left = [each for envelope in envelopes if (each := _without(envelope, gone)) is not None]
+        for lock in self._locks:
+            await lock(left, tx)
+        for envelope in left:
             erasure = self._erasures.get(envelope.event)
             if envelope.data is None and erasure is not None:
                 with _working_for(envelope) as cause:
                     await erasure.handle(envelope.subject, tx.caused_by(cause))
-        named = {id_ for envelope in envelopes if envelope.data is not None for id_ in envelope.data.named()}
-        gone = await erased.among(tx.connection, named) if named else set[UUID]()
         together: dict[BatchHandler, list[Received[Any]]] = defaultdict(list)
-        for envelope in envelopes:
-            data = None if envelope.data is None else envelope.data.without(gone)
+        for envelope in left:
+            data = envelope.data
             if data is None:
                 continue
             all_at_once = self._together.get(envelope.event)
@@ -230,6 +236,16 @@ def _told_of(envelope: Envelope | None) -> Generator[None]:
     cause = _cause(envelope, envelope.traceparent)
     with spans.given_up(cause.traceparent), log.bound(correlation_id=cause.correlation_id):
         yield
+
+
+def _without(envelope: Envelope, gone: set[UUID]) -> Envelope | None:
+    """Without those who are gone; None where nothing may be said any more."""
+    if envelope.data is None:
+        return envelope
+    data = envelope.data.without(gone)
+    if data is envelope.data:
+        return envelope
+    return None if data is None else replace(envelope, data=data)
 
 
 def _erased_by(envelope: Envelope) -> UUID | None:

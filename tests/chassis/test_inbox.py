@@ -10,13 +10,13 @@ import asyncpg
 import chassis.inbox
 import pytest
 from chassis.database import Pool
-from chassis.doors import OnErasure, OnEvents, Received
+from chassis.doors import LocksFirst, OnErasure, OnEvents, Received
 from chassis.failures import is_trouble
 from chassis.inbox import Inbox
 from chassis.metrics import Metrics
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyWithdrawn
-from sojourn_contracts.envelope import Malformed
+from sojourn_contracts.envelope import Envelope, Malformed
 from sojourn_contracts.event import Event
 from sojourn_contracts.match import MatchProposed
 from sojourn_contracts.refusal import Refused
@@ -96,6 +96,21 @@ async def test_overlapping_batches_of_two_members_do_not_wait_for_each_other_in_
     assert await one.notes(*[event.subject for event in events]) == ["CompanyWithdrawn"] * 2, (
         "the third was elsewhere's"
     )
+
+
+async def test_what_is_locked_first_is_told_all_of_a_batch_at_once_before_any_handler(pool: Pool):
+    told: list[Envelope] = []
+
+    async def lock(envelopes: Sequence[Envelope], tx: Transaction) -> None:
+        assert await tx.connection.fetchval("select count(*) from effect") == 0
+        told.extend(envelopes)
+
+    first, last, gone = withdrawn(), withdrawn(), uuid7()
+    receiver = Receiver(pool, LocksFirst(lock))
+    about_who_is_gone = an(CompanyWithdrawn, gone)
+    await receiver.handle(*map(record, (first, about_who_is_gone, last)), record(CompanyWithdrawn, gone))
+    assert [envelope.data for envelope in told] == [first, last, None]
+    assert await receiver.notes(first.subject, last.subject, gone) == ["CompanyWithdrawn"] * 2 + ["erased"]
 
 
 async def test_poison_is_isolated_and_the_rest_takes_effect_exactly_once(pool: Pool):

@@ -172,13 +172,20 @@ async def test_a_migration_that_waits_for_a_lock_lets_others_pass_and_is_applied
     assert await migrating == ["0002-more"]
 
 
-async def test_a_migration_that_gets_no_lock_gives_up_and_says_who_holds_it(database: Database, directory: Path):
+async def test_a_migration_that_gets_no_lock_gives_up_and_names_whom_it_waits_for_and_nobody_else(
+    database: Database, directory: Path
+):
     await migrate(database.migrator_url, "registration", directory)
     (directory / "0002-more.sql").write_text(WAITS_FOR_ALL)
-    async with somebody_reading(database.url("registration")):
+    async with (
+        somebody_reading(database.url("registration")),
+        connected(database.owner_url) as beside,
+        beside.transaction(),
+    ):
+        await beside.execute("select from registration.inbox")
         with pytest.raises(
             MigrationError,
-            match=r"0002-more: .*lock timeout; locks are held by sojourn_registration \(pid \d+\) on company",
+            match=r"0002-more: .*lock timeout; locks are held by sojourn_registration \(pid \d+\) on registration.company$",
         ):
             await migrate(database.migrator_url, "registration", directory, patience=0.1)
     assert await migrate(database.migrator_url, "registration", directory) == ["0002-more"]

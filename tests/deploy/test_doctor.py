@@ -9,11 +9,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
+from chassis.doctor import judging
 from chassis.doctor.judging import Finding, Report, Severity
 from chassis.doctor.looking import examined
 from cryptography import x509
@@ -26,6 +28,7 @@ from laptop.access import client
 from laptop.ports import HOST
 from laptop.system import System
 from laptop.topics import create_topics, wanted
+from matching.main import service as matching
 from sojourn_contracts.access import Acl, Kind, Operation
 
 pytestmark = pytest.mark.installed
@@ -37,12 +40,12 @@ TOPIC = "NoticeDue"
 
 @pytest.fixture(scope="module")
 async def system(backing_folder: Path) -> AsyncIterator[System]:
-    """One service, at a broker that asks who one is."""
+    """At a broker that asks who one is: the service that most is asked of, and the one that keeps an index."""
     folder = backing_folder / "doctor"
     folder.mkdir()
     grants = folder / "grants.yaml"
     grants.write_text("clients: {}\n")
-    async with System(folder, services=[SERVICE], grants=grants) as system:
+    async with System(folder, services=[SERVICE, matching.name], grants=grants) as system:
         system.write_settings()
         yield system
 
@@ -280,6 +283,67 @@ async def test_an_outbox_that_does_not_move_is_named(system: System):
         await owner.execute("delete from exchange.outbox")
         await owner.execute("update exchange.lease set until = now()")
         await owner.close()
+
+
+async def test_work_that_was_given_up_is_named_with_the_commands_that_end_it(system: System):
+    owner = await asyncpg.connect(system.database.owner_url)
+    await owner.execute("""
+        insert into exchange.due (id, kind, subject, at, data)
+        values (gen_random_uuid(), 'expire', 'no id of an exchange', now() - interval '1 minute', '{}')
+    """)
+    async with asyncio.timeout(30):
+        while not await owner.fetchval("select exists (select from exchange.due where parked_at is not null)"):
+            await asyncio.sleep(0.1)
+    finding = await the_only(system)
+    assert (finding.check, finding.severity) == ("due work", Severity.WARNING)
+    assert finding.wrong == "1 works of exchange are parked"
+    assert finding.remedy.startswith("`exchange due list`, then `retry` or `discard`")
+    work = await owner.fetchval("select id::text from exchange.due where parked_at is not null")
+    code, listed = await command(SERVICE, "due", "list")
+    assert code == 0
+    assert work in listed
+    assert await command(SERVICE, "due", "discard", work) == (0, f"discarded {work}\n")
+    assert await found(system) == []
+    await owner.close()
+
+
+async def test_a_process_of_another_version_is_named(system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The doctor's own is the later one: as in a rollout that has not come to an end."""
+    told = tmp_path / f"{SERVICE}-9.9.0.dist-info" / "METADATA"
+    told.parent.mkdir()
+    told.write_text(f"Metadata-Version: 2.4\nName: {SERVICE}\nVersion: 9.9.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code, out = await command(SERVICE, "doctor", "--json", "--url", system.urls[SERVICE])
+    [report] = json.loads(out)["services"]
+    [finding] = report["findings"]
+    assert (finding["check"], finding["severity"]) == ("versions", "warning")
+    assert finding["wrong"] == f"{system.urls[SERVICE]} runs version {version(SERVICE)}, and this is 9.9.0"
+    assert code == 1
+
+
+async def test_an_index_that_does_not_follow_the_market_is_named(system: System, monkeypatch: pytest.MonkeyPatch):
+    for name, value in system.settings(matching.name).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(judging, "INDEX_AGE", 5.0)
+    url = system.urls[matching.name]
+    assert await of_processes(url) == []
+    owner = await asyncpg.connect(system.database.owner_url)
+    async with owner.transaction(), asyncio.timeout(30):
+        await owner.execute("lock table matching.changes in access exclusive mode")
+        while not (findings := await of_processes(url)):
+            await asyncio.sleep(0.5)
+    await owner.close()
+    [finding] = findings
+    assert finding.wrong.startswith(f"the index of {url} is ")
+    assert finding.remedy == "see the runbook SojournIndexBehind"
+    async with asyncio.timeout(30):
+        while await of_processes(url):
+            await asyncio.sleep(0.5)
+
+
+async def of_processes(url: str) -> list[Finding]:
+    """What matching's doctor says of one of its processes."""
+    return [finding for finding in (await examined(matching, [url])).findings if finding.check == "processes"]
 
 
 async def test_a_certificate_that_expires_in_ten_days_is_named_whoever_shows_it(

@@ -1,4 +1,7 @@
-"""Migrations of a large installation lock nobody out: meanwhile everybody gets at every large table within a second."""
+"""Migrations of a large installation lock nobody out: meanwhile everybody gets at every large table within a second.
+
+An index that is built concurrently keeps nobody waiting, so it waits itself, for whoever has a transaction open.
+"""
 
 import asyncio
 import logging
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from chassis.migrations import OWN, migrate
+from chassis.migrations import OWN, MigrationError, migrate
 from laptop.roles import Database
 from sojourn_contracts.catalogue import SERVICES
 
@@ -159,3 +162,93 @@ async def test_migrations_of_a_million_rows_lock_nobody_out_for_a_second_and_one
         async with others(large) as meanwhile:
             await migrate(large.migrator_url, "registration", directory)
         assert meanwhile.locked_out == {"registration.company"}, what
+
+
+FIRST = "-- first\n-- depends:\n\n-- migrate: apply\ncreate table stay (id int, day date);\n-- migrate: rollback\n"
+INDEX = """-- index
+-- depends: 0001-first
+-- transaction: false
+
+-- migrate: apply
+
+-- A reason.
+create index concurrently stay_day on stay (day);
+
+-- migrate: rollback
+"""
+WRITES = "read_committed", "insert into survey.stay values (1)"
+"""Who has it written to is waited for by the first step of a build, and by the removal of what that leaves."""
+READS = "repeatable_read", "select from survey.inbox"
+"""Whatever it reads: what it would see is waited for by the last step."""
+BRIEFLY = 1.0
+"""Seconds that a migration waits for a lock while others wait behind it."""
+
+
+@pytest.fixture
+async def indexing(database: Database, tmp_path: Path) -> Path:
+    """Migrations of which all but one are applied: it builds an index."""
+    (tmp_path / "0001-first.sql").write_text(FIRST)
+    await migrate(database.migrator_url, "survey", tmp_path)
+    (tmp_path / "0002-index.sql").write_text(INDEX)
+    return tmp_path
+
+
+@asynccontextmanager
+async def open_transaction(database: Database, isolation: str, does: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database.owner_url)
+    try:
+        async with connection.transaction(isolation=isolation):
+            await connection.execute(does)
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def indexes(database: Database) -> dict[str, bool]:
+    """Those of the table, and whether they are valid."""
+    owner = await asyncpg.connect(database.owner_url)
+    try:
+        rows = await owner.fetch(
+            "select indexrelid::regclass::text as name, indisvalid from pg_index where indrelid = 'survey.stay'::regclass"
+        )
+    finally:
+        await owner.close()
+    return {row["name"]: row["indisvalid"] for row in rows}
+
+
+@pytest.mark.parametrize("meanwhile", [WRITES, READS], ids=["writes", "reads"])
+async def test_an_index_is_built_once_however_long_others_have_their_transactions_open_and_locks_nobody_out(
+    database: Database, indexing: Path, meanwhile: tuple[str, str], caplog: pytest.LogCaptureFixture
+):
+    async with open_transaction(database, *meanwhile):
+        migrating = asyncio.create_task(migrate(database.migrator_url, "survey", indexing))
+        until = time.monotonic() + 3 * BRIEFLY
+        while time.monotonic() < until:
+            async with asyncio.timeout(BRIEFLY), open_transaction(database, *WRITES):
+                pass
+            await asyncio.sleep(0.05)
+        assert not migrating.done()
+    assert await migrating == ["0002-index"]
+    assert await indexes(database) == {"survey.stay_day": True}
+    assert caplog.text.count("0002-index") == 1, "it was begun once"
+
+
+async def test_an_index_that_is_given_up_is_not_left_behind_and_who_was_in_the_way_is_named(
+    database: Database, indexing: Path
+):
+    async with open_transaction(database, *READS) as reader:
+        whom = rf"locks are held by \w+ \(pid {reader.get_server_pid()}\), whose transaction is open$"
+        with pytest.raises(MigrationError, match=whom):
+            await migrate(database.migrator_url, "survey", indexing, patience=0.1)
+        assert await indexes(database) == {}
+
+
+async def test_what_is_left_of_an_index_while_somebody_has_the_table_is_dropped_before_it_is_built_anew(
+    database: Database, indexing: Path
+):
+    async with open_transaction(database, *WRITES):
+        with pytest.raises(MigrationError):
+            await migrate(database.migrator_url, "survey", indexing, patience=0.1)
+        assert await indexes(database) == {"survey.stay_day": False}
+    assert await migrate(database.migrator_url, "survey", indexing) == ["0002-index"]
+    assert await indexes(database) == {"survey.stay_day": True}

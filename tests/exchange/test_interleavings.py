@@ -3,9 +3,11 @@
 So neither of two transactions misses what the other does, none is lost, and none waits for the other for ever.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +16,7 @@ from chassis.database import Connection
 from chassis.doors import Door, consumes
 from chassis.due import DueWork
 from chassis.identity import Caller, Role
-from chassis.inbox import Inbox, arrival
+from chassis.inbox import Arrival, Inbox, arrival
 from chassis.metrics import Metrics
 from chassis.transaction import Cause, Transaction
 from exchange import api, domain, during, handlers, store
@@ -62,14 +64,18 @@ class Does:
     now: datetime = NOON
 
 
-def hears(event: Event, *, doors: Sequence[Door] = handlers.DOORS) -> Does:
-    arrived = arrival(record(event))
-    return Does(lambda actor: Inbox("exchange", doors, actor.open_transaction, METRICS).handle([arrived]))
+def hears(*events: Event, doors: Sequence[Door] = handlers.DOORS) -> Does:
+    """In one batch."""
+    return _handles([arrival(record(event)) for event in events], doors)
 
 
-def erases(event: type[Event], subject: UUID) -> Does:
-    arrived = arrival(record(event, subject, event_id=uuid7()))
-    return Does(lambda actor: Inbox("exchange", handlers.DOORS, actor.open_transaction, METRICS).handle([arrived]))
+def erases(event: type[Event], *subjects: UUID) -> Does:
+    """In one batch."""
+    return _handles([arrival(record(event, subject, event_id=uuid7())) for subject in subjects], handlers.DOORS)
+
+
+def _handles(arrivals: Sequence[Arrival], doors: Sequence[Door]) -> Does:
+    return Does(lambda actor: Inbox("exchange", doors, actor.open_transaction, METRICS).handle(arrivals))
 
 
 def works_off(now: datetime) -> Does:
@@ -93,10 +99,13 @@ AS_HOST = Caller(Role.COMPANY, "host", HOST)
 AS_DENMARK = Caller(Role.CONTACT_POINT, "denmark", country="DK")
 AS_TRAVELLER = Caller(Role.TRAVELLER, "traveller", SENDER, TRAVELLER)
 
+ROUNDS = 20
 ALMOST = timedelta(milliseconds=1)
 LATE = STARTS + timedelta(days=20)
 THERE = proposal("there", sender_id=STRANGER, host_id=HOST)
 BACK = proposal("back", sender_id=HOST, host_id=STRANGER)
+FIRST, LAST = sorted((SENDER, HOST))
+"""By their ids: the order in which companies are locked, whatever order a batch names them in."""
 SIGNED_BY_TWO = given.signed_by(Party.TRAVELLER, Party.HOST)
 
 PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
@@ -189,6 +198,24 @@ PAIRS: dict[str, tuple[Exchange | None, Does, Does]] = {
         given.proposed(),
         asks(lambda tx: api.accept(MATCH, AS_SENDER, tx)),
         erases(MatchProposed, MATCH),
+    ),
+}
+
+BATCHES: dict[str, tuple[Exchange | None, Does, Does]] = {
+    "a proposal opens while both leave in one batch": (
+        None,
+        hears(proposal()),
+        hears(withdrawn(LAST), withdrawn(FIRST)),
+    ),
+    "the last signature comes while both leave in one batch": (
+        SIGNED_BY_TWO,
+        asks(lambda tx: api.sign(MATCH, Signature(version=1), AS_SENDER, tx)),
+        hears(withdrawn(LAST), withdrawn(FIRST)),
+    ),
+    "the last signature comes while both are erased in one batch": (
+        SIGNED_BY_TWO,
+        asks(lambda tx: api.sign(MATCH, Signature(version=1), AS_SENDER, tx)),
+        erases(CompanyRegistered, LAST, FIRST),
     ),
 }
 
@@ -287,9 +314,9 @@ async def test_two_at_once_end_as_one_after_the_other(stand: Stand, name: str):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", PAIRS | BATCHES)
 async def test_two_at_once_end_as_one_after_the_other_in_many_orders(stand: Stand, name: str):
-    start, one, other = PAIRS[name]
+    start, one, other = (PAIRS | BATCHES)[name]
     await assert_serial(stand, start, (one, other), changes=6, at_most=200)
 
 
@@ -328,3 +355,18 @@ async def test_the_interleaver_finds_two_that_wait_for_each_other(stand: Stand):
     there, back = asks(lambda tx: hold(tx, SENDER, HOST)), asks(lambda tx: hold(tx, HOST, SENDER))
     with pytest.raises(AssertionError, match="DeadlockDetectedError"):
         await assert_serial(stand, None, (there, back), changes=1, at_most=100)
+
+
+async def test_batches_that_name_the_same_companies_in_different_orders_never_wait_for_each_other(driver: Driver):
+    """Both at once, again and again, as two processes have them; PostgreSQL would end a deadlock after a second."""
+    for number in range(ROUNDS):
+        companies = sorted(uuid7() for _ in range(4))
+        opening = [
+            proposal(f"{number} {place}", sender_id=sender, host_id=host)
+            for place, (sender, host) in enumerate(pairwise(companies))
+        ]
+        async with asyncio.TaskGroup() as both:
+            both.create_task(driver.handle_together(*opening))
+            both.create_task(driver.handle_together(*map(withdrawn, reversed(companies))))
+    rows = await driver.rows("select stage, count(*) from exchange group by stage")
+    assert [tuple(row) for row in rows] == [("withdrawn", 3 * ROUNDS)]

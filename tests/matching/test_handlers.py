@@ -1,5 +1,6 @@
 """What matching does with what it hears: happy, refused, duplicate and out of order, on a real database."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,11 +9,14 @@ import pytest
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted
 from sojourn_contracts.match import MatchDeclined, MatchProposed
+from uuid_utils.compat import uuid7
 
 from tests.chassis_driver import Driver
 from tests.matching.conftest import Starting, empty
 from tests.matching.endings import agreed, cancelled, completed, declined
 from tests.matching.market import NOON, host, named, placement, sender, updated
+
+ROUNDS = 15
 
 
 async def proposals(driver: Driver) -> list[MatchProposed]:
@@ -328,3 +332,15 @@ async def test_a_skill_that_the_taxonomy_does_not_know_is_counted_and_the_rest_i
     assert counted == 3
     kept = await matching.rows("select from companies where payload::text like '%mind-reading%'")
     assert len(kept) == 2
+
+
+async def test_batches_that_tell_of_the_same_matches_in_different_orders_never_wait_for_each_other(matching: Driver):
+    """Both at once, again and again, as two processes have them; PostgreSQL would end a deadlock after a second."""
+    proposal = await matched(matching)
+    for _ in range(ROUNDS):
+        told = [proposal.model_copy(update={"match_id": uuid7()}) for _ in range(6)]
+        async with asyncio.TaskGroup() as both:
+            both.create_task(matching.handle_together(*map(agreed, told)))
+            both.create_task(matching.handle_together(*map(cancelled, reversed(told))))
+    [row] = await matching.rows("select count(*) as cancelled from matches where state = 'cancelled'")
+    assert row["cancelled"] == 6 * ROUNDS

@@ -15,6 +15,8 @@ OUTBOX_AGE = 60.0
 """Seconds that an event may wait for its publication, as in SojournOutboxAge."""
 DUE_LATE = 300.0
 """Seconds of programme time, as in SojournDueWorkLate."""
+INDEX_AGE = 60.0
+"""Seconds that matching's index may be behind the market, as in SojournIndexBehind."""
 DAYS_LEFT, DAYS_LEFT_CRITICAL = 21.0, 7.0
 """Of a certificate."""
 POSTGRES = 170_000
@@ -276,6 +278,8 @@ class Process:
     reason: str = ""
     halted: bool | None = None
     version: str | None = None
+    index_age: float | None = None
+    """Seconds since the index that it keeps in memory was known to show all that is committed."""
 
 
 def processes(version: str, seen: Iterable[Process]) -> Iterator[Finding]:
@@ -286,6 +290,9 @@ def processes(version: str, seen: Iterable[Process]) -> Iterator[Finding]:
         if process.halted:
             remedy = "its log says which and why (`reason`); mend that and restart it: the runbook SojournHalted"
             yield Finding("processes", Severity.CRITICAL, f"a part of {process.url} has halted", remedy)
+        if process.index_age is not None and process.index_age > INDEX_AGE:
+            wrong = f"the index of {process.url} is {process.index_age:.0f} s behind the market"
+            yield Finding("processes", Severity.WARNING, wrong, "see the runbook SojournIndexBehind")
         if process.version not in (None, version):
             wrong = f"{process.url} runs version {process.version}, and this is {version}"
             yield Finding("versions", Severity.WARNING, wrong, "finish the rollout")

@@ -409,13 +409,21 @@ async def _ask_processes(place: Place, urls: Sequence[str]) -> None:
                 reason = "" if ready.is_success else str(ready.json().get("reason", ready.status_code))
                 status = await client.get(f"{url}/status")
                 said: Mapping[str, Any] = status.json() if status.is_success else {}
-                seen.append(Process(url, ready.is_success, reason, said.get("halted"), said.get("version")))
+                gauges = await client.get(f"{url}/metrics")
+                age = _of_index(gauges.text) if gauges.is_success else None
+                seen.append(Process(url, ready.is_success, reason, said.get("halted"), said.get("version"), age))
             except (httpx.HTTPError, ValueError) as error:
                 place.report.unchecked.append(Unseen("processes", f"{url} does not answer: {type(error).__name__}"))
     if not urls:
         why = "no process was named: --url http://host:port asks it for its state, version and clock"
         place.report.left_out.append(Unseen("processes", why))
     place.report.findings += judging.processes(version(place.service.name), seen)
+
+
+def _of_index(metrics: str) -> float | None:
+    """Its age; None where the service keeps none."""
+    told = [line for line in metrics.splitlines() if line.startswith("sojourn_index_age_seconds")]
+    return float(told[0].rpartition(" ")[2]) if told else None
 
 
 async def _ask_for_certificates(place: Place) -> None:

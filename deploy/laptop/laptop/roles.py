@@ -12,21 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from chassis.database import BY_ROLE
 from sojourn_contracts.catalogue import SERVICES
 
 from laptop.postgres import private_file
 
 DATABASE = "sojourn"
 MIGRATOR = "sojourn_migrator"
-LIMITS = {
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "5s",
-    "transaction_timeout": "30s",
-    "max_parallel_workers_per_gather": "0",
-    "jit": "off",
-    "TimeZone": "UTC",
-}
-"""As every connection of a service would set them; a pooler between them passes over that."""
 _PROVISIONING = 0x50_4A_52_4E
 
 
@@ -41,8 +33,8 @@ ROLES = (MIGRATOR, *map(runtime_role, SERVICES))
 def limits(role: str) -> dict[str, str]:
     """The settings that its sessions begin with."""
     if role == MIGRATOR:
-        return {"lock_timeout": LIMITS["lock_timeout"]}
-    return LIMITS | {"search_path": role.removeprefix(runtime_role(""))}
+        return {"lock_timeout": BY_ROLE["lock_timeout"]}
+    return BY_ROLE | {"search_path": role.removeprefix(runtime_role(""))}
 
 
 @dataclass(frozen=True)

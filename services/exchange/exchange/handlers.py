@@ -4,18 +4,43 @@ Events may come in any order and more than once: what is decided on the way may 
 both of its ends does not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from chassis.doors import Door, OnAllDue, Work, consumes, erases, on_all_due, on_due
+from chassis.doors import Door, OnAllDue, Work, consumes, erases, locks_first, on_all_due, on_due
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
+from sojourn_contracts.envelope import Envelope
+from sojourn_contracts.erasure import ErasureRequested
+from sojourn_contracts.event import Event
 from sojourn_contracts.match import MatchProposed
 
 from exchange import companies, domain, during, erasure, notices, store
 from exchange.domain import Decision
 from exchange.state import Exchange
+
+
+@locks_first
+async def hold_companies(envelopes: Sequence[Envelope], tx: Transaction) -> None:
+    """All companies of the batch, before its handlers look at them one by one, in whatever order the batch has.
+
+    Of somebody who is to be forgotten it is not known yet whose exchanges they are at: then all that there are.
+    """
+    if any(envelope.data is None or envelope.event is ErasureRequested for envelope in envelopes):
+        await store.hold_all_companies(tx)
+    if company_ids := {company_id for envelope in envelopes for company_id in _companies(envelope.data)}:
+        await store.hold_companies(tx, company_ids)
+
+
+def _companies(event: Event | None) -> Iterator[UUID]:
+    match event:
+        case MatchProposed():
+            yield from (event.sender_id, event.host_id)
+        case CompanyRegistered() | CompanyUpdated() | CompanyWithdrawn():
+            yield event.company_id
+        case _:
+            pass
 
 
 @consumes(MatchProposed)
@@ -72,6 +97,7 @@ async def notify(work: Work, tx: Transaction) -> None:
 
 
 DOORS: tuple[Door, ...] = (
+    hold_companies,
     open_exchange,
     consumes(CompanyRegistered)(hear),
     consumes(CompanyUpdated)(hear),

@@ -1,10 +1,12 @@
 """All of the SQL of this service.
 
-Locks are taken in one order: companies by their ids, then exchanges by theirs. Whoever opens an exchange holds the rows of
-both companies, and whoever lets a company go holds its row before it looks for its exchanges: so neither misses the other.
+Locks are taken in one order: companies by their ids, then exchanges, then days that travellers are promised. Whoever opens an
+exchange holds the rows of both companies, and whoever lets a company go holds its row before it looks for its exchanges: so
+neither misses the other. A batch of events holds all of its companies before its first exchange (``hold_companies``), or every
+one there is; who acts on exchanges alone (a side that accepts, due work) waits for no company.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -469,12 +471,29 @@ async def acknowledge(tx: Transaction, alert_id: UUID, country: Country) -> Rais
     return _raised(row)
 
 
-async def companies_locked_or_blank(tx: Transaction, *company_ids: UUID) -> list[Company]:
-    """Locked in the order of their ids until the transaction ends; blank where nothing was heard yet."""
+async def hold_all_companies(tx: Transaction) -> None:
+    """Nobody else holds a company, and none comes, until the transaction ends; waits for those who do."""
+    await tx.connection.execute("lock table company in exclusive mode")
+
+
+async def hold_companies(tx: Transaction, company_ids: Collection[UUID]) -> None:
+    """Locked in the order of their ids until the transaction ends, with blank rows where nothing was heard yet."""
+    await _make_blank(tx, company_ids)
+    await tx.connection.execute(
+        "select from company where company_id = any($1) order by company_id for update", company_ids
+    )
+
+
+async def _make_blank(tx: Transaction, company_ids: Collection[UUID]) -> None:
     await tx.connection.execute(
         "insert into company (company_id) select id from unnest($1::uuid[]) as ids(id) order by id on conflict do nothing",
         company_ids,
     )
+
+
+async def companies_locked_or_blank(tx: Transaction, *company_ids: UUID) -> list[Company]:
+    """Locked in the order of their ids until the transaction ends; blank where nothing was heard yet."""
+    await _make_blank(tx, company_ids)
     rows = await tx.connection.fetch(
         "select company_id, profile, dropped, gone from company where company_id = any($1) order by company_id for update",
         company_ids,

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from chassis.doors import Door, OnEvent, Received, consumes, consumes_all, erases
+from chassis.doors import Door, OnEvent, Received, consumes, consumes_all, erases, locks_first
 from chassis.transaction import Transaction
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
+from sojourn_contracts.envelope import Envelope
 from sojourn_contracts.exchange import ExchangeAgreed, ExchangeCancelled, ExchangeCompleted
 from sojourn_contracts.match import MatchDeclined, MatchProposed
 
@@ -38,6 +39,14 @@ async def take_in(received: Sequence[Received[CompanyEvent]]) -> None:
         search_for(each.tx, company_id)
 
 
+@locks_first
+async def hold_matches(envelopes: Sequence[Envelope], tx: Transaction) -> None:
+    """All that the batch tells of, before its handlers look at them one by one: it comes from several topics, in any order."""
+    match_ids = {envelope.subject for envelope in envelopes if isinstance(envelope.data, MatchEvent)}
+    if match_ids:
+        await store.hold_matches(tx, match_ids)
+
+
 async def hear(event: MatchEvent, tx: Transaction) -> None:
     """What exchange says of a match decides whether its slot is held; only an end frees it.
 
@@ -57,6 +66,7 @@ async def adopt(event: MatchProposed, tx: Transaction) -> None:
 
 ADOPTS = (OnEvent(MatchProposed, adopt),)
 DOORS: tuple[Door, ...] = (
+    hold_matches,
     *(consumes_all(event)(take_in) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
     *(erases(event)(erasure.forget_company) for event in (CompanyRegistered, CompanyUpdated, CompanyWithdrawn)),
     *(consumes(event)(hear) for event in (MatchDeclined, ExchangeAgreed, ExchangeCancelled, ExchangeCompleted)),

@@ -1,8 +1,8 @@
 """All the SQL of matching. PostgreSQL is the only truth: what a process keeps in memory is read from here, and is a hint.
 
 A search locks placements and offers without waiting: what somebody else is at, it leaves for its next run. So no number of
-searches can block each other, and none can stand in a circle with other work, which locks companies, placements, offers and
-matches in this order.
+searches can block each other, and none can stand in a circle with other work, which locks the matches that a batch of events
+tells of, then companies, placements and offers, matches and companies by their ids.
 """
 
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
@@ -606,6 +606,15 @@ async def reserve(tx: Transaction, proposals: Sequence[MatchProposed]) -> set[UU
         [each.model_dump_json() for each in proposals],
     )
     return {row["match_id"] for row in rows}
+
+
+async def hold_matches(tx: Transaction, match_ids: Collection[UUID]) -> None:
+    """Locked in the order of their ids until the transaction ends, with blank rows for those that are not here."""
+    await tx.connection.execute(
+        "insert into matches (match_id) select id from unnest($1::uuid[]) as told(id) order by id on conflict do nothing",
+        match_ids,
+    )
+    await tx.connection.execute("select from matches where match_id = any ($1) order by match_id for update", match_ids)
 
 
 async def locked_or_blank_match(tx: Transaction, match_id: UUID) -> Match:

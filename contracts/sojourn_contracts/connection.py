@@ -5,6 +5,7 @@ or a password, restarts nothing.
 """
 
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,7 +70,20 @@ class Trust(ssl.SSLContext):
         context = ssl.create_default_context(cafile=ca_file)
         if certificate_file is not None:
             context.load_cert_chain(certificate_file, key_file)
+        context.sslobject_class = _Parting
         return context
+
+
+class _Parting(ssl.SSLObject):
+    """Says that it goes, and does not wait until the other side has said so, too.
+
+    A broker does not always, and aiokafka waits for it when a client is closed: for 30 s, after which the connection is cut off.
+    """
+
+    def unwrap(self) -> None:
+        """What asyncio and uvloop call to close a connection, once all is written."""
+        with suppress(ssl.SSLWantReadError):
+            super().unwrap()
 
 
 class _Kept(str):

@@ -1,6 +1,7 @@
 """Log lines go to pytest's own capture: structlog's default draws every variable of a traceback, which takes seconds."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -9,8 +10,11 @@ from chassis.database import Pool
 from laptop.roles import Database
 
 from chassis import database as databases
-from tests.chassis.given import MIGRATIONS, SERVICE
+from tests.chassis.given import MIGRATIONS, SERVICE, a_service
+from tests.chassis.manifesting import a_key
 from tests.chassis.relays import World
+from tests.chassis_driver import Driver
+from tests.conftest import Driving
 from tests.migrated import migrated
 
 
@@ -45,3 +49,14 @@ async def world(url: str, pool: Pool, kafka: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(databases.TIME_LIMITS, "idle_in_transaction_session_timeout", "200ms")
     monkeypatch.setitem(databases.TIME_LIMITS, "transaction_timeout", "1s")
     return World(pool, url, kafka, name=f"relay-{uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def manifest_key(tmp_path: Path) -> Path:
+    return a_key(tmp_path)
+
+
+@pytest.fixture
+async def driver(driving: Driving, manifest_key: Path) -> Driver:
+    """Of the service of ``given``, which issues manifests."""
+    return await driving(a_service(), manifest_key=manifest_key)

@@ -28,21 +28,11 @@ from sojourn_contracts.survey import SurveySubmitted
 
 from chassis import due, manifests, outbox
 from tests.chassis.given import MIGRATIONS, a_service, an, cancelled, declined, note
-from tests.chassis.manifesting import a_key, hours_ago, issued, look, move, published
+from tests.chassis.manifesting import hours_ago, issued, look, move, published
 from tests.chassis_driver import NOON, Driver
 from tests.conftest import Driving
 
 SOURCE = "sojourn/exchange"
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    return a_key(tmp_path)
-
-
-@pytest.fixture
-async def driver(driving: Driving, key: Path) -> Driver:
-    return await driving(a_service(), manifest_key=key)
 
 
 async def keys_of(driver: Driver) -> dict[str, Any]:
@@ -109,10 +99,10 @@ async def test_every_topic_has_manifests_of_its_own(driver: Driver):
     ],
 )
 async def test_each_service_issues_them_and_those_of_the_surveys_records_are_for_who_may_read_these(
-    driving: Driving, key: Path, service: str, event: type[Event], kind: type[ManifestIssued]
+    driving: Driving, manifest_key: Path, service: str, event: type[Event], kind: type[ManifestIssued]
 ):
     notes = [OnEvent(topic.event, note) for topic in catalogue.consumed_by(service)]
-    driver = await driving(Service(service, MIGRATIONS, notes), manifest_key=key)
+    driver = await driving(Service(service, MIGRATIONS, notes), manifest_key=manifest_key)
     await published(driver, hours_ago(2), an(event))
     [made] = await look(driver)
     assert (type(made), made.topic_name, made.source) == (kind, event.topic(), f"sojourn/{service}")

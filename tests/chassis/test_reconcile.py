@@ -28,22 +28,11 @@ from sojourn_contracts.manifest import trusted_keys
 from sojourn_contracts.match import MatchDeclined
 from uuid_utils.compat import uuid7
 
-from tests.chassis.given import a_service, cancelled, declined
-from tests.chassis.manifesting import a_key, hours_ago, issued, look, move, published
+from tests.chassis.given import cancelled, declined
+from tests.chassis.manifesting import hours_ago, issued, look, move, published
 from tests.chassis_driver import Driver
-from tests.conftest import Driving
 
 SOURCE = "sojourn/exchange"
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    return a_key(tmp_path)
-
-
-@pytest.fixture
-async def driver(driving: Driving, key: Path) -> Driver:
-    return await driving(a_service(), manifest_key=key)
 
 
 @dataclass
@@ -171,7 +160,7 @@ def test_each_topics_order_is_kept_though_a_clock_was_set_back():
     assert ordered == [("B", 1), ("A", 1), ("A", 2), ("B", 2)]
 
 
-async def test_who_received_everything_proves_it_over_the_restore(driver: Driver, key: Path):
+async def test_who_received_everything_proves_it_over_the_restore(driver: Driver, manifest_key: Path):
     await published(driver, hours_ago(6), declined(), declined())
     await look(driver)
     await move(driver)
@@ -196,7 +185,7 @@ async def test_who_received_everything_proves_it_over_the_restore(driver: Driver
         )
         assert [each.previous for each in of_topic] == [None, *(each.manifest_id for each in of_topic[:-1])]
         assert [each.first_sequence for each in of_topic] == [1, *(each.last_sequence + 1 for each in of_topic[:-1])]
-    keys = trusted_keys(read(key).document(SOURCE))
+    keys = trusted_keys(read(manifest_key).document(SOURCE))
     verdict = verify(found, manifests, keys, read_at=datetime.now(UTC))
     assert verdict.complete
     assert {(each.stream.generation, each.unproven, each.missing) for each in verdict.streams} == {

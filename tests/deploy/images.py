@@ -15,7 +15,6 @@ import docker
 import pytest
 from docker.errors import DockerException
 from laptop import leash
-from laptop.ports import HOST
 from laptop.process import Process, Running, StartError
 from laptop.system import System
 from testcontainers.core.container import DockerContainer
@@ -196,8 +195,8 @@ class ContainedSystem(System):
     async def start(self) -> None:
         """Compiles what matching does first: on a busy machine that takes longer than a start may."""
         self.folder.mkdir(exist_ok=True)
-        command = ["-c", "from matching.index.compilation import compile_all; compile_all()"]
-        compiling = self._contained("compiling", "matching", command, {"NUMBA_CACHE_DIR": str(self.folder / "numba")})
+        command = ["matching", "-c", "from matching.index.compilation import compile_all; compile_all()"]
+        compiling = self._process("compiling", command, {"NUMBA_CACHE_DIR": str(self.folder / "numba")})
         compiling.entrypoint = "python"
         await asyncio.to_thread(compiling.spawn)
         try:
@@ -209,22 +208,9 @@ class ContainedSystem(System):
     def environment(self, service: str) -> dict[str, str]:
         return super().environment(service) | {"NUMBA_CACHE_DIR": str(self.folder / "numba")}
 
-    def _process(
-        self,
-        name: str,
-        service: str,
-        does: str,
-        environment: Mapping[str, str],
-        port: int,
-        programs: Path | None = None,
-    ) -> Process:
-        assert programs is None, "a container has the programs of its image"
-        given = {**environment, "HTTP_HOST": HOST, "HTTP_PORT": str(port)}
-        return self._contained(name, service, [does], given)
-
     async def run(self, service: str, *arguments: str, within: float = 180) -> str:
         environment = self.environment(service) | {"MIGRATOR_DATABASE_URL": self.database.migrator_url}
-        command = self._contained(f"{service}-command", service, arguments, environment)
+        command = self._process(f"{service}-command", [service, *arguments], environment)
         await asyncio.to_thread(command.spawn)
         try:
             code = await command.ended(within)
@@ -235,8 +221,9 @@ class ContainedSystem(System):
             raise StartError(f"`{service} {' '.join(arguments)}` ended with {code}:\n{end}")
         return written
 
-    def _contained(self, name: str, service: str, does: Sequence[str], environment: dict[str, str]) -> ContainedProcess:
+    def _process(self, name: str, command: Sequence[str], environment: dict[str, str]) -> ContainedProcess:
+        program, *does = command
         for file in (*(made(self.folder / name) for name in WRITABLE), *self.folder.glob("*.json")):
             if os.getuid() == 0:
                 os.chown(file, USER, USER)
-        return ContainedProcess(name, service, does, self.logs / f"{name}.log", environment, self.folder)
+        return ContainedProcess(name, Path(program).name, does, self.logs / f"{name}.log", environment, self.folder)

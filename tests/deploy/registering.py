@@ -1,60 +1,43 @@
 """Companies that register over HTTP, are admitted by the rules alone, and fit nobody."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import httpx
 from laptop.system import System
-from sojourn_contracts.skills import SKILLS
 
 from tests.chassis.waiting import until
+from tests.faults.story import FITS_NOBODY, form
 
-
-def a_host(system: System) -> dict[str, object]:
-    """Its form; the programme's time stands still."""
-    today = system.clock.now.date()
-    languages = [{"language": "en", "level": "C1"}]
-    offer = {
-        "capacity": 1,
-        "skills_taught": [sorted(SKILLS)[-1]],
-        "skills_needed": [],
-        "languages": languages,
-        "window": {"first": today.isoformat(), "last": (today + timedelta(days=45)).isoformat()},
-        "min_days": 14,
-        "max_days": 20,
-    }
-    return {
-        "name": f"Host {uuid4().hex}",
-        "country": "FR",
-        "region": "FR",
-        "nace": "62.10",
-        "size_class": "small",
-        "accounts": [{"headcount": 30, "turnover": 4_000_000, "balance_sheet": 3_000_000}],
-        "learning_only": True,
-        "contact": {"name": "Uwe", "email": "uwe@example.org", "reads": "en"},
-        "languages": languages,
-        "placements": [],
-        "offers": [offer],
-    }
+WITHIN = 40
+"""Seconds for an answer."""
 
 
 async def drafted(system: System) -> httpx.Response:
-    """The answer to a draft, whatever it is."""
-    async with httpx.AsyncClient(base_url=system.urls["registration"], timeout=40) as http:
-        return await http.post("/companies", json=a_host(system), headers={"Idempotency-Key": uuid4().hex})
+    """The answer to a draft, whatever it is; the programme's time stands still."""
+    host = form(f"Host {uuid4().hex}", "FR", system.clock.now.date(), offers=[FITS_NOBODY])
+    async with httpx.AsyncClient(base_url=system.urls["registration"], timeout=WITHIN) as http:
+        return await http.post("/companies", json=host, headers={"Idempotency-Key": uuid4().hex})
+
+
+async def submitted(system: System, draft: Mapping[str, Any]) -> httpx.Response:
+    """The answer by which it is admitted, which an event tells."""
+    headers = {"Authorization": f"Bearer {draft['access_token']}", "Idempotency-Key": uuid4().hex}
+    async with httpx.AsyncClient(base_url=system.urls["registration"], timeout=WITHIN) as http:
+        answer = await http.post(f"/companies/{draft['company_id']}/submission", headers=headers)
+    assert answer.json()["status"] == "admitted", answer.text
+    return answer
 
 
 async def admitted(system: System, number: int = 1) -> list[str]:
-    """The ids of so many; each is told of by an event."""
+    """The ids of so many."""
     made = list[str]()
-    async with httpx.AsyncClient(base_url=system.urls["registration"], timeout=40) as http:
-        for _ in range(number):
-            company = (await drafted(system)).json()
-            path, bearer = f"/companies/{company['company_id']}/submission", f"Bearer {company['access_token']}"
-            answer = await http.post(path, headers={"Authorization": bearer, "Idempotency-Key": uuid4().hex})
-            assert answer.json()["status"] == "admitted", answer.text
-            made.append(company["company_id"])
+    for _ in range(number):
+        draft = (await drafted(system)).json()
+        await submitted(system, draft)
+        made.append(draft["company_id"])
     return made
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import socket
 import ssl
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -11,6 +13,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
+import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
@@ -36,6 +39,7 @@ from laptop.roles import kept_passwords, runtime_role
 from laptop.system import System
 from laptop.topics import create_topics
 from sojourn_contracts import envelope
+from sojourn_contracts.connection import Trust
 from sojourn_contracts.envelope import Envelope
 from sojourn_contracts.erasure import ErasureDone, ErasureRequested
 from sojourn_contracts.grants import parse
@@ -236,6 +240,43 @@ async def test_who_is_not_vouched_for_or_has_another_name_is_not_taken_for_postg
             await pool(url, "public", 2)._get_new_connection()
     async with pool(at.database_url, "public", 2) as encrypted, encrypted.acquire() as connection:
         assert await connection.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_closes_an_encrypted_connection_does_not_wait_until_the_other_side_does(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+):
+    authority, pem = Authority(), tmp_path / "server.pem"
+    pem.write_bytes(b"".join(authority.signed()))
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    closed = threading.Event()
+
+    def never_closes(server: socket.socket) -> None:
+        with context.wrap_socket(server.accept()[0], server_side=True) as connection:
+            connection.write(b"x")
+            closed.wait()
+
+    async def closes(port: int) -> None:
+        reader, writer = await asyncio.open_connection(HOST, port, ssl=Trust.of(tmp_path / "ca.pem"))
+        assert await reader.read(1) == b"x"
+        writer.close()
+        try:
+            async with asyncio.timeout(5):
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
+
+    with socket.create_server((HOST, 0)) as server:
+        serving = threading.Thread(target=never_closes, args=(server,))
+        serving.start()
+        try:
+            with asyncio.Runner(loop_factory=loop) as runner:
+                runner.run(closes(server.getsockname()[1]))
+        finally:
+            closed.set()
+            serving.join()
 
 
 async def test_a_broker_may_know_its_clients_by_their_certificates(at: Place, tmp_path: Path):

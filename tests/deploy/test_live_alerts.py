@@ -30,6 +30,7 @@ from tests.chassis.waiting import until
 from tests.collector import Collector, collecting
 from tests.deploy.alerting import ALERTS, MONITORING, rules_of, sooner
 from tests.deploy.prometheus import Prometheus, needs_prometheus, seen, watching
+from tests.deploy.registering import drafted, submitted
 from tests.deploy.test_monitoring import EXPOSED
 
 pytestmark = [pytest.mark.installed, needs_prometheus]
@@ -62,51 +63,6 @@ GUIDE = MONITORING.parents[1] / "docs" / "operating.md"
 def as_here(name: str) -> str:
     """Two scrapes that fail on a busy machine make no service missing."""
     return sooner(ALERTS[name], "7s" if name == "SojournMissing" else "1s", 5 if name in SECONDS else None)
-
-
-def form(name: str, languages: Iterable[str] = ("en",)) -> dict[str, Any]:
-    stay = {
-        "languages": [{"language": language, "level": "C1"} for language in languages],
-        "window": {"first": "2027-03-10", "last": "2027-06-10"},
-        "min_days": 14,
-        "max_days": 20,
-    }
-    return {
-        "name": name,
-        "country": "FR",
-        "region": "FR",
-        "nace": "62.10",
-        "size_class": "small",
-        "accounts": [{"headcount": 30, "turnover": 4_000_000, "balance_sheet": 3_000_000}],
-        "learning_only": True,
-        "contact": {"name": "Uwe", "email": "uwe@example.org", "reads": "en"},
-        "languages": stay["languages"],
-        "placements": [],
-        "offers": [stay | {"capacity": 1, "skills_taught": ["welding"], "skills_needed": []}],
-    }
-
-
-class Companies:
-    """Who comes to registration."""
-
-    def __init__(self, url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=url, timeout=15)
-
-    async def drafts(self, name: str) -> tuple[str, dict[str, str]]:
-        """A company's id, and the header that says who calls."""
-        answer = await self._http.post(
-            "/companies", json=form(name), headers={"Idempotency-Key": name.replace(" ", "-").ljust(20, "-")}
-        )
-        made = answer.raise_for_status().json()
-        return made["company_id"], {"Authorization": f"Bearer {made['access_token']}"}
-
-    async def submits(self, company_id: str, who: dict[str, str]) -> httpx.Response:
-        answer = await self._http.post(f"/companies/{company_id}/submission", headers=who)
-        assert answer.raise_for_status().json()["status"] == "admitted"
-        return answer
-
-    async def close(self) -> None:
-        await self._http.aclose()
 
 
 @dataclass
@@ -172,22 +128,20 @@ async def told(backing_folder: Path) -> AsyncIterator[Told]:
 
 
 async def broken_and_mended(told: Told) -> None:
-    system, companies = told.system, Companies(told.system.urls["registration"])
+    system = told.system
     administrator = await asyncpg.connect(system.database.owner_url)
     began = time.monotonic()
     try:
-        planned = await companies.drafts("Planned")
-        forgotten = await companies.drafts("Forgotten")
-        later = await companies.drafts("Comes while Kafka is silent")
-        await refuse(administrator, planned[0])
-        answer = await companies.submits(*planned)
+        planned, forgotten, later = [(await drafted(system)).json() for _ in range(3)]
+        await refuse(administrator, planned["company_id"])
+        answer = await submitted(system, planned)
         told.correlation_id = answer.headers["X-Correlation-ID"]
         told.trace_id = answer.headers["traceresponse"].split("-")[1]
-        await companies.submits(*forgotten)
+        await submitted(system, forgotten)
         await until(lambda: administrator.fetchval("select count(*) > 0 from matching.plan_asked"), within=30)
 
         await system.kill("survey")
-        await system.run("registration", "erase", "company", forgotten[0])
+        await system.run("registration", "erase", "company", forgotten["company_id"])
         await ten_that_nobody_can_read(system.kafka, "NoticeDue")
         work = await nobodys_work(administrator)
         async with held_open(system) as holder:
@@ -197,7 +151,7 @@ async def broken_and_mended(told: Told) -> None:
             assert system.broker is not None
             system.broker.freeze()
             try:
-                await companies.submits(*later)
+                await submitted(system, later)  # it comes while Kafka is silent
                 await seen(told.prometheus, told.fired, within=40)
                 told.sink_waits_for = httpx.get(f"{system.sink_url}/status").json()["waiting_for"]
             finally:
@@ -217,7 +171,6 @@ async def broken_and_mended(told: Told) -> None:
         told.after = await seen(told.prometheus, none_of_them, within=60)
         told.took["mended"] = time.monotonic() - began
     finally:
-        await companies.close()
         await administrator.close()
 
 

@@ -33,6 +33,8 @@ STAY = timedelta(days=14)
 
 Form = dict[str, Any]
 _SKILLS = sorted(SKILLS)
+FITS_NOBODY: Form = {"capacity": 1, "skills_taught": [_SKILLS[-1]], "skills_needed": []}
+"""An offer."""
 
 
 @dataclass
@@ -135,19 +137,23 @@ def competitors(story: Story, number: int) -> list["Company"]:
 def strangers(story: Story, number: int) -> Iterator["Company"]:
     """Hosts whom nothing fits."""
     for stranger in range(STRANGERS):
-        offer = {"capacity": 1, "skills_taught": [_SKILLS[-1]], "skills_needed": []}
-        yield _company(story, f"Stranger {stranger} of round {number}", "FR", offers=[offer])
+        yield _company(story, f"Stranger {stranger} of round {number}", "FR", offers=[FITS_NOBODY])
 
 
 def _company(story: Story, name: str, country: str, **stays: list[Form]) -> "Company":
+    return Company(story, form(name, country, story.today, **stays))
+
+
+def form(name: str, country: str, today: date, **stays: list[Form]) -> Form:
+    """Of a company that is admitted by the rules alone; of its ``placements`` and ``offers``, what is not common to all."""
     languages = [{"language": "en", "level": "C1"}]
     common = {
         "languages": languages,
-        "window": {"first": story.today.isoformat(), "last": (story.today + timedelta(days=45)).isoformat()},
+        "window": {"first": today.isoformat(), "last": (today + timedelta(days=45)).isoformat()},
         "min_days": STAY.days,
         "max_days": STAY.days + 6,
     }
-    form = {
+    of_company = {
         "name": name,
         "country": country,
         "region": country,
@@ -160,7 +166,7 @@ def _company(story: Story, name: str, country: str, **stays: list[Form]) -> "Com
         "placements": [],
         "offers": [],
     }
-    return Company(story, form | {kind: [common | each for each in given] for kind, given in stays.items()})
+    return of_company | {kind: [common | each for each in given] for kind, given in stays.items()}
 
 
 class Company:

@@ -114,7 +114,7 @@ class Postgres:
     def _prepare(self) -> tuple[int, int] | None:
         """Make the data folder when there is none; the owner when it is not us."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        owner = _system_user() if os.geteuid() == 0 else None
+        owner = system_user() if os.geteuid() == 0 else None
         if owner is not None:
             for needed in (self._data, self._binaries / "postgres"):
                 _let_pass(needed)
@@ -209,7 +209,7 @@ def _as(owner: tuple[int, int] | None) -> list[str]:
     return [] if owner is None else as_user.command(*owner)
 
 
-def _system_user() -> tuple[int, int]:
+def system_user() -> tuple[int, int]:
     import pwd
 
     try:

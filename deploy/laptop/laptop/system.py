@@ -192,7 +192,7 @@ class System:
         self._say("starting the services")
         for service in self._services:
             for number in range(1, self._replicas.get(service, 1) + 1):
-                self._add(service if number == 1 else f"{service}-{number}", service, self._programs)
+                self._add(service if number == 1 else f"{service}-{number}", service)
         self._add_sink()
         await together(*(self.start_service(name) for name in self.processes), self._start_sink())
 
@@ -246,35 +246,24 @@ class System:
         )
         await _until_it_listens(self.vies, self._vies_port)
 
-    def _add(self, name: str, service: str, programs: Path | None) -> None:
-        port = free_port()
-        self.urls[name] = f"http://{HOST}:{port}"
-        self.processes[name] = self._process(name, service, "serve", self.environment(service), port, programs)
+    def _add(self, name: str, service: str, programs: Path | None = None) -> None:
+        command = [_command(service, programs or self._programs), "serve"]
+        self.processes[name], self.urls[name] = self._answering(name, command, self.environment(service))
 
     def _add_sink(self) -> None:
         """No service, and so under none of ``processes`` and ``urls``: it does not go by the programme's clock."""
-        if not self._sinks:
-            return
-        port = free_port()
-        self.sink_url = f"http://{HOST}:{port}"
-        self.sink = self._process(SINK, "survey", "sink", self.environment("survey") | self.kafka_of(SINK), port)
+        if self._sinks:
+            environment = self.environment("survey") | self.kafka_of(SINK)
+            self.sink, self.sink_url = self._answering(SINK, [_command("survey"), "sink"], environment)
 
-    def _process(
-        self,
-        name: str,
-        service: str,
-        does: str,
-        environment: Mapping[str, str],
-        port: int,
-        programs: Path | None = None,
-    ) -> Process:
-        """One that is not started yet: it does what this command of the service does, and answers at this port."""
-        return Process(
-            name,
-            [_command(service, programs), does],
-            log=self.logs / f"{name}.log",
-            environment={**environment, "HTTP_HOST": HOST, "HTTP_PORT": str(port)},
-        )
+    def _answering(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> tuple[Process, str]:
+        """One that is not started yet, and where it will answer."""
+        port = free_port()
+        given = {**environment, "HTTP_HOST": HOST, "HTTP_PORT": str(port)}
+        return self._process(name, command, given), f"http://{HOST}:{port}"
+
+    def _process(self, name: str, command: Sequence[str], environment: dict[str, str]) -> Process:
+        return Process(name, command, log=self.logs / f"{name}.log", environment=environment)
 
     async def _start_sink(self) -> None:
         if self.sink is not None:
@@ -364,7 +353,10 @@ class System:
         raise process.failure(f"was not ready within {READY_WITHIN:.0f} s")
 
     async def add(self, service: str, programs: Path | None = None) -> str:
-        """Start another process of a service, of the commands in that folder if it is given; its name, once it is ready."""
+        """Start another process of a service, of the commands in that folder if it is given, else of those that all run.
+
+        Its name, once it is ready.
+        """
         self._added += 1
         name = f"{service}-{self._added}"
         self._add(name, service, programs)
@@ -386,14 +378,10 @@ class System:
 
         New ones start side by side; the newest stop first, one after the other.
         """
-        names = [name for name in self.processes if name == service or name.startswith(f"{service}-")]
-        new = [f"{service}-{number}" for number in range(len(names) + 1, replicas + 1)]
-        for name in new:
-            self._add(name, service, self._programs)
-        await together(*(self.start_service(name) for name in new))
+        names = [name for name in self.processes if name.split("-")[0] == service]
+        await together(*(self.add(service) for _ in range(replicas - len(names))))
         for name in reversed(names[replicas:]):
-            await self._stop_service(self.processes[name])
-            del self.processes[name], self.urls[name]
+            await self.remove(name)
 
     async def kill(self, name: str) -> None:
         """SIGKILL; ``start_service`` brings it back."""

@@ -20,7 +20,7 @@ from chassis.migrations import MigrationError, migrate
 from exchange.main import service as exchange
 from laptop import as_user
 from laptop.ports import HOST, free_port
-from laptop.postgres import system_user, private_file
+from laptop.postgres import private_file, system_user
 from laptop.process import Process
 from laptop.system import System
 from sojourn_contracts.company import CompanyWithdrawn

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from laptop.postgres import Postgres, _system_user
+from laptop.postgres import Postgres, system_user
 from laptop.process import until
 from laptop.system import System
 from pilot.invariants import World
@@ -177,7 +177,7 @@ async def _archived(archive: Path, segment: str) -> bool:
 
 def _owned_by_the_server(path: Path) -> None:
     if os.geteuid() == 0:
-        owner = _system_user()
+        owner = system_user()
         for each in (path, *path.rglob("*")):
             os.chown(each, *owner)
 

@@ -9,7 +9,11 @@ from aiokafka.structs import OffsetAndMetadata as OffsetAndMetadata
 from aiokafka.structs import OffsetAndTimestamp as OffsetAndTimestamp
 from aiokafka.structs import TopicPartition as TopicPartition
 
+class _Client:
+    async def close(self) -> None: ...
+
 class AIOKafkaConsumer:
+    _client: _Client
     def __init__(
         self,
         *topics: str,

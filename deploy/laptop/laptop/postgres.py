@@ -210,6 +210,7 @@ def _as(owner: tuple[int, int] | None) -> list[str]:
 
 
 def system_user() -> tuple[int, int]:
+    """The user that PostgreSQL runs as where we are root, and its group; made when there is none."""
     import pwd
 
     try:

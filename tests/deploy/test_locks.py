@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -194,7 +195,7 @@ async def indexing(database: Database, tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def open_transaction(database: Database, isolation: str, does: str) -> AsyncIterator[asyncpg.Connection]:
+async def open_transaction(database: Database, isolation: Any, does: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database.owner_url)
     try:
         async with connection.transaction(isolation=isolation):

@@ -20,7 +20,7 @@ from chassis.migrations import MigrationError, migrate
 from exchange.main import service as exchange
 from laptop import as_user
 from laptop.ports import HOST, free_port
-from laptop.postgres import SYSTEM_USER, private_file
+from laptop.postgres import _system_user, private_file
 from laptop.process import Process
 from laptop.system import System
 from sojourn_contracts.company import CompanyWithdrawn
@@ -86,20 +86,13 @@ async def pooled(system: System) -> AsyncIterator[dict[str, str]]:
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n{database.name} = host={at.hostname} port={at.port}\n[pgbouncer]\n{lines}"
     )
-    theirs: list[str] = []
+    command = [str(PGBOUNCER), str(folder / "pgbouncer.ini")]
     if os.geteuid() == 0:  # as which it refuses to run
-        import pwd
-
-        entry = pwd.getpwnam(SYSTEM_USER)
-        theirs = as_user.command(entry.pw_uid, entry.pw_gid)
+        owner = _system_user()
         for path in (folder, *folder.iterdir()):
-            os.chown(path, entry.pw_uid, entry.pw_gid)
-    bouncer = Process(
-        "PgBouncer",
-        [*theirs, str(PGBOUNCER), str(folder / "pgbouncer.ini")],
-        log=system.logs / "pgbouncer.log",
-        environment={},
-    )
+            os.chown(path, *owner)
+        command = [*as_user.command(*owner), *command]
+    bouncer = Process("PgBouncer", command, log=system.logs / "pgbouncer.log", environment={})
     bouncer.spawn()
     address = f"@{HOST}:{port}/"
     url = re.sub(r"@[^/]+/", address, database.url(SERVICE))

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -143,9 +144,9 @@ BAD = {
 
 
 async def test_migrations_of_a_million_rows_lock_nobody_out_for_a_second_and_one_that_does_is_caught(
-    large: Database, tmp_path: Path
+    large: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    logging.getLogger("chassis.migrations").setLevel(logging.ERROR)
+    caplog.set_level(logging.ERROR, "chassis.migrations")
     async with others(large) as meanwhile:
         applied = [await migrate(large.migrator_url, service, migrations(service)) for service in SERVICES]
     later = later_migrations()
@@ -194,7 +195,7 @@ async def indexing(database: Database, tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def open_transaction(database: Database, isolation: str, does: str) -> AsyncIterator[asyncpg.Connection]:
+async def open_transaction(database: Database, isolation: Any, does: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(database.owner_url)
     try:
         async with connection.transaction(isolation=isolation):
@@ -220,6 +221,7 @@ async def indexes(database: Database) -> dict[str, bool]:
 async def test_an_index_is_built_once_however_long_others_have_their_transactions_open_and_locks_nobody_out(
     database: Database, indexing: Path, meanwhile: tuple[str, str], caplog: pytest.LogCaptureFixture
 ):
+    caplog.set_level(logging.WARNING, "chassis.migrations")
     async with open_transaction(database, *meanwhile):
         migrating = asyncio.create_task(migrate(database.migrator_url, "survey", indexing))
         until = time.monotonic() + 3 * BRIEFLY

@@ -24,7 +24,7 @@ IN_PARALLEL = -n 3 --dist loadfile --no-loadscope-reorder
 test: lint ## the linters, and every test but the long ones, three files at a time
 	$(RUN) pytest -m "not full and not installed" $(IN_PARALLEL)
 
-test-deploy: lint ## what operators do: images, chart, upgrades, alerts, runbooks, security; at most 10 minutes
+test-deploy: sync ## what operators do: images, chart, upgrades, alerts, runbooks, security; at most 10 minutes
 	$(RUN) pytest tests/deploy -m "not full" $(IN_PARALLEL)
 
 test-full: lint ## the same, and the long ones

@@ -31,6 +31,7 @@ from tests.collector import Collector, collecting
 from tests.deploy.alerting import ALERTS, MONITORING, rules_of, sooner
 from tests.deploy.prometheus import Prometheus, needs_prometheus, seen, watching
 from tests.deploy.registering import drafted, submitted
+from tests.deploy.runbooks import blocks, execute, page, where_it_runs
 from tests.deploy.test_monitoring import EXPOSED
 
 pytestmark = [pytest.mark.installed, needs_prometheus]
@@ -282,7 +283,18 @@ case "$3" in
     app.kubernetes.io/part-of=sojourn) for service in registration matching exchange survey; do cat "$LOGS/$service.log"; done ;;
 esac | case "$*" in *--tail=-1*) cat ;; *) tail -n 10 ;; esac
 """
-MISSING = [tool for tool in ("jq", "psql", "bash") if shutil.which(tool) is None]
+MISSING = [tool for tool in ("jq", "psql", "bash", "curl") if shutil.which(tool) is None]
+
+
+@pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} not there, so NO DIAGNOSIS IS MADE")
+@pytest.mark.parametrize("name", ALERTS)
+async def test_the_diagnosis_of_an_alert_can_be_typed_as_it_stands(told: Told, name: str):
+    if name == "SojournSinkNotWorking":
+        environment = where_it_runs(told.system, "survey", URL=told.system.sink_url)
+    else:
+        named = re.search(r"^SERVICE=(\w+)", blocks(page(name))["Diagnosis"][0], re.MULTILINE)
+        environment = where_it_runs(told.system, named[1] if named else "registration")
+    await execute(name, "Diagnosis", environment)
 
 
 @pytest.mark.skipif(

@@ -1,6 +1,7 @@
 """Runbooks on a running system: a fault is made, the page's commands are executed, and the fault is gone.
 
-The restore of PostgreSQL, a full disk and the loss of a broker have systems of their own.
+The restore of PostgreSQL, a full disk and the loss of a broker have systems of their own; what an alert's page says to look at is
+typed where all services run, in ``test_live_alerts.py``.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from uuid_utils.compat import uuid7
 
 from tests.chassis.given import an
 from tests.deploy.registering import admitted, published
-from tests.deploy.runbooks import OF_ALERTS, OTHERS, blocks, execute, where_it_runs
+from tests.deploy.runbooks import OTHERS, blocks, execute, where_it_runs
 from tests.faults.rounds import SETTINGS
 from tests.faults.story import START
 
@@ -107,15 +108,6 @@ def test_every_page_has_commands_that_are_executed():
     assert {page.stem for page in OTHERS.glob("*.md")} == {
         "disk-full", "erasure", "keys", "loss-of-a-broker", "partitions", "rebalance-storm", "replay", "restore",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", sorted(page.stem for page in OF_ALERTS.glob("*.md")))
-async def test_the_diagnosis_of_an_alert_can_be_typed_as_it_stands(system: System, name: str):
-    page = (OF_ALERTS / f"{name}.md").read_text()
-    if "matching" in page or "survey" in page:
-        pytest.skip("of a service that does not run here: test_monitoring.py holds its commands to what there is")
-    service = "registration" if "SERVICE=registration" in page or "\nregistration " in page else "exchange"
-    await execute(name, "Diagnosis", where_it_runs(system, service))
 
 
 async def test_dead_letters(system: System):

@@ -471,18 +471,18 @@ def channel(service: str) -> str:
 
 
 async def _discard(producer: AIOKafkaProducer) -> None:
-    """Lets go of a producer whatever its state; with Kafka away it takes its time in the background."""
+    """Lets go of a producer whatever its state.
+
+    With Kafka away, it would wait until it has sent what nobody wants from it any more, and look for Kafka all the while.
+    """
     stopping = asyncio.create_task(producer.stop())
-    _discarded.add(stopping)
-    stopping.add_done_callback(_gone)
-    await asyncio.wait((stopping,), timeout=3)
-
-
-_discarded: set[asyncio.Task[None]] = set()
-"""Kept here, since the event loop would forget them."""
-
-
-def _gone(stopping: asyncio.Task[None]) -> None:
-    _discarded.discard(stopping)
-    if not stopping.cancelled() and (error := stopping.exception()) is not None:
-        logger.info("a producer did not stop cleanly", error=repr(error)[:300])
+    try:
+        await asyncio.wait((stopping,), timeout=3)
+    finally:
+        if not stopping.done():
+            stopping.cancel()
+            if (sending := producer._sender.sender_task) is not None:
+                sending.cancel()
+            await producer.client.close()
+        elif (error := stopping.exception()) is not None:
+            logger.info("a producer did not stop cleanly", error=repr(error)[:300])

@@ -52,7 +52,7 @@ async def running(driver: Driver) -> AsyncIterator[Driver]:
         began = time.monotonic()
         await process.__aexit__(None, None, None)
         assert time.monotonic() - began < LONGEST_STOP
-        assert [task for task in asyncio.all_tasks() - before if "AIOKafka" in repr(task.get_coro())] == []
+        await until(lambda: not any("AIOKafka" in repr(task.get_coro()) for task in asyncio.all_tasks() - before))
 
 
 async def status(driver: Driver, path: str) -> int:
@@ -145,6 +145,9 @@ async def test_without_kafka_it_serves_and_does_due_work_and_consumes_and_publis
     async def counts(number: int) -> bool:
         return await effects(driver) == number
 
+    async def moved() -> bool:
+        return not await driver.rows("select from outbox")
+
     try:
         async with running(driver):
             assert (await status(driver, "/live"), await status(driver, "/ready")) == (200, 200)
@@ -165,7 +168,10 @@ async def test_without_kafka_it_serves_and_does_due_work_and_consumes_and_publis
             troubled = 'sojourn_failed_total{event="CompanyWithdrawn",kind="trouble",service="exchange"}'
             await until(lambda: troubled in driver.process.metrics.exposition().decode())
 
-            await broker.stop()  # so that the process ends with a group that it cannot leave
+            await broker.stop()  # so that the process ends with a group that it cannot leave, and what it cannot publish
+            async with driver.process.open_transaction(Cause()) as tx:
+                tx.emit(declined())
+            await until(moved)
     finally:
         await broker.stop()
 

@@ -287,6 +287,8 @@ async def stand(driver: Driver) -> AsyncIterator[Stand]:
     pool = driver.process.pool
     connections = [await pool.acquire() for _ in range(3)]
     try:
+        for connection in connections:  # who is held at a gate is held there for as long as the other takes
+            await connection.execute("set idle_in_transaction_session_timeout = 0; set lock_timeout = 0")
         yield Stand(driver, connections)
     finally:
         for connection in connections:

@@ -12,6 +12,10 @@ from aiokafka.structs import TopicPartition as TopicPartition
 class _Client:
     async def close(self) -> None: ...
 
+class _Sender:
+    @property
+    def sender_task(self) -> asyncio.Task[None] | None: ...
+
 class AIOKafkaConsumer:
     _client: _Client
     def __init__(
@@ -54,6 +58,8 @@ class AIOKafkaConsumer:
     ) -> dict[TopicPartition, list[ConsumerRecord]]: ...
 
 class AIOKafkaProducer:
+    client: _Client
+    _sender: _Sender
     def __init__(
         self,
         *,

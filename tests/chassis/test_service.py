@@ -168,7 +168,8 @@ async def test_without_kafka_it_serves_and_does_due_work_and_consumes_and_publis
             troubled = 'sojourn_failed_total{event="CompanyWithdrawn",kind="trouble",service="exchange"}'
             await until(lambda: troubled in driver.process.metrics.exposition().decode())
 
-            await broker.stop()  # so that the process ends with a group that it cannot leave, and what it cannot publish
+            # so that the process ends with a group that it cannot leave, and what it cannot publish
+            await broker.stop()
             async with driver.process.open_transaction(Cause()) as tx:
                 tx.emit(declined())
             await until(moved)

@@ -22,6 +22,7 @@ load: sync ## companies register as fast as the system takes them; COMPANIES=200
 IN_PARALLEL = -n 3 --dist loadfile --no-loadscope-reorder
 
 test: lint ## the linters, and every test but the long ones, three files at a time
+	$(RUN) python -c "from matching.index.compilation import compile_all; compile_all()" # once, not in each process that needs it
 	$(RUN) pytest -m "not full and not installed" $(IN_PARALLEL)
 
 test-deploy: sync ## what operators do: images, chart, upgrades, alerts, runbooks, security; at most 10 minutes

@@ -312,7 +312,7 @@ async def assert_serial(stand: Stand, start: Exchange | None, both: Sequence[Doe
 @pytest.mark.parametrize("name", PAIRS)
 async def test_two_at_once_end_as_one_after_the_other(stand: Stand, name: str):
     start, one, other = PAIRS[name]
-    assert await assert_serial(stand, start, (one, other), changes=2, at_most=24) > 10
+    assert await assert_serial(stand, start, (one, other), changes=2, at_most=14) > 10
 
 
 @pytest.mark.full

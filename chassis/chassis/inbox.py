@@ -169,12 +169,18 @@ class Inbox:
         named = {id_ for envelope in envelopes if envelope.data is not None for id_ in envelope.data.named()}
         gone = await erased.among(tx.connection, named) if named else set[UUID]()
         left = [each for envelope in envelopes if (each := _without(envelope, gone)) is not None]
-        for lock in self._locks:
-            await lock(left, tx)
+        locks = list(self._locks)
+
+        async def lock_first() -> None:
+            """Before the first handler, in its span: of an event that comes alone, also a lock that fails is told there."""
+            while locks:
+                await locks.pop(0)(left, tx)
+
         for envelope in left:
             erasure = self._erasures.get(envelope.event)
             if envelope.data is None and erasure is not None:
                 with _working_for(envelope) as cause:
+                    await lock_first()
                     await erasure.handle(envelope.subject, tx.caused_by(cause))
         together: dict[BatchHandler, list[Received[Any]]] = defaultdict(list)
         for envelope in left:
@@ -190,6 +196,7 @@ class Inbox:
             if door is None:
                 raise Malformed("ce_type", f"{envelope.event.type()} is not consumed by {self._service}")
             with _working_for(envelope) as cause, self._metrics.handling(envelope.event.__name__):
+                await lock_first()
                 await door.handle(data, tx.caused_by(cause))
         for handle, received in together.items():
             with ExitStack() as observed:
@@ -197,6 +204,7 @@ class Inbox:
                     envelopes = [each.envelope for each in received if each.envelope.event is event]
                     observed.enter_context(spans.process_all(event, envelopes))
                     observed.enter_context(self._metrics.handling(event.__name__))
+                await lock_first()
                 await handle(received)
 
     def _count(self, envelopes: Sequence[Envelope], fresh: dict[UUID, Envelope]) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from chassis.database import Pool
-from chassis.doors import Errand, OnAllDue, OnDue, OnEvents, Received, Work
+from chassis.doors import Door, Errand, LocksFirst, OnAllDue, OnDue, OnEvents, Received, Work
 from chassis.http import Tx
 from chassis.problems import Problem
 from chassis.service import Service
@@ -22,7 +22,7 @@ from sojourn_contracts.match import MatchDeclined
 from uuid_utils.compat import uuid7
 
 from chassis import telemetry
-from tests.chassis.given import MIGRATIONS, SERVICE, a_service, cancelled, declined, transaction, withdrawn
+from tests.chassis.given import MIGRATIONS, SERVICE, a_service, cancelled, declined, note, transaction, withdrawn
 from tests.chassis.receiving import Receiver
 from tests.chassis.relays import World
 from tests.chassis_driver import NOON, Driver, Record
@@ -177,11 +177,21 @@ async def test_an_event_descends_from_its_emitting_and_what_it_leads_to_descends
     assert parent(recorded.one("emit MatchDeclined")) == traceparent(handled)
 
 
-async def test_a_handler_that_fails_is_an_error_at_each_try(pool: Pool, recorded: Recorded):
-    async def fail(event: CompanyWithdrawn, tx: Transaction) -> None:
-        raise ValueError(f"{event.company_id}")
+async def fail(event: CompanyWithdrawn, tx: Transaction) -> None:
+    raise ValueError(f"{event.company_id}")
 
-    await Receiver(pool, withdrawal=fail).run(arriving(withdrawn()))
+
+async def lock_nothing(envelopes: Sequence[Envelope], tx: Transaction) -> None:
+    raise ValueError("cannot be locked")
+
+
+@pytest.mark.parametrize(
+    ("doors", "withdrawal"), [((), fail), ((LocksFirst(lock_nothing),), note)], ids=["a handler", "what it locks"]
+)
+async def test_what_fails_is_an_error_at_each_try(
+    pool: Pool, recorded: Recorded, doors: Sequence[Door], withdrawal: Callable[..., Any]
+):
+    await Receiver(pool, *doors, withdrawal=withdrawal).run(arriving(withdrawn()))
     spans = recorded.named("process CompanyWithdrawn")
     assert len(spans) >= 3
     assert {(span.status.status_code.name, attributes(span)["error.type"]) for span in spans} == {

@@ -63,7 +63,7 @@ GUIDE = MONITORING.parents[1] / "docs" / "operating.md"
 
 def as_here(name: str) -> str:
     """Two scrapes that fail on a busy machine make no service missing."""
-    return sooner(ALERTS[name], "7s" if name == "SojournMissing" else "1s", 5 if name in SECONDS else None)
+    return sooner(ALERTS[name], "12s" if name == "SojournMissing" else "1s", 5 if name in SECONDS else None)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from chassis.identity import Role
 from chassis.inbox import arrival
 from chassis.transaction import Cause
@@ -348,19 +348,30 @@ async def send(kafka: str, records: list[Record]) -> None:
 
 
 @pytest.fixture
-async def topics(kafka: str) -> str:
-    """The broker, with nothing on the topics that the read model is made of: other tests use it as well."""
+async def topics(kafka: str) -> AsyncIterator[str]:
+    """The broker, with nothing on the topics that the read model is made of, and more partitions than the catalogue says.
+
+    Other tests use it as well: they find it as it was.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
+
+    async def made_anew() -> None:
         await admin.delete_topics([*rebuild.FOLLOWED])
         async with asyncio.timeout(30):
             while {*rebuild.FOLLOWED} & {*await admin.list_topics()}:
                 await asyncio.sleep(0.05)
+            await create_topics(kafka)
+            while not {*rebuild.FOLLOWED} <= {*await admin.list_topics()}:
+                await asyncio.sleep(0.05)
+
+    await admin.start()
+    try:
+        await made_anew()
+        await admin.create_partitions({name: NewPartitions(16) for name in rebuild.FOLLOWED})
+        yield kafka
+        await made_anew()
     finally:
         await admin.close()
-    await create_topics(kafka)
-    return kafka
 
 
 async def test_a_rebuild_from_the_topics_and_the_log_gives_the_same_figures(survey, topics, monkeypatch):

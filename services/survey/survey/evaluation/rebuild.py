@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from chassis.brokers import Brokers
 from chassis.inbox import arrival
 from chassis.service import Process
 from chassis.transaction import Cause, Transaction
-from sojourn_contracts import catalogue
 from sojourn_contracts.company import CompanyRegistered, CompanyUpdated, CompanyWithdrawn
 from sojourn_contracts.envelope import Envelope
 from sojourn_contracts.exchange import Stage
@@ -135,7 +134,7 @@ async def rebuild(process: Process) -> Rebuilt:
 @asynccontextmanager
 async def _topics(brokers: Brokers) -> AsyncIterator[AIOKafkaConsumer]:
     """All partitions of the topics, from their beginning, in nobody's group."""
-    await brokers.admit([catalogue.BY_NAME[name].name for name in FOLLOWED])
+    places = await brokers.partitions(FOLLOWED)
     consumer = AIOKafkaConsumer(
         **brokers.client(),
         client_id="survey-rebuild",
@@ -144,12 +143,10 @@ async def _topics(brokers: Brokers) -> AsyncIterator[AIOKafkaConsumer]:
         auto_offset_reset="earliest",
         isolation_level="read_committed",
     )
-    await consumer.start()
     try:
-        topics = [catalogue.BY_NAME[name] for name in FOLLOWED]
-        partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
+        await consumer.start()
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
         yield consumer
     finally:
         await consumer.stop()

@@ -47,7 +47,7 @@ def pool(url: str, service: str, size: int, password_file: Path | None = None, *
     """
     return asyncpg.create_pool(
         url,
-        password=None if password_file is None else lambda: password_file.read_text().strip(),
+        password=read_anew(password_file),
         min_size=0,
         max_size=size,
         timeout=5,
@@ -62,6 +62,11 @@ def pool(url: str, service: str, size: int, password_file: Path | None = None, *
         },
         reset=_nothing_to_reset,
     )
+
+
+def read_anew(password_file: Path | None) -> Callable[[], str] | None:
+    """What asyncpg asks for the password of each connection that it makes; without a file None, and then it is the URL's."""
+    return None if password_file is None else lambda: password_file.read_text().strip()
 
 
 async def _nothing_to_reset(connection: Any) -> None:

@@ -27,7 +27,7 @@ from pogo_core.migration import Migration, read_sql_migration, strip_comments, t
 from pogo_core.util import migrate as pogo
 from pogo_core.util import sql as pogo_sql
 
-from chassis.database import Connection
+from chassis.database import Connection, read_anew
 
 if TYPE_CHECKING:
     Owner = asyncpg.Connection[asyncpg.Record]
@@ -64,7 +64,7 @@ async def migrate(
     connect = partial(
         asyncpg.connect,
         url,
-        password=None if password_file is None else lambda: password_file.read_text().strip(),
+        password=read_anew(password_file),
         timeout=10,
         statement_cache_size=0,
     )

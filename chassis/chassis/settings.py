@@ -73,7 +73,13 @@ def _manifest_keys(path: Path) -> Path:
 
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 PasswordFile = Annotated[Path, AfterValidator(_existing)]
-Proxies = Annotated[str, AfterValidator(_networks)]
+Proxies = Annotated[
+    str,
+    AfterValidator(_networks),
+    Field(
+        description="proxies that are believed about whom they ask for: addresses and networks, several separated by commas"
+    ),
+]
 ONLY_TOLD: JsonDict = {"only_told": True}
 """Of a field with an address that is told to others (``json_schema_extra``): the process itself never connects to it."""
 LogFormat = Literal["json", "console", "auto"]
@@ -332,10 +338,7 @@ class Settings(TraceSettings, KafkaSettings):
         description="requests in hand, those included that wait for events, per process; then 503. A tenth of them for one"
         " client, then 429",
     )
-    forwarded_allow_ips: Proxies = Field(
-        default="127.0.0.1",
-        description="proxies that are believed about whom they ask for: addresses and networks, several separated by commas",
-    )
+    forwarded_allow_ips: Proxies = "127.0.0.1"
     feed_listeners: int = Field(
         default=2_000,
         ge=1,

@@ -38,7 +38,7 @@ from sojourn_contracts.grants import Grants
 
 from chassis import due, migrations
 from chassis.clock import SteppedClock, SystemClock
-from chassis.database import BY_ROLE
+from chassis.database import BY_ROLE, read_anew
 from chassis.doctor import judging
 from chassis.doctor.judging import Finding, Process, Report, Role, Topic, Unseen, Work
 from chassis.doctor.requests import GroupAndRights, Quorum, TopicsAndRights
@@ -147,10 +147,9 @@ async def _ask_database(place: Place) -> None:
 
 async def _connected(settings: Settings, url: SecretStr) -> Database:
     """As the role is, with none of what the service's own connections set; as a pooler of whatever age likes it."""
-    file = settings.database_password_file
     return await asyncpg.connect(
         url.get_secret_value(),
-        password=None if file is None else file.read_text().strip(),
+        password=read_anew(settings.database_password_file),
         timeout=PATIENCE,
         statement_cache_size=0,
     )

@@ -40,10 +40,7 @@ class FilesSettings(TableSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address that HTTP listens on; 0.0.0.0 in a container")
     http_port: int = Field(default=8000, ge=0, le=65_535, description="port that HTTP listens on; 0 takes a free one")
-    forwarded_allow_ips: Proxies = Field(
-        default="127.0.0.1",
-        description="proxies that are believed about whom they ask for: addresses and networks, several separated by commas",
-    )
+    forwarded_allow_ips: Proxies = "127.0.0.1"
     jwks: Annotated[str, AfterValidator(keys_location)] = Field(
         description="public keys that tokens are verified with: a JWKS file's path, or its http(s) URL"
     )

@@ -7,6 +7,7 @@ later version of the event brings become columns. Who reads it needs ``catalog``
 from contextlib import suppress
 from typing import Any
 
+from chassis.database import read_anew
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -64,9 +65,9 @@ def catalog(settings: TableSettings) -> SqlCatalog:
     """
     _, _, rest = settings.catalog_url.get_secret_value().partition("://")
     url = make_url(f"postgresql+psycopg2://{rest}").update_query_dict({"options": f"-csearch_path={DATABASE_SCHEMA}"})
-    file = settings.catalog_password_file
-    if file is not None:
-        url = url.set(password=file.read_text().strip())
+    password = read_anew(settings.catalog_password_file)
+    if password is not None:
+        url = url.set(password=password())
     found = SqlCatalog(
         "sojourn",
         uri=url.render_as_string(hide_password=False),
@@ -75,10 +76,10 @@ def catalog(settings: TableSettings) -> SqlCatalog:
         **{"py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"},
         init_catalog_tables="false",
     )
-    if file is not None:
+    if password is not None:
 
         def signs_in(dialect: Any, record: Any, arguments: Any, parameters: dict[str, Any]) -> None:
-            parameters["password"] = file.read_text().strip()
+            parameters["password"] = password()
 
         event.listen(found.engine, "do_connect", signs_in)
     return found

@@ -282,8 +282,8 @@ class Relay:
         """
         admin = AIOKafkaAdminClient(**self._brokers.client(), request_timeout_ms=int(LONGEST * 1000))
         async with asyncio.timeout(LONGEST):
-            await admin.start()
             try:
+                await admin.start()
                 offsets = await admin.list_consumer_group_offsets(self._group, partitions=[POSITION])
             except GroupAuthorizationFailedError:
                 raise GroupAuthorizationFailedError(self._group) from None  # aiokafka's own has a sentence for the name

@@ -292,6 +292,7 @@ async def stand(driver: Driver) -> AsyncIterator[Stand]:
         yield Stand(driver, connections)
     finally:
         for connection in connections:
+            await connection.execute("reset idle_in_transaction_session_timeout; reset lock_timeout")
             await pool.release(connection)
 
 
